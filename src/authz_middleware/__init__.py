@@ -1,0 +1,33 @@
+"""Verifies the bearer token of every request to a WSGI or ASGI app and enforces one policy file."""
+
+from __future__ import annotations
+
+from authz_middleware.access import Access, current_access
+from authz_middleware.asgi import ASGIAuthzMiddleware
+from authz_middleware.errors import AccessDenied, AuthzError, PolicyError, Problem
+from authz_middleware.facts import Actor, Answer, Claims, Decision, Principal, RuleRef
+from authz_middleware.observe import DecisionEvent, DecisionObserver
+from authz_middleware.runtime.authz import Authz
+from authz_middleware.version import __version__
+from authz_middleware.wsgi import WSGIAuthzMiddleware
+
+__all__ = [
+    "ASGIAuthzMiddleware",
+    "Access",
+    "AccessDenied",
+    "Actor",
+    "Answer",
+    "Authz",
+    "AuthzError",
+    "Claims",
+    "Decision",
+    "DecisionEvent",
+    "DecisionObserver",
+    "PolicyError",
+    "Principal",
+    "Problem",
+    "RuleRef",
+    "WSGIAuthzMiddleware",
+    "__version__",
+    "current_access",
+]

@@ -1,0 +1,102 @@
+"""What a let-through request carries: the caller, the decision, and the object-level question."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextvars import ContextVar, Token
+from typing import Any, Final, Protocol
+
+from authz_middleware.engine import Admit
+from authz_middleware.errors import AccessDenied
+from authz_middleware.facts import Answer, Decision, RequestFacts
+
+__all__ = ["Access", "Authority", "current_access", "enter", "leave"]
+
+
+class Authority(Protocol):
+    """The compiled policy an `Access` was made under."""
+
+    def ask(self, access: Access, permission: str) -> Decision: ...
+    def asked(
+        self, access: Access, permission: str, decision: Decision, accept: str | None
+    ) -> Answer | None: ...
+
+
+class Access:
+    """The verified caller of one request, under the key "authz" of the scope or environ.
+
+    `principal` is None for an anonymous caller; `credentials` then says whether credentials were
+    "absent", "invalid" or could not be checked ("unavailable"). It keeps the policy it was made
+    under, so a policy that is replaced meanwhile changes nothing for this request.
+    """
+
+    __slots__ = (
+        "_accept",
+        "_authority",
+        "credentials",
+        "decision",
+        "denied",
+        "facts",
+        "principal",
+        "valid_until",
+    )
+
+    def __init__(
+        self,
+        admit: Admit,
+        facts: RequestFacts,
+        authority: Authority,
+        accept: Callable[[], str | None],
+    ) -> None:
+        self.decision: Final = admit.decision
+        self.principal: Final = admit.principal
+        self.credentials: Final = admit.credentials
+        # Seconds since the epoch from which `require` and `allows` refuse: `exp` plus leeway.
+        self.valid_until: Final = admit.valid_until
+        self.facts: Final = facts
+        # The refusal that `require` raised; an adapter sends it in place of a 5xx.
+        self.denied: Answer | None = None
+        self._authority: Final = authority
+        self._accept: Final = accept
+
+    def allows(self, permission: str, resource: Mapping[str, Any] | None = None) -> bool:
+        """Whether the caller holds `permission`; False for anonymous callers and expired tokens.
+
+        `resource` holds attributes of the object in question. No condition of the policy can read
+        them in this version; passing them now keeps the call right when one does.
+        """
+        del resource
+        return self._authority.ask(self, permission).allowed
+
+    def require(self, permission: str, resource: Mapping[str, Any] | None = None) -> None:
+        """Raise `AccessDenied` unless the caller holds `permission`; see `allows`."""
+        del resource
+        decision = self._authority.ask(self, permission)
+        answer = self._authority.asked(self, permission, decision, self._accept())
+        if answer is not None:
+            self.denied = answer
+            raise AccessDenied(decision, answer)
+
+    def __repr__(self) -> str:
+        return f"Access({self.credentials}, {self.principal!r}, {self.decision.reason})"
+
+
+_current: ContextVar[Access | None] = ContextVar("authz_middleware.access", default=None)
+
+
+def current_access() -> Access | None:
+    """Return the `Access` of the request being served, or None.
+
+    Tasks and executors that copy the context inherit it; a bare `threading.Thread` gets None.
+    """
+    return _current.get()
+
+
+def enter(access: Access | None) -> Token[Access | None]:
+    """Set what `current_access` returns in this context; the adapters call it at every entry."""
+    return _current.set(access)
+
+
+def leave(token: Token[Access | None]) -> None:
+    """Undo an `enter` of this context."""
+    _current.reset(token)

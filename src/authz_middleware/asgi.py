@@ -1,0 +1,227 @@
+"""The ASGI adapter (ASGI 3): scope to facts, outcome to messages, for HTTP and WebSocket."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
+from typing import Any
+
+from authz_middleware import frameworks
+from authz_middleware.access import Access, enter, leave
+from authz_middleware.engine import Refuse
+from authz_middleware.errors import AccessDenied, PolicyError
+from authz_middleware.facts import Answer, RequestFacts
+from authz_middleware.observe import DecisionObserver
+from authz_middleware.observe.log import LOGGER
+from authz_middleware.runtime.authz import Authz, compiled, not_loaded
+
+__all__ = ["ASGIAuthzMiddleware"]
+
+KEY = "authz"
+
+POLICY_VIOLATION = 1008  # RFC 6455 §7.4.1
+
+Message = dict[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+
+
+class ASGIAuthzMiddleware:
+    """Verifies the bearer token of every request to an ASGI app and enforces the policy.
+
+    `config` is a policy file, a mapping of its shape, or an `Authz`. Raises `PolicyError` if the
+    policy cannot be served; built late by a framework, where a server would go on without us, it
+    fails the start-up and answers every request with 503 instead. A request that is let through
+    carries an `Access` under `scope["authz"]`; the app is never called for one that is refused.
+    """
+
+    def __init__(
+        self,
+        app: Any,
+        config: str | os.PathLike[str] | Mapping[str, Any] | Authz,
+        *,
+        routes_of: object | None = None,
+        loaders: Mapping[str, Any] | None = None,
+        observers: Sequence[DecisionObserver] = (),
+        clock: Callable[[], float] | None = None,
+        store: object | None = None,
+    ) -> None:
+        self.app = app
+        self.authz: Authz | None = None
+        self._failure = ""
+        try:
+            self.authz = compiled(
+                config,
+                routes_of=routes_of,
+                loaders=loaders,
+                observers=observers,
+                clock=clock,
+                store=store,
+            )
+        except PolicyError as error:
+            if not frameworks.built_late():
+                raise
+            self._failure = str(error)
+            LOGGER.critical("the policy cannot be served: %s", error)
+        frameworks.prepare(app)
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Serve one connection. The scope is copied, never edited (ASGI, "Middleware")."""
+        kind = scope["type"]
+        if kind in ("http", "websocket"):
+            token = enter(None)
+            try:
+                await self._request(dict(scope), receive, send)
+            finally:
+                leave(token)
+        elif kind != "lifespan":
+            # Passing on what we do not know would pass on what we did not check.
+            LOGGER.error("refused a connection of unknown type %a", kind)
+        elif self.authz is None:
+            await receive()
+            await send({"type": "lifespan.startup.failed", "message": self._failure})
+        else:
+            await self.app(scope, receive, send)
+
+    async def _request(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
+        scope.pop(KEY, None)  # nobody outside can hand us a caller
+        websocket = scope["type"] == "websocket"
+        exchange = (_WebSocketExchange if websocket else _HttpExchange)(scope, receive, send)
+        authz = self.authz
+        if authz is None:
+            await exchange.answer(not_loaded(_accept(scope)))
+            return
+        facts = _facts(scope)
+        if document := authz.metadata(facts):
+            await exchange.answer(document)
+            return
+        outcome = await authz.outcome_async(facts)
+        if isinstance(outcome, Refuse):
+            await exchange.answer(authz.refused(facts, outcome, _accept(scope)))
+            return
+        access = authz.admitted(facts, outcome, partial(_accept, scope))
+        scope[KEY] = access
+        enter(access)
+        await exchange.serve(self.app, access)
+
+
+def _facts(scope: Mapping[str, Any]) -> RequestFacts:
+    authorization: tuple[bytes, ...] = ()
+    for name, value in scope["headers"]:
+        # Names may come in any case (ASGI, "HTTP Connection Scope"); every field line counts.
+        if len(name) == 13 and name.lower() == b"authorization":
+            authorization = (*authorization, value)
+    websocket = scope["type"] == "websocket"
+    method = "GET" if websocket else scope["method"]
+    return RequestFacts(
+        "websocket" if websocket else "http",
+        method,
+        scope["path"],
+        scope.get("root_path") or "",
+        authorization,
+        method == "OPTIONS" and _is_preflight(scope),
+    )
+
+
+def _is_preflight(scope: Mapping[str, Any]) -> bool:
+    names = {name.lower() for name, _ in scope["headers"]}
+    return {b"origin", b"access-control-request-method"} <= names
+
+
+def _accept(scope: Mapping[str, Any]) -> str | None:
+    values = [
+        value.decode("latin-1") for name, value in scope["headers"] if name.lower() == b"accept"
+    ]
+    return ", ".join(values) if values else None
+
+
+class _HttpExchange:
+    """One HTTP request: our answer, or the app's messages with an eye on how they start."""
+
+    def __init__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
+        self._scope = scope
+        self._receive = receive
+        self._send = send
+        self._access: Access | None = None
+        self._started = False
+        self._replaced = False
+
+    async def answer(self, answer: Answer) -> None:
+        """Send an answer of our own."""
+        body = b"" if self._scope["method"].upper() == "HEAD" else answer.body
+        await self._respond("http.response", answer, body)
+
+    async def serve(self, app: Any, access: Access) -> None:
+        """Let the app answer; a `require` that was denied before it started is our refusal."""
+        self._access = access
+        try:
+            await app(self._scope, self._receive, self._relay)
+        except AccessDenied as denied:
+            if self._replaced:
+                return
+            if self._started:
+                raise
+            await self.answer(denied.answer)
+
+    async def _relay(self, message: Message) -> None:
+        if self._replaced:
+            return
+        if not self._started and message["type"] == "http.response.start":
+            denied = self._access.denied if self._access else None
+            if denied is not None and message["status"] >= 500:
+                self._replaced = True
+                await self.answer(denied)
+                return
+            self._started = True
+        await self._send(message)
+
+    async def _respond(self, kind: str, answer: Answer, body: bytes) -> None:
+        headers = [
+            (name.encode("ascii"), value.encode("latin-1")) for name, value in answer.headers
+        ]
+        await self._send({"type": f"{kind}.start", "status": answer.status, "headers": headers})
+        await self._send({"type": f"{kind}.body", "body": body})
+
+
+class _WebSocketExchange(_HttpExchange):
+    """One WebSocket handshake and what follows it."""
+
+    _connected = False
+    _closed = False
+
+    async def answer(self, answer: Answer) -> None:
+        """Refuse the handshake; with the full answer where the server offers it, else 403.
+
+        ASGI, "Websocket Denial Response": after `websocket.connect`, and nothing follows.
+        """
+        if not self._connected and (await self._receive())["type"] != "websocket.connect":
+            return  # the client is gone
+        if "websocket.http.response" in (self._scope.get("extensions") or {}):
+            await self._respond("websocket.http.response", answer, answer.body)
+        else:
+            await self._close()
+
+    async def serve(self, app: Any, access: Access) -> None:
+        """Let the app speak; a `require` that is denied ends the conversation."""
+        del access
+        try:
+            await app(self._scope, self._listen, self._relay)
+        except AccessDenied as denied:
+            if self._closed:
+                raise
+            await (self._close() if self._started else self.answer(denied.answer))
+
+    async def _listen(self) -> Message:
+        message: Message = await self._receive()
+        self._connected = True
+        return message
+
+    async def _relay(self, message: Message) -> None:
+        kind = message["type"]
+        self._started = self._started or kind == "websocket.accept"
+        self._closed = self._closed or kind not in ("websocket.accept", "websocket.send")
+        await self._send(message)
+
+    async def _close(self) -> None:
+        await self._send({"type": "websocket.close", "code": POLICY_VIOLATION, "reason": ""})

@@ -1,0 +1,178 @@
+"""Reading a policy document: a file by its suffix, or a mapping, into checked values."""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NoReturn
+
+from authz_middleware.document import json_text, toml_text
+from authz_middleware.document.parsed import Parsed, Refused
+from authz_middleware.document.paths import KeyPath, Position, dotted, quoted
+from authz_middleware.document.values import checked, kind
+from authz_middleware.errors import PolicyError, Problem
+
+__all__ = ["MAX_BYTES", "Document"]
+
+MAX_BYTES = 8 * 1024 * 1024
+"""Largest policy file. Real ones are a few kilobytes; this stops a wrong path early."""
+
+
+def _yaml(text: str) -> Parsed:
+    try:
+        from authz_middleware.document import yaml_text  # noqa: PLC0415 - needs an extra
+    except ModuleNotFoundError:
+        raise Refused(
+            None,
+            "reading YAML needs PyYAML, which is not installed",
+            'run `pip install "authz-middleware[yaml]"`, or write the policy in TOML',
+        ) from None
+    return yaml_text.parse(text)
+
+
+_PARSERS: Mapping[str, Callable[[str], Parsed]] = {
+    ".toml": toml_text.parse,
+    ".json": json_text.parse,
+    ".yaml": _yaml,
+    ".yml": _yaml,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A policy as written: its values (dicts, lists and TOML's scalars) and where they stand.
+
+    `source` is the file as the user named it, or `<mapping>`. `directory` is what relative files
+    in the policy are resolved against.
+    """
+
+    root: Mapping[str, Any] = field(repr=False)
+    source: str
+    directory: Path
+    positions: Mapping[KeyPath, Position] = field(repr=False)
+    suffix: str = ""  # ".toml", ".json", ".yaml", ".yml"; "" for a mapping
+
+    @classmethod
+    def read(cls, path: str | os.PathLike[str]) -> Document:
+        """Read the policy file at `path`. Raises PolicyError with every mistake of the text."""
+        file = Path(path)
+        source = _source(file)
+        suffix = file.suffix.lower()
+        parse = _PARSERS.get(suffix)
+        if parse is None:
+            _refuse(
+                source,
+                "a policy file is TOML, JSON or YAML",
+                "name it .toml, .json, .yaml or .yml",
+            )
+        text = _text(file, source)
+        try:
+            parsed = parse(text)
+        except Refused as refused:
+            raise PolicyError([refused.problem(source)]) from None
+        return cls._checked(
+            parsed.root, source, file.absolute().parent, parsed.positions, suffix, parsed.problems
+        )
+
+    @classmethod
+    def from_mapping(cls, mapping: Mapping[str, Any]) -> Document:
+        """Take a policy from a mapping of the same shape, deep-copied. Raises PolicyError."""
+        if not isinstance(mapping, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance]
+            _refuse("<mapping>", f"a policy is a mapping, not {kind(mapping)}")
+        return cls._checked(mapping, "<mapping>", Path.cwd(), {}, "", ())
+
+    @classmethod
+    def _checked(
+        cls,
+        root: Mapping[Any, Any],
+        source: str,
+        directory: Path,
+        positions: Mapping[KeyPath, Position],
+        suffix: str,
+        refusals: tuple[Refused, ...],
+    ) -> Document:
+        # Sorted by place in the end; problems of the same place keep the order of their finding.
+        found: dict[Problem, Position] = {}
+        bare = cls({}, source, directory, positions, suffix)
+        for refused in refusals:
+            found[refused.problem(source)] = refused.position or (0, 0)
+
+        def complain(path: KeyPath, what: str, fix: str) -> None:
+            found[Problem(bare.where(path), what, fix)] = bare.position(path) or (0, 0)
+
+        copy = checked(root, complain)
+        if found:
+            raise PolicyError(sorted(found, key=found.__getitem__))
+        return cls(copy, source, directory, positions, suffix)
+
+    def position(self, path: KeyPath) -> Position | None:
+        """Line and column of the key at `path`, or of the nearest table around it."""
+        for length in range(len(path), 0, -1):
+            if (known := self.positions.get(path[:length])) is not None:
+                return known
+        return None
+
+    def where(self, path: KeyPath) -> str:
+        """The place of `path` for people: `authz.toml:12:1`, or the dotted path in a mapping."""
+        if not self.suffix:
+            return dotted(path)
+        line_and_column = self.position(path) or ()
+        return ":".join(map(str, (self.source, *line_and_column)))
+
+    def example(self, name: str, value: Any) -> str:
+        """How this document would write `value` (strings, numbers, booleans, lists) at `name`."""
+        literal = json.dumps(value, ensure_ascii=False) if self.suffix else repr(value)
+        return self.written(name, literal)
+
+    def written(self, name: str, literal: str) -> str:
+        """How this document puts a value, already in its syntax, at `name`."""
+        match self.suffix:
+            case ".toml":
+                return f"{quoted(name)} = {literal}"
+            case ".json":
+                return f"{json.dumps(name, ensure_ascii=False)}: {literal}"
+            case ".yaml" | ".yml":
+                return f"{quoted(name)}: {literal}"
+            case _:
+                return f"{name!r}: {literal}"
+
+
+def _refuse(source: str, what: str, fix: str = "") -> NoReturn:
+    raise PolicyError([Problem(source, what, fix)])
+
+
+def _source(file: Path) -> str:
+    """The path as given; an absolute one below the working directory is shortened."""
+    if file.is_absolute() and file.is_relative_to(Path.cwd()):
+        return str(file.relative_to(Path.cwd()))
+    return str(file)
+
+
+def _text(file: Path, source: str) -> str:
+    try:
+        # Looked at before it is opened: to open a pipe would wait for its writer.
+        mode = file.stat().st_mode
+        if stat.S_ISDIR(mode):
+            _refuse(source, "this is a directory", "give the policy file in it")
+        if not stat.S_ISREG(mode):
+            _refuse(source, "this is not a regular file", "give the path of a policy file")
+        with file.open("rb") as stream:
+            data = stream.read(MAX_BYTES + 1)
+    except FileNotFoundError:
+        _refuse(source, "there is no such file", f"it was looked for at {file.absolute()}")
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        _refuse(source, f"the file cannot be read: {reason}", "check its path and permissions")
+    if len(data) > MAX_BYTES:
+        _refuse(source, f"the file is larger than {MAX_BYTES} bytes", "is it a policy?")
+    if data.startswith((b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff")):
+        _refuse(source, "the file starts with a byte order mark", "save it as UTF-8 without one")
+    try:
+        return data.decode()
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        _refuse(f"{source}:{line}", "the file is not UTF-8", "save it as UTF-8")

@@ -1,0 +1,238 @@
+"""One request: find the rule, authenticate, decide. Pure; what must wait is yielded as an effect.
+
+`Engine.start` answers every request that needs nothing from outside, in a straight line: above
+all the common one, whose token was verified before. When keys must be fetched first it returns
+`Pending`, and `Engine.resume` is the generator that goes on from there; a driver in `runtime`
+answers its effects, with or without `await`. Both end in the same `_conclude`.
+
+The order of failures is the contract: path 400, rule found (public: in), Authorization 400, 401 or
+503 of authentication, then what the rule requires.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Mapping
+from dataclasses import dataclass
+from math import inf
+from typing import Literal, NamedTuple, Protocol
+
+from authz_middleware import bearer
+from authz_middleware.bearer import Presented
+from authz_middleware.facts import Credentials, Decision, Principal, Reason, RequestFacts
+from authz_middleware.policy.canonical import readings
+from authz_middleware.policy.model import Policy, Requirement
+from authz_middleware.policy.routekey import request_method
+from authz_middleware.tokens import verify
+from authz_middleware.tokens.claims import Verified, check_times
+from authz_middleware.tokens.compact import Unverified, parse
+from authz_middleware.tokens.freshness import KeyView
+from authz_middleware.tokens.issuers import Issuer
+from authz_middleware.tokens.keys import KeySet
+from authz_middleware.tokens.rejection import Rejected
+
+__all__ = [
+    "Admit",
+    "CachedToken",
+    "Engine",
+    "KeySource",
+    "KeysAnswer",
+    "NeedKeys",
+    "Outcome",
+    "Pending",
+    "Refuse",
+    "TokenCache",
+]
+
+
+class Admit(NamedTuple):
+    """The request is let through; `valid_until` is in seconds since the epoch."""
+
+    decision: Decision
+    principal: Principal | None
+    credentials: Credentials
+    valid_until: float
+
+
+class Refuse(NamedTuple):
+    """The request is refused; `principal` is known if the token was valid."""
+
+    decision: Decision
+    principal: Principal | None
+    credentials: Credentials
+
+
+Outcome = Admit | Refuse
+
+
+class NeedKeys(NamedTuple):
+    """Effect: fetch this issuer's keys. Answered by `KeysAnswer`."""
+
+    issuer: str
+
+
+class KeysAnswer(NamedTuple):
+    """The keys after the fetch, however it went, and the time it is now."""
+
+    view: KeyView
+    now: float
+
+
+class KeySource(Protocol):
+    """Where an issuer's keys come from. `view` never waits."""
+
+    def view(self, now: float) -> KeyView: ...
+
+
+@dataclass(frozen=True, slots=True)
+class CachedToken:
+    """A token whose signature and static claims were good, and the keys this rests on."""
+
+    issuer: str
+    keys: KeySet
+    verified: Verified
+
+
+class TokenCache(Protocol):
+    """Verified tokens by a keyed digest; token text is never kept."""
+
+    def digest(self, token: str) -> bytes: ...
+    def get(self, digest: bytes) -> CachedToken | None: ...
+    def put(self, digest: bytes, entry: CachedToken) -> None: ...
+
+
+class Pending(NamedTuple):
+    """A request that cannot be answered before its issuer's keys are fetched."""
+
+    requirements: tuple[Requirement, ...]
+    token: Unverified
+    issuer: Issuer
+    digest: bytes
+
+
+class Engine:
+    """A policy and its issuers, compiled; holds no state of its own."""
+
+    def __init__(
+        self,
+        policy: Policy,
+        issuers: Mapping[str, Issuer],
+        sources: Mapping[str, KeySource],
+        cache: TokenCache,
+        *,
+        pass_preflight: bool = False,
+    ) -> None:
+        self.policy = policy
+        self.issuers = issuers
+        self._sources = sources
+        self._cache = cache
+        self._pass_preflight = pass_preflight
+
+    def start(self, facts: RequestFacts, now: float) -> Outcome | Pending:
+        """Answer `facts` at `now` (seconds since the epoch), or say that it must wait."""
+        method = request_method(facts.kind, facts.method)
+        if method is None:
+            return _refuse("method_ambiguous")
+        paths = readings(facts.path, facts.root_path)
+        requirements = self.policy.find(method, paths) if paths else None
+        if requirements is None:
+            return _refuse("path_ambiguous")
+        if facts.preflight and self._pass_preflight:
+            return Admit(requirements[0].allowed, None, "absent", inf)
+        token = bearer.parse(facts.authorization)
+        if isinstance(token, Presented):
+            return _without_token(requirements, token)
+        digest = self._cache.digest(token)
+        known = self._cache.get(digest)
+        try:
+            # The keys it was verified with must still be the issuer's: a key that was withdrawn
+            # takes its tokens along.
+            if known and known.keys is self._sources[known.issuer].view(now).keys:
+                check_times(known.verified, now)
+                return self._conclude(requirements, known.verified)
+            return self._verify(requirements, token, digest, now)
+        except Rejected as rejected:
+            return _invalid(requirements, rejected)
+
+    def resume(self, pending: Pending) -> Generator[NeedKeys, KeysAnswer, Outcome]:
+        """Go on with a request that had to wait."""
+        answer = yield NeedKeys(pending.issuer.issuer)
+        try:
+            verified = self._check(pending, answer.view, answer.now)
+        except Rejected as rejected:
+            return _invalid(pending.requirements, rejected)
+        if verified is None:
+            return _refuse("keys_unavailable", pending.requirements[0], "unavailable")
+        return self._conclude(pending.requirements, verified)
+
+    def _verify(
+        self, requirements: tuple[Requirement, ...], token: str, digest: bytes, now: float
+    ) -> Outcome | Pending:
+        unverified = parse(token)
+        issuer = verify.identify(unverified, self.issuers)
+        pending = Pending(requirements, unverified, issuer, digest)
+        view = self._sources[issuer.issuer].view(now)
+        verified = self._check(pending, view, now, waiting=view.fetchable)
+        if verified is not None:
+            return self._conclude(requirements, verified)
+        if _public(requirements):  # a public route never waits for a fetch
+            return Admit(requirements[0].allowed, None, "unavailable", inf)
+        if view.fetchable:
+            return pending
+        return _refuse("keys_unavailable", requirements[0], "unavailable")
+
+    def _check(
+        self, pending: Pending, view: KeyView, now: float, *, waiting: bool = False
+    ) -> Verified | None:
+        """Verify with the keys at hand; None if only other keys could tell.
+
+        A key id that the set lacks may be a new key (then ask the provider, if it was not asked a
+        moment ago), or our outage (then the caller is not to blame), else the token is invalid.
+        """
+        if view.keys is None:
+            return None
+        if (waiting or view.failing) and verify.needs_key(pending.token, view.keys):
+            return None
+        verified = verify.verify(pending.token, pending.issuer, view.keys, now)
+        verified = verified._replace(principal=self.policy.roles.expand(verified.principal))
+        entry = CachedToken(pending.issuer.issuer, view.keys, verified)
+        self._cache.put(pending.digest, entry)
+        return verified
+
+    def _conclude(self, requirements: tuple[Requirement, ...], verified: Verified) -> Outcome:
+        principal = verified.principal
+        if _public(requirements):
+            decision = requirements[0].allowed
+        else:
+            decision = self.policy.decide(requirements, principal)
+        if decision.allowed:
+            return Admit(decision, principal, "valid", verified.valid_until)
+        return Refuse(decision, principal, "valid")
+
+
+def _public(requirements: tuple[Requirement, ...]) -> bool:
+    return all(requirement.kind == "public" for requirement in requirements)
+
+
+def _without_token(requirements: tuple[Requirement, ...], presented: Presented) -> Outcome:
+    absent = presented is Presented.ABSENT
+    credentials: Literal["absent", "invalid"] = "absent" if absent else "invalid"
+    if _public(requirements):
+        return Admit(requirements[0].allowed, None, credentials, inf)
+    reason: Reason = "no_credentials" if absent else "malformed_authorization"
+    return _refuse(reason, requirements[0], credentials)
+
+
+def _invalid(requirements: tuple[Requirement, ...], rejected: Rejected) -> Outcome:
+    if _public(requirements):
+        return Admit(requirements[0].allowed, None, "invalid", inf)
+    return _refuse("invalid_token", requirements[0], "invalid", rejected.detail)
+
+
+def _refuse(
+    reason: Reason,
+    requirement: Requirement | None = None,
+    credentials: Credentials = "absent",
+    detail: str = "",
+) -> Refuse:
+    ref = requirement.ref if requirement else None
+    return Refuse(Decision(False, reason, ref, detail=detail), None, credentials)

@@ -1,0 +1,146 @@
+"""The plain values every layer may hold: what was asked, who asks, what was decided.
+
+No rule lives here. Everything is immutable, so that one request's value can be shared by
+threads, tasks and the verified-token cache without one of them changing it for another.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Literal, NamedTuple, NoReturn, cast
+
+__all__ = [
+    "Actor",
+    "Answer",
+    "Claims",
+    "Credentials",
+    "Decision",
+    "Principal",
+    "Reason",
+    "RequestFacts",
+    "RuleRef",
+]
+
+Credentials = Literal["valid", "absent", "invalid", "unavailable"]
+"""What became of the caller's credentials. Absent is not invalid; unavailable is our outage."""
+
+Reason = Literal[
+    "allowed",
+    "path_ambiguous",
+    "method_ambiguous",
+    "scope_type_unknown",
+    "no_credentials",
+    "malformed_authorization",
+    "invalid_token",
+    "keys_unavailable",
+    "no_rule",
+    "method_not_listed",
+    "denied_by_rule",
+    "role_missing",
+    "permission_missing",
+    "issuer_not_accepted",
+    "scope_missing",
+    "policy_not_loaded",
+]
+"""Why a request was let in or refused; `authz_middleware.answers` maps each to its HTTP answer."""
+
+
+class Claims(dict[str, Any]):
+    """A read-only dict of claims; nested objects are `Claims`, arrays are tuples.
+
+    One verified token serves many requests, so a handler must not be able to change what the
+    next request sees. It stays a `dict` so that JSON encoders and `isinstance` checks work.
+    """
+
+    __slots__ = ()
+
+    @classmethod
+    def freeze(cls, value: Any) -> Any:
+        """Return `value` (parsed JSON) with every dict and list in it made read-only."""
+        if isinstance(value, dict):
+            members = cast("dict[str, Any]", value)
+            return cls({name: cls.freeze(member) for name, member in members.items()})
+        if isinstance(value, (list, tuple)):
+            return tuple(cls.freeze(item) for item in cast("list[Any]", value))
+        return value
+
+    def _refuse(self, *_args: Any, **_kwargs: Any) -> NoReturn:
+        raise TypeError("claims are read-only; copy them with dict(claims)")
+
+    __setitem__ = __delitem__ = __ior__ = _refuse
+    clear = pop = popitem = setdefault = update = _refuse  # pyright: ignore[reportAssignmentType]
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """The party acting for the subject: the outermost `act` claim (RFC 8693 §4.1)."""
+
+    subject: str | None
+    issuer: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Principal:
+    """A verified caller. Identity is the pair (issuer, subject) (RFC 8725 §3.8).
+
+    As `tokens` makes it, `roles` and `permissions` are the names the token carries. As the app
+    sees it, the policy has added what the roles inherit and the permissions they bring (with a
+    role's patterns as written, such as `user:*`: ask `access.allows`, do not compare text).
+    """
+
+    subject: str
+    issuer: str
+    roles: frozenset[str] = frozenset()
+    permissions: frozenset[str] = frozenset()
+    scopes: frozenset[str] = frozenset()
+    claims: Claims = field(default_factory=Claims, repr=False)
+    expires_at: float  # seconds since the epoch: the `exp` claim, without leeway
+    actor: Actor | None = None
+
+
+class RequestFacts(NamedTuple):
+    """All of a request that a decision may look at, as WSGI and ASGI both can tell it."""
+
+    kind: Literal["http", "websocket"]
+    method: str  # as received; "GET" for a WebSocket handshake
+    path: str | None  # percent-decoded once by the server; None if its bytes are not UTF-8
+    root_path: str  # the ASGI prefix that `path` may or may not include; "" under WSGI
+    authorization: tuple[bytes, ...]  # every Authorization field value, in order
+    preflight: bool = False  # OPTIONS with Origin and Access-Control-Request-Method
+
+
+@dataclass(frozen=True, slots=True)
+class RuleRef:
+    """Which rule of the policy decided: its key as written, and where it stands."""
+
+    key: str
+    where: str
+
+    def __str__(self) -> str:
+        return f"{self.key} ({self.where})"
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """One answer of the policy.
+
+    `missing` names what the caller lacked (any one of the roles or issuers, every one of the
+    permissions or scopes). `scopes` is everything the route requires, for the challenge of
+    RFC 6750 §3.1. `detail` is for the log, never for the client; it holds no token text.
+    """
+
+    allowed: bool
+    reason: Reason
+    rule: RuleRef | None = None
+    missing: tuple[str, ...] = ()
+    scopes: tuple[str, ...] = ()
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A complete HTTP answer of our own, ready for either adapter to send."""
+
+    status: int
+    headers: tuple[tuple[str, str], ...]
+    body: bytes

@@ -1,0 +1,42 @@
+"""The decision log of the standard library: refusals at INFO, our own outages at ERROR."""
+
+from __future__ import annotations
+
+import logging
+
+from authz_middleware.observe import DecisionEvent
+
+__all__ = ["LOGGER", "LogObserver"]
+
+LOGGER = logging.getLogger("authz_middleware")
+
+_OURS = frozenset({"keys_unavailable", "policy_not_loaded"})
+
+
+class LogObserver:
+    """Writes one line per decision. Text from the request is escaped, so it cannot forge lines."""
+
+    def observe(self, event: DecisionEvent) -> None:
+        """Log `event`; a request that was let in is logged at DEBUG."""
+        decision = event.decision
+        if decision.allowed:
+            level = logging.DEBUG
+        else:
+            level = logging.ERROR if decision.reason in _OURS else logging.INFO
+        if not LOGGER.isEnabledFor(level):
+            return
+        LOGGER.log(
+            level,
+            "%s %a %a: %s%s%s rule=%s subject=%a issuer=%a asked=%a id=%s",
+            "allowed" if decision.allowed else "refused",
+            event.method,
+            event.path,
+            decision.reason,
+            f" ({decision.detail})" if decision.detail else "",
+            f" missing={list(decision.missing)!a}" if decision.missing else "",
+            decision.rule,
+            event.subject,
+            event.issuer,
+            event.asked,
+            event.id,
+        )

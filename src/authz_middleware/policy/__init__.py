@@ -1,0 +1,1 @@
+"""The policy: paths, templates, roles and requirements, compiled once. It never sees a token."""

@@ -1,0 +1,96 @@
+"""`[[tests]]`: the policy's own tests, requests that a given caller may or may not make."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from math import inf
+from typing import Literal, NamedTuple
+
+from authz_middleware.document import Section
+from authz_middleware.facts import Claims, Principal
+from authz_middleware.policy.canonical import canonical
+from authz_middleware.policy.routekey import RouteKeyError, split_key
+
+__all__ = ["EVERY_METHOD", "Case", "Expectation", "load"]
+
+EVERY_METHOD = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "WS")
+"""What a request line without a method stands for where it is denied."""
+
+ANONYMOUS = "anonymous"
+
+
+class Expectation(NamedTuple):
+    """One request of a test, and whether it must be let in."""
+
+    method: str
+    path: str
+    allowed: bool
+    where: str
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One entry of `[[tests]]`. `principal` is None for an anonymous caller."""
+
+    principal: Principal | None
+    expectations: tuple[Expectation, ...]
+    where: str
+
+
+def load(root: Section, *, issuers: Collection[str]) -> tuple[Case, ...]:
+    """Read `[[tests]]`; mistakes go to the section's report."""
+    return tuple(_case(section, issuers) for section in root.tables("tests"))
+
+
+def _case(section: Section, issuers: Collection[str]) -> Case:
+    section.only({"as", "allow", "deny"})
+    if "allow" not in section and "deny" not in section:
+        section.error(None, "this test expects nothing", 'write `allow = ["GET /path"]` or `deny`')
+    expectations = (*_expected(section, "allow", True), *_expected(section, "deny", False))
+    return Case(_principal(section, issuers), expectations, section.where())
+
+
+def _expected(
+    section: Section, name: Literal["allow", "deny"], allowed: bool
+) -> Iterator[Expectation]:
+    for text in section.texts(name) or ():
+        try:
+            methods, path = split_key(text)
+        except RouteKeyError as error:
+            section.error(name, error.what, error.fix)
+            continue
+        if canonical(path) is None:
+            section.error(
+                name, f"`{path}` is refused with 400 for every caller", "write a plain path"
+            )
+        # "Somebody may go there" is asked of GET; "nobody gets in there" of every method.
+        for method in methods or (("GET",) if allowed else EVERY_METHOD):
+            yield Expectation(method, path, allowed, section.where(name))
+
+
+def _principal(section: Section, issuers: Collection[str]) -> Principal | None:
+    if section.raw("as") == ANONYMOUS:
+        return None
+    caller = section.table("as") if not isinstance(section.raw("as"), str) else None
+    if caller is None:
+        section.error(
+            "as" if "as" in section else None,
+            "`as` says who calls",
+            'write `as = { subject = "ann", roles = ["viewer"] }` or `as = "anonymous"`',
+        )
+        return None
+    caller.only({"subject", "issuer", "roles", "permissions", "scopes", "claims"})
+    issuer = caller.text("issuer", next(iter(issuers), ""))
+    if issuers and issuer not in issuers:
+        caller.error("issuer", f"`{issuer}` is not one of the [[issuers]]")
+    claims = caller.table("claims")
+    return Principal(
+        subject=caller.text("subject", "test"),
+        issuer=issuer,
+        roles=frozenset(caller.texts("roles") or ()),
+        permissions=frozenset(caller.texts("permissions") or ()),
+        scopes=frozenset(caller.texts("scopes") or ()),
+        claims=Claims.freeze(claims.mapping if claims else {}),
+        expires_at=inf,
+    )

@@ -1,0 +1,74 @@
+"""What a typed segment takes for certain, and what some framework would take in its place.
+
+`strict` is what every framework's `int`, `float` or `uuid` converter accepts. `loose` is what at
+least one accepts beyond that: a sign, an underscore, a space, another script's digits, a number
+with an exponent, an identifier without its hyphens. Such a segment reaches the typed handler in
+one app and not in another, so no looser rule may decide it. `loose` may name too much (that is a
+400 too many), never too little.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Final, Literal
+from uuid import UUID
+
+__all__ = ["KINDS", "Kind", "loose", "strict"]
+
+Kind = Literal["int", "float", "uuid"]
+KINDS: Final[tuple[Kind, ...]] = ("int", "float", "uuid")
+
+_strict: Mapping[Kind, Callable[[str], object]] = {
+    "int": re.compile(r"[0-9]+").fullmatch,
+    "float": re.compile(r"[0-9]+(?:\.[0-9]+)?").fullmatch,  # Werkzeug's needs the point
+    "uuid": re.compile(r"[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}").fullmatch,
+}
+
+
+def _loose_int(text: str) -> bool:
+    """int() of Python, `\\d+` of regular expressions, and pydantic's `1.0` for 1."""
+    unsigned = text.strip()
+    if unsigned[:1] in {"+", "-"}:
+        unsigned = unsigned[1:]
+    whole, _, fraction = unsigned.replace("_", "").partition(".")
+    return whole.isdigit() and not fraction.strip("0")
+
+
+def _loose_float(text: str) -> bool:
+    """float() of Python; pydantic also takes an underscore beside the point."""
+    if _loose_int(text):
+        return True  # also the digits that are no number to float(), such as superscripts
+    try:
+        float(text.replace("_", ""))
+    except ValueError:
+        return False
+    return True
+
+
+def _loose_uuid(text: str) -> bool:
+    """uuid.UUID() of Python: braces, `urn:uuid:`, hyphens anywhere or nowhere."""
+    if len(text) < 32:
+        return False
+    try:
+        UUID(text.lower())  # its `urn:` is lower case only; RFC 9562 §4 says any case
+    except ValueError:
+        return False
+    return True
+
+
+_loose: Mapping[Kind, Callable[[str], bool]] = {
+    "int": _loose_int,
+    "float": _loose_float,
+    "uuid": _loose_uuid,
+}
+
+
+def strict(kind: Kind, text: str) -> bool:
+    """Say whether every framework's `kind` converter takes `text`."""
+    return _strict[kind](text) is not None
+
+
+def loose(kind: Kind, text: str) -> bool:
+    """Say whether some framework's `kind` converter takes `text`, which `strict` refused."""
+    return _loose[kind](text)

@@ -1,0 +1,124 @@
+"""Which permissions a role brings, and which roles it inherits (RBAC with a hierarchy)."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+
+from authz_middleware.facts import Principal
+
+__all__ = ["Role", "Roles", "find_cycle"]
+
+WILDCARD = "*"
+
+
+@dataclass(frozen=True, slots=True)
+class Role:
+    """One entry of `[roles]`. A permission may end in `*`, which stands for any rest."""
+
+    permissions: tuple[str, ...] = ()
+    inherits: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Roles:
+    """The compiled `[roles]` table.
+
+    Without a table (`declared` is None) any role name may be used, and no role brings permissions.
+    """
+
+    declared: frozenset[str] | None
+    closure: Mapping[str, frozenset[str]] = field(default_factory=dict[str, frozenset[str]])
+    permissions: Mapping[str, frozenset[str]] = field(default_factory=dict[str, frozenset[str]])
+    prefixes: Mapping[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]])
+
+    @classmethod
+    def compile(cls, table: Mapping[str, Role] | None) -> Roles:
+        """Compile a table whose `inherits` are known to be defined and free of cycles."""
+        if table is None:
+            return cls(declared=None)
+        closure = {name: frozenset(_reachable(name, table)) for name in table}
+        permissions = {
+            name: frozenset(text for each in closure[name] for text in table[each].permissions)
+            for name in table
+        }
+        prefixes = {
+            name: tuple(sorted(text[:-1] for text in texts if text.endswith(WILDCARD)))
+            for name, texts in permissions.items()
+        }
+        return cls(frozenset(table), closure, permissions, prefixes)
+
+    def expand(self, principal: Principal) -> Principal:
+        """Return `principal` with inherited roles and the roles' permissions added.
+
+        A name that `[roles]` does not know is dropped: it grants nothing (and stays in `claims`).
+        """
+        if self.declared is None:
+            return principal
+        known = principal.roles & self.declared
+        return replace(
+            principal,
+            roles=known.union(*(self.closure[name] for name in known)),
+            permissions=principal.permissions.union(*(self.permissions[name] for name in known)),
+        )
+
+    def grant(self, principal: Principal, permission: str) -> bool:
+        """Whether an expanded `principal` holds `permission`.
+
+        Only a role's text may be a pattern; what the token carries is literal. So a question that
+        looks like a pattern has no answer but no.
+        """
+        if WILDCARD in permission:
+            return False
+        if permission in principal.permissions:
+            return True
+        return self.brought_by(principal.roles, permission)
+
+    def brought_by(self, roles: Iterable[str], permission: str) -> bool:
+        """Whether any of `roles` brings `permission` by a pattern."""
+        prefixes = self.prefixes
+        return any(
+            permission.startswith(start) for role in roles for start in prefixes.get(role, ())
+        )
+
+    def could_grant(self, permission: str) -> bool:
+        """Whether any role at all brings `permission`."""
+        return any(permission in texts for texts in self.permissions.values()) or self.brought_by(
+            self.permissions, permission
+        )
+
+
+def find_cycle(table: Mapping[str, Role]) -> tuple[str, ...]:
+    """Return a cycle of `inherits` as role names (the first repeated at the end), or ()."""
+    done: set[str] = set()
+    for start in table:
+        trail: list[str] = []
+        if cycle := _walk(start, table, trail, done):
+            return cycle
+    return ()
+
+
+def _walk(
+    name: str, table: Mapping[str, Role], trail: list[str], done: set[str]
+) -> tuple[str, ...]:
+    if name in trail:
+        return (*trail[trail.index(name) :], name)
+    if name in done or name not in table:
+        return ()
+    trail.append(name)
+    for parent in table[name].inherits:
+        if cycle := _walk(parent, table, trail, done):
+            return cycle
+    done.add(trail.pop())
+    return ()
+
+
+def _reachable(name: str, table: Mapping[str, Role]) -> Collection[str]:
+    seen = {name}
+    queue = [name]
+    while queue:
+        for parent in table[queue.pop()].inherits:
+            if parent not in seen:
+                seen.add(parent)
+                queue.append(parent)
+    return seen

@@ -1,0 +1,350 @@
+"""Path templates: one parser for Werkzeug's spelling and for Starlette's and OpenAPI's.
+
+    /articles/<int:id>    /articles/{id:int}    one segment that is a number
+    /t/<tenant>/orders    /t/{tenant}/orders    any one segment
+    /<any(en,de):lang>                          one of these segments
+    /files/<path:rest>    /files/{rest:path}    this path and all below it, the rest by name
+    /admin/**                                   this path and all below it
+
+A parameter fills its whole segment. What looks like another pattern language is refused rather
+than read as literal text: a rule that silently matches nothing leaves its paths to a looser one.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import ClassVar, TypeAlias
+from unicodedata import normalize
+from urllib.parse import unquote
+
+from authz_middleware.policy.canonical import canonical
+from authz_middleware.policy.converters import KINDS, Kind
+
+__all__ = [
+    "MAX_SEGMENTS",
+    "Any",
+    "DoubleStar",
+    "Literal",
+    "PathTail",
+    "Plain",
+    "Segment",
+    "Template",
+    "TemplateError",
+    "Typed",
+    "parse",
+]
+
+MAX_SEGMENTS = 100
+"""The deepest template: the matcher recurses once a segment, and no real route comes near."""
+
+
+@dataclass(frozen=True, slots=True)
+class Literal:
+    """This text and no other."""
+
+    text: str
+    rank: ClassVar[int] = 0
+    name: ClassVar[None] = None
+
+    @property
+    def shape(self) -> tuple[str, ...]:
+        return ("literal", self.text)
+
+
+@dataclass(frozen=True, slots=True)
+class Any:
+    """One of `values`, in the order written."""
+
+    values: tuple[str, ...]
+    name: str
+    rank: ClassVar[int] = 1
+
+    @property
+    def shape(self) -> tuple[str, ...]:
+        return ("any", *sorted(self.values))
+
+
+@dataclass(frozen=True, slots=True)
+class Typed:
+    """A segment that the converter of this kind takes."""
+
+    kind: Kind
+    name: str
+    rank: ClassVar[int] = 2
+
+    @property
+    def shape(self) -> tuple[str, ...]:
+        return (self.kind,)
+
+
+@dataclass(frozen=True, slots=True)
+class Plain:
+    """Any one segment."""
+
+    name: str
+    rank: ClassVar[int] = 3
+
+    @property
+    def shape(self) -> tuple[str, ...]:
+        return ("plain",)
+
+
+@dataclass(frozen=True, slots=True)
+class PathTail:
+    """All remaining segments, possibly none; only at the end."""
+
+    name: str
+    rank: ClassVar[int] = 4
+
+    @property
+    def shape(self) -> tuple[str, ...]:
+        return ("path",)
+
+
+@dataclass(frozen=True, slots=True)
+class DoubleStar:
+    """All remaining segments, possibly none, without a name; only at the end."""
+
+    rank: ClassVar[int] = 5
+    name: ClassVar[None] = None
+
+    @property
+    def shape(self) -> tuple[str, ...]:
+        return ("**",)
+
+
+Segment: TypeAlias = Literal | Any | Typed | Plain | PathTail | DoubleStar
+
+
+@dataclass(frozen=True, slots=True)
+class Template:
+    """A parsed path template.
+
+    Two templates with one `shape` match the same paths; the same `names` too, and they are the
+    same rule. Of two templates that match a path, the one with the smaller `rank` is the more
+    specific: plain tuple comparison, segment by segment from the left.
+    """
+
+    text: str
+    segments: tuple[Segment, ...]
+
+    @property
+    def shape(self) -> tuple[tuple[str, ...], ...]:
+        """What is matched, without the parameters' names."""
+        return tuple(segment.shape for segment in self.segments)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The parameters' names from left to right."""
+        return tuple(segment.name for segment in self.segments if segment.name is not None)
+
+    @property
+    def rank(self) -> tuple[int, ...]:
+        """How specific it is; smaller is more specific."""
+        return tuple(segment.rank for segment in self.segments)
+
+    def __str__(self) -> str:
+        return self.text
+
+
+class TemplateError(ValueError):
+    """A template that cannot be read: what is wrong, what to write, and at which offset."""
+
+    def __init__(self, what: str, fix: str, column: int) -> None:
+        self.what = what
+        self.fix = fix
+        self.column = column
+        super().__init__(f"{what}; {fix}")
+
+
+def parse(text: str) -> Template:
+    """Read `text` as a template; raise `TemplateError` for everything that is not exactly one."""
+    if text[:1] != "/":
+        raise TemplateError("a path starts with `/`", f"write `/{text}`", 0)
+    pieces = list(_pieces(text))
+    if len(pieces) > MAX_SEGMENTS:
+        raise TemplateError(
+            f"more than {MAX_SEGMENTS} segments",
+            "end the path with `/**` further up",
+            pieces[MAX_SEGMENTS][0],
+        )
+    segments: list[Segment] = []
+    names: set[str] = set()
+    openings: set[str] = set()
+    for number, (column, piece) in enumerate(pieces, start=1):
+        segment = _segment(piece, column)
+        if piece[0] in _BRACKETS:
+            openings.add(piece[0])
+        if len(openings) > 1:
+            raise TemplateError(
+                "`<name>` and `{name}` in one path", "write all its parameters one way", column
+            )
+        if segment.name is not None and segment.name in names:
+            raise TemplateError(
+                f"a second parameter `{segment.name}`", "give each its own name", column
+            )
+        if isinstance(segment, PathTail | DoubleStar) and number < len(pieces):
+            raise TemplateError(
+                f"`{piece}` stands only at the end", "write `<name>` for one segment", column
+            )
+        if segment.name is not None:
+            names.add(segment.name)
+        segments.append(segment)
+    return Template(text, tuple(segments))
+
+
+def _pieces(text: str) -> Iterator[tuple[int, str]]:
+    """Yield each segment's text and where it begins; `/items/` has the segments of `/items`."""
+    column = 1
+    for piece in text[1:].removesuffix("/").split("/") if text != "/" else ():
+        if not piece:
+            raise TemplateError("an empty segment", "write one `/` instead of `//`", column)
+        yield column, piece
+        column += len(piece) + 1
+
+
+def _segment(piece: str, column: int) -> Segment:
+    if piece == "**":
+        return DoubleStar()
+    if match := _parameter(piece):
+        return _named(match["angle"] or match["brace"] or "", piece, column)
+    if not _BRACKETS.keys().isdisjoint(piece) or not _closing.isdisjoint(piece):
+        raise _bracket_error(piece, column)
+    if match := _foreign(piece):
+        raise TemplateError(
+            f"`{match[0]}` in `{piece}` is another pattern language",
+            "write `<name>` for any one segment, `<any(a,b):name>` for one of several texts, "
+            "or `/**` at the end for all below",
+            column + match.start(),
+        )
+    _check_text(piece, column)
+    return Literal(piece)
+
+
+_BRACKETS: Mapping[str, str] = {"<": ">", "{": "}"}
+_closing = frozenset(_BRACKETS.values())
+_parameter = re.compile(r"<(?P<angle>[^<>{}]*)>|\{(?P<brace>[^<>{}]*)\}").fullmatch
+# Globs, regular expressions, and the parameters of Express, Rails and Next. A literal `:`, `+`,
+# `(` or `$` elsewhere is a plain character of paths (RFC 3986 §3.3).
+_foreign = re.compile(r"[*^|\[\]]|^:(?=\w)|\$\Z").search
+
+
+def _bracket_error(piece: str, column: int) -> TemplateError:
+    """Tell a parameter beside other text from a bracket that is never closed."""
+    if inner := re.search(r"<[A-Za-z_][^<>{}]*>|\{[A-Za-z_][^<>{}]*\}", piece):
+        return TemplateError(
+            f"`{piece}` is more than a parameter",
+            f"write `{inner[0]}` alone: a parameter fills its whole segment",
+            column,
+        )
+    return TemplateError(f"unbalanced brackets in `{piece}`", "write `<name>` or `{name}`", column)
+
+
+_SAME: Mapping[str, str] = {kind: kind for kind in KINDS}
+# What each spelling calls the converters, and what they are here.
+_ANGLE: Mapping[str, str] = {"string": "plain", "path": "path", "any": "any", **_SAME}
+_BRACE: Mapping[str, str] = {"str": "plain", "path": "path", **_SAME}
+_angle = re.compile(r"(?:(?P<converter>[^:(]*)(?:\((?P<arguments>.*)\))?:)?(?P<name>[^:]*)")
+_brace = re.compile(r"(?P<name>[^:]*)(?::(?P<converter>.*))?")
+
+
+def _named(content: str, piece: str, column: int) -> Segment:
+    angle = piece[0] == "<"
+    column += 1
+    match = (_angle if angle else _brace).fullmatch(content)
+    if match is None:
+        raise TemplateError(f"`{piece}` is no parameter", "write `<converter:name>`", column)
+    parts = match.groupdict()
+    name, converter, arguments = parts["name"], parts["converter"], parts.get("arguments")
+    if converter is not None:
+        known = _ANGLE if angle else _BRACE
+        kind = known.get(converter)
+        if kind is None:
+            raise _unknown_converter(
+                converter, name, known, angle, column + match.start("converter")
+            )
+    else:
+        kind = "plain"
+    if not name.isidentifier():
+        raise TemplateError(
+            f"`{name}` is no parameter name" if name else "a parameter without a name",
+            "write letters, digits and `_`, not starting with a digit",
+            column + match.start("name"),
+        )
+    if kind == "any":
+        return Any(_values(arguments, name, column + len("any(")), name)
+    if arguments is not None:
+        raise TemplateError(
+            f"`{converter}` takes no arguments in a policy",
+            f"write `{_spell(converter or '', name, angle)}`: "
+            "the rule then covers what the app narrows",
+            column + match.start("arguments") - 1,
+        )
+    if kind == "plain":
+        return Plain(name)
+    if kind == "path":
+        return PathTail(name)
+    return Typed(next(known for known in KINDS if known == kind), name)
+
+
+def _spell(converter: str, name: str, angle: bool) -> str:
+    if converter in {"string", "str"}:
+        return f"<{name}>" if angle else f"{{{name}}}"
+    return f"<{converter}:{name}>" if angle else f"{{{name}:{converter}}}"
+
+
+def _unknown_converter(
+    converter: str, name: str, known: Mapping[str, str], angle: bool, column: int
+) -> TemplateError:
+    what = f"unknown converter `{converter}`"
+    if name in known and converter.isidentifier():  # `<id:int>`, `{int:id}`: the other order
+        return TemplateError(what, f"write `{_spell(name, converter, angle)}`", column)
+    plain = _spell("str", name or "name", angle)
+    if close := get_close_matches(converter, known, n=1):
+        spelled = _spell(close[0], name or "name", angle)
+        return TemplateError(what, f"write `{spelled}`, or `{plain}` for any segment", column)
+    return TemplateError(what, f"write `{plain}`, which takes any segment", column)
+
+
+def _values(arguments: str | None, name: str, column: int) -> tuple[str, ...]:
+    if arguments is None or not arguments.strip():
+        raise TemplateError("`any` without values", f"write `<any(a,b):{name}>`", column)
+    values: list[str] = []
+    for argument in arguments.split(","):
+        value = argument.strip()
+        if len(value) > 1 and value[0] in "\"'" and value[-1] == value[0]:
+            value = value[1:-1]
+        if value in values:
+            raise TemplateError(f"`{value}` twice in `any`", "write it once", column)
+        if not value:
+            raise TemplateError("an empty value in `any`", "leave out the comma", column)
+        _check_text(value, column)
+        values.append(value)
+        column += len(argument) + 1
+    return tuple(values)
+
+
+def _check_text(text: str, column: int) -> None:
+    """Refuse a text that no request which is let through can hold as a segment."""
+    if canonical("/" + text) != "/" + text:
+        decoded = unquote(text)
+        if decoded != text and canonical("/" + decoded) == "/" + decoded:
+            raise TemplateError(
+                f"`{text}` is percent-encoded", f"write the decoded form `{decoded}`", column
+            )
+        raise TemplateError(
+            f"{text!a} can be read in two ways",
+            "write a path without dot segments, escapes, `;`, `?`, `#`, `\\`, outer spaces "
+            "and invisible characters: every other path is answered 400",
+            column,
+        )
+    folded = normalize("NFKC", text)
+    if folded != text:
+        raise TemplateError(
+            f"{text!a} is not in normal form",
+            f"write `{folded}` ({folded!a}), as NFKC has it",
+            column,
+        )

@@ -1,0 +1,185 @@
+"""From a policy document to the compiled parts: what stands where, and what fits together."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal, TypeVar
+from urllib.parse import urlsplit
+
+from authz_middleware.answers import Answers, metadata
+from authz_middleware.document import Document, Report, Section
+from authz_middleware.facts import Answer
+from authz_middleware.policy import cases
+from authz_middleware.policy import load as policies
+from authz_middleware.policy.cases import Case
+from authz_middleware.policy.model import Policy
+from authz_middleware.tokens import issuers as issuer_tables
+from authz_middleware.tokens.issuers import Issuer, secure_url
+
+__all__ = ["Settings", "load"]
+
+KNOWN = (
+    "default",
+    "realm",
+    "resource",
+    "preflight",
+    "remote_user",
+    "problem_base",
+    "issuers",
+    "roles",
+    "routes",
+    "tests",
+)
+PLANNED = (
+    "strict",
+    "unmatched",
+    "trusted_proxies",
+    "hosts",
+    "close_at_expiry",
+    "ws_token",
+    "include",
+    "candidate",
+    "state",
+    "permissions",
+    "forbid",
+    "pdp",
+)
+
+WELL_KNOWN = "/.well-known/oauth-protected-resource"  # RFC 9728 §3
+
+RemoteUser = Literal["sub", "iss|sub"]
+Word = TypeVar("Word", bound=str)
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Everything a policy document says, checked."""
+
+    policy: Policy
+    issuers: Mapping[str, Issuer]
+    answers: Answers
+    cases: tuple[Case, ...]
+    pass_preflight: bool
+    remote_user: RemoteUser | None
+    metadata_path: str | None
+    metadata: Answer | None
+
+
+def load(document: Document) -> Settings:
+    """Compile `document`; raises PolicyError with every mistake that was found."""
+    report = Report(document)
+    root = Section.top(report)
+    insecure = [name for name in root.mapping if name.startswith("insecure_")]
+    root.only(KNOWN, (*PLANNED, *insecure))
+    issuers = _issuers(root, document)
+    policy = policies.load(
+        root,
+        issuers=[issuer.issuer for issuer in issuers],
+        token_permissions=any(issuer.claims.permissions for issuer in issuers),
+    )
+    _check_roles(root, policy, issuers)
+    resource = _resource(root)
+    metadata_url = _metadata_url(resource) if resource else None
+    settings = Settings(
+        policy=policy,
+        issuers={issuer.issuer: issuer for issuer in issuers},
+        answers=Answers(_realm(root), metadata_url, _problem_base(root)),
+        cases=cases.load(root, issuers=[issuer.issuer for issuer in issuers]),
+        pass_preflight=_choice(root, "preflight", ("pass",)) == "pass",
+        remote_user=_choice(root, "remote_user", ("sub", "iss|sub")),
+        metadata_path=urlsplit(metadata_url).path if metadata_url else None,
+        metadata=metadata(resource, tuple(issuer.issuer for issuer in issuers), policy.scopes)
+        if resource
+        else None,
+    )
+    report.raise_if_any()
+    return settings
+
+
+def _issuers(root: Section, document: Document) -> tuple[Issuer, ...]:
+    sections = root.tables("issuers")
+    if not sections and not root.report.problems:
+        root.error(
+            "issuers",
+            "no [[issuers]]: no token could ever be verified",
+            'write [[issuers]] with `issuer = "https://…"` and `audience = ["…"]`',
+        )
+
+    def read_file(name: str) -> bytes:
+        return (document.directory / name).read_bytes()
+
+    return issuer_tables.load(sections, read_file=read_file, environ=os.environ)
+
+
+def _check_roles(root: Section, policy: Policy, issuers: tuple[Issuer, ...]) -> None:
+    """Report roles that an issuer maps to or grants but [roles] does not define."""
+    declared = policy.roles.declared
+    if declared is None:
+        return
+    by_name = {issuer.issuer: issuer for issuer in issuers}
+    for section in root.tables("issuers"):
+        issuer = by_name.get(section.text("issuer", ""))
+        if issuer is None:
+            continue
+        for key, names in (
+            ("role_map", set((issuer.role_map or {}).values())),
+            ("grants", issuer.grants or ()),
+        ):
+            for name in sorted(set(names) - declared):
+                section.error(
+                    key,
+                    f"role `{name}` is not defined in [roles]",
+                    f"add `{name} = []` there, or use one of: {', '.join(sorted(declared))}",
+                )
+
+
+def _realm(root: Section) -> str:
+    realm = root.text("realm", "api")
+    # RFC 6750 §3 and RFC 9110 §5.6.4: what needs no escape in a quoted-string.
+    if not realm.isascii() or not realm.isprintable() or '"' in realm or "\\" in realm:
+        root.error(
+            "realm",
+            "`realm` is sent in a header",
+            "write printable ASCII without quotes and backslashes",
+        )
+    return realm
+
+
+def _resource(root: Section) -> str | None:
+    resource = root.text("resource")
+    if resource is None:
+        return None
+    fix = 'write the URL clients know, as in `resource = "https://api.example.com"`'
+    if not secure_url(resource) or '"' in resource or "\\" in resource:
+        root.error("resource", "`resource` is an https URL without fragment (RFC 9728 §1.2)", fix)
+    elif urlsplit(resource).query:
+        root.error("resource", "a query in `resource` is not supported", fix)
+    elif resource.endswith("/"):
+        root.error("resource", "`resource` ends in a slash", f'write "{resource.rstrip("/")}"')
+    return resource
+
+
+def _metadata_url(resource: str) -> str:
+    """RFC 9728 §3.1: the well-known part stands between host and path."""
+    parts = urlsplit(resource)
+    return f"{parts.scheme}://{parts.netloc}{WELL_KNOWN}{parts.path.rstrip('/')}"
+
+
+def _problem_base(root: Section) -> str | None:
+    base = root.text("problem_base")
+    if base is not None and not (base.isascii() and base.isprintable() and " " not in base):
+        root.error("problem_base", "`problem_base` is the start of a URI (RFC 9457 §3.1.1)")
+    return base
+
+
+def _choice(root: Section, name: str, words: tuple[Word, ...]) -> Word | None:
+    value = root.text(name)
+    for word in words:
+        if value == word:
+            return word
+    if value is not None:
+        known = " or ".join(f'"{word}"' for word in words)
+        root.error(name, f'`{name}` cannot be "{value}"', f"write {known}, or leave it out")
+    return None

@@ -1,0 +1,192 @@
+"""What the header and the claims of a token must say, and the principal they make.
+
+RFC 7519 §4.1 and §7.2, RFC 8725 §3, RFC 9068 §4, RFC 8693 §4.1. Rules that follow from the
+clock are kept apart (`check_times`): they are looked at again whenever a remembered token is
+used. Everything here is for tokens whose signature was good.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple, TypeGuard, cast
+
+from authz_middleware.facts import Actor, Claims, Principal
+from authz_middleware.tokens import media_types
+from authz_middleware.tokens.claim_paths import ClaimPath
+from authz_middleware.tokens.issuers import Issuer
+from authz_middleware.tokens.rejection import Rejected
+
+__all__ = ["Verified", "check_header", "check_times", "verify_claims"]
+
+# RFC 8693 §4.2: `scope` is a list in one string. It stays one if it is read for permissions.
+_SCOPE: ClaimPath = ("scope",)
+
+
+class Verified(NamedTuple):
+    """A token that is good from `valid_from` until just before `valid_until`.
+
+    Both are seconds since the epoch, with the issuer's leeway already in them.
+    """
+
+    principal: Principal
+    valid_from: float
+    valid_until: float
+
+
+def check_header(header: Mapping[str, Any], issuer: Issuer) -> None:
+    """Raise Rejected unless the issuer's tokens may have this `alg` and this `typ`."""
+    if header["alg"] not in issuer.algorithms:  # RFC 8725 §3.1: an allow-list, per issuer
+        raise Rejected("algorithm_not_allowed")
+    typ = header.get("typ")
+    # RFC 8725 §3.12: what keeps ID tokens, logout tokens and proofs from posing as access tokens.
+    if ("" if typ is None else media_types.normalise(typ)) not in issuer.token_types:
+        raise Rejected("type_not_allowed")
+
+
+def verify_claims(
+    payload: dict[str, Any], header: Mapping[str, Any], issuer: Issuer, now: float
+) -> Verified:
+    """Return what the token proves at `now`, or raise Rejected."""
+    check_header(header, issuer)
+    if payload.get("iss") != issuer.issuer:  # by code point: RFC 7519 §7.3
+        raise Rejected("wrong_issuer")
+    _check_audience(payload, issuer.audience)
+    verified = _verified(payload, issuer)
+    check_times(verified, now)
+    return verified
+
+
+def check_times(verified: Verified, now: float) -> None:
+    """Raise Rejected unless `now` lies in the token's time (RFC 7519 §4.1.4-5)."""
+    if now >= verified.valid_until:
+        raise Rejected("expired")
+    if now < verified.valid_from:
+        raise Rejected("not_yet_valid")
+
+
+def _verified(payload: dict[str, Any], issuer: Issuer) -> Verified:
+    expires_at = _time(payload, "exp")
+    if expires_at is None:
+        raise Rejected("missing_claim:exp")
+    issued_at = _time(payload, "iat")
+    not_before = _time(payload, "nbf")
+    # RFC 7800 §3.1: the token is bound to a key whose possession nobody here can check.
+    if "cnf" in payload:
+        raise Rejected("proof_of_possession_unsupported")
+    for name in issuer.required_claims:
+        if payload.get(name) is None:
+            raise Rejected(f"missing_claim:{name}")
+    if issuer.max_lifetime is not None:
+        if issued_at is None:
+            raise Rejected("missing_claim:iat")
+        if expires_at - issued_at > issuer.max_lifetime:
+            raise Rejected("lifetime_too_long")
+    starts = max(time for time in (not_before, issued_at, -math.inf) if time is not None)
+    return Verified(
+        _principal(payload, issuer, expires_at),
+        valid_from=starts - issuer.leeway,
+        valid_until=expires_at + issuer.leeway,
+    )
+
+
+def _principal(payload: dict[str, Any], issuer: Issuer, expires_at: float) -> Principal:
+    paths = issuer.claims
+    subject = _at(payload, paths.subject)
+    if not isinstance(subject, str) or not subject:
+        state = "missing" if subject is None else "bad"
+        raise Rejected(f"{state}_claim:{'.'.join(paths.subject)}")
+    spaced = {*paths.scopes, _SCOPE}
+    return Principal(
+        subject=subject,
+        issuer=issuer.issuer,
+        roles=_roles(_names(payload, paths.roles, spaced), issuer),
+        permissions=frozenset(_names(payload, paths.permissions, spaced)),
+        scopes=frozenset(_names(payload, paths.scopes, spaced)),
+        claims=Claims.freeze(payload),
+        expires_at=expires_at,
+        actor=_actor(payload),
+    )
+
+
+def _roles(names: set[str], issuer: Issuer) -> frozenset[str]:
+    """Our roles for the provider's: through the map, then no more than the issuer may grant."""
+    if issuer.role_map is not None:
+        names = {issuer.role_map[name] for name in names if name in issuer.role_map}
+    if issuer.grants is not None:
+        names &= issuer.grants
+    return frozenset(names)
+
+
+def _check_audience(payload: Mapping[str, Any], audience: frozenset[str]) -> None:
+    if "aud" not in payload:
+        raise Rejected("missing_claim:aud")
+    named = payload["aud"]
+    if isinstance(named, str):
+        named = [named]
+    if not _is_text_list(named):
+        raise Rejected("bad_claim:aud")
+    # RFC 7519 §4.1.3: whole values only; no prefix, no case folding.
+    if audience.isdisjoint(named):
+        raise Rejected("wrong_audience")
+
+
+def _time(payload: Mapping[str, Any], name: str) -> float | None:
+    """A NumericDate (RFC 7519 §2), or None if the claim is absent."""
+    if name not in payload:
+        return None
+    value = payload[name]
+    # A boolean is an int to Python, and `"1"` a date to others.
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise Rejected(f"bad_claim:{name}")
+    try:
+        seconds = float(value)
+    except OverflowError:
+        raise Rejected(f"bad_claim:{name}") from None
+    if not math.isfinite(seconds):
+        raise Rejected(f"bad_claim:{name}")
+    return seconds
+
+
+def _actor(payload: Mapping[str, Any]) -> Actor | None:
+    """The outermost `act`; what is nested in it is history and decides nothing (RFC 8693 §4.1)."""
+    if "act" not in payload:
+        return None
+    act = payload["act"]
+    if not isinstance(act, dict):
+        raise Rejected("bad_claim:act")
+    members = cast("dict[str, Any]", act)
+    subject, issuer = members.get("sub"), members.get("iss")
+    if not isinstance(subject, (str, type(None))) or not isinstance(issuer, (str, type(None))):
+        raise Rejected("bad_claim:act")
+    return Actor(subject, issuer)
+
+
+def _names(
+    payload: Mapping[str, Any], paths: Iterable[ClaimPath], spaced: set[ClaimPath]
+) -> set[str]:
+    """The names that stand at any of `paths`. Whatever is not text or a list of it is nothing."""
+    names: set[str] = set()
+    for path in paths:
+        value = _at(payload, path)
+        if isinstance(value, str):
+            names.update(value.split(" ") if path in spaced else [value])
+        elif _is_text_list(value):
+            names.update(value)
+    names.discard("")
+    return names
+
+
+def _at(payload: Mapping[str, Any], path: ClaimPath) -> Any:
+    value: Any = payload
+    for name in path:
+        if not isinstance(value, dict):
+            return None
+        value = cast("dict[str, Any]", value).get(name)
+    return value
+
+
+def _is_text_list(value: object) -> TypeGuard[list[str]]:
+    return isinstance(value, list) and all(
+        isinstance(item, str) for item in cast("list[object]", value)
+    )

@@ -1,0 +1,267 @@
+"""The issuers of a policy: whom we believe, how far, and with which keys.
+
+RFC 8725 §3.1 (algorithms per issuer), §3.8 (exact issuer), §3.9 (audience), RFC 9068 §4.
+Nothing is taken for granted that the policy does not say: an issuer without an audience, or
+two issuers without `grants`, are mistakes.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from math import inf
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Final
+
+from authz_middleware.tokens import claim_paths, key_sources, media_types
+from authz_middleware.tokens.claim_paths import ClaimPaths
+from authz_middleware.tokens.key_sources import (
+    Discovery,
+    JwksUri,
+    KeySource,
+    ReadFile,
+    StaticKeys,
+    secure_url,
+)
+from authz_middleware.tokens.keys import KeySet
+from authz_middleware.tokens.signature import ALGORITHMS
+
+if TYPE_CHECKING:
+    from authz_middleware.document import Section
+
+__all__ = [
+    "ASYMMETRIC",
+    "DEFAULT_LEEWAY",
+    "MAX_LEEWAY",
+    "ClaimPaths",
+    "Discovery",
+    "Issuer",
+    "JwksUri",
+    "KeySource",
+    "StaticKeys",
+    "load",
+    "secure_url",
+]
+
+# Seconds. RFC 7519 §4.1.4: "no more than a few minutes".
+DEFAULT_LEEWAY: Final = 30.0
+MAX_LEEWAY: Final = 300.0
+
+ASYMMETRIC: Final = frozenset(name for name in ALGORITHMS if not ALGORITHMS[name].symmetric)
+# secp256k1 is for those who ask for it (RFC 8812 §3.1).
+_DEFAULT_ALGORITHMS: Final = ASYMMETRIC - {"ES256K"}
+
+_DEFAULT_TOKEN_TYPES: Final = ("at+jwt",)  # RFC 9068 §4
+
+_REQUIRED: Final = {
+    "issuer": "who issues the tokens, exactly as they name it in `iss`",
+    "audience": "what they name this service in `aud`: one name or a list of names",
+}
+_KNOWN: Final = (
+    "issuer",
+    "audience",
+    *key_sources.SOURCES,
+    "algorithms",
+    "token_types",
+    "leeway",
+    "claims",
+    "role_map",
+    "grants",
+    "required_claims",
+    "max_lifetime",
+)
+_PLANNED: Final = (
+    "preset",
+    "introspection",
+    "dpop",
+    "mtls",
+    "jwks_cache",
+    "tenants",
+    "prefix",
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Issuer:
+    """One party whose tokens are believed, under these conditions."""
+
+    issuer: str
+    audience: frozenset[str]
+    source: KeySource
+    algorithms: frozenset[str] = _DEFAULT_ALGORITHMS
+    token_types: frozenset[str] = frozenset(
+        _DEFAULT_TOKEN_TYPES
+    )  # normalised; "" is an absent `typ`
+    leeway: float = DEFAULT_LEEWAY  # seconds
+    claims: ClaimPaths = field(default_factory=ClaimPaths)
+    role_map: Mapping[str, str] | None = None  # None: the token's names are ours
+    grants: frozenset[str] | None = None  # our names; None: all
+    required_claims: tuple[str, ...] = ()
+    max_lifetime: float | None = None  # seconds from `iat` to `exp`
+
+
+def load(
+    sections: Sequence[Section], *, read_file: ReadFile, environ: Mapping[str, str]
+) -> tuple[Issuer, ...]:
+    """Read `[[issuers]]`. Every mistake goes to the report; an issuer with one is left out."""
+    issuers: list[Issuer] = []
+    seen: set[str] = set()
+    for section in sections:
+        issuer = _issuer(section, read_file, environ, alone=len(sections) == 1)
+        name = section.raw("issuer")
+        if isinstance(name, str) and name in seen:
+            # Two sets of keys or rules for one name: one of them would be ignored.
+            section.error("issuer", "this issuer is listed twice", "make one table of the two")
+        elif issuer is not None:
+            issuers.append(issuer)
+        if isinstance(name, str):
+            seen.add(name)
+    return tuple(issuers)
+
+
+def _issuer(
+    section: Section, read_file: ReadFile, environ: Mapping[str, str], *, alone: bool
+) -> Issuer | None:
+    before = len(section.report.problems)
+    section.only(_KNOWN, _PLANNED)
+    name = section.text("issuer", example="https://login.example.com")
+    audience = section.texts("audience", one_or_many=True, example=("my-api",))
+    for key, meaning in _REQUIRED.items():
+        if key not in section:
+            section.error(None, f"`{key}` is missing", f"write {meaning}")
+    if audience == ():
+        section.error("audience", "`audience` is empty", "every token would be refused")
+    source_name = key_sources.named(section)
+    algorithms = _algorithms(section, secret=source_name in key_sources.SECRETS)
+    source = None
+    if name is not None and "introspection" not in section:
+        source = key_sources.read(section, source_name, name, read_file=read_file, environ=environ)
+    if isinstance(source, StaticKeys) and source_name is not None:
+        _check_serving(section, source_name, source.keys, algorithms)
+    issuer = Issuer(
+        issuer=name or "",
+        audience=frozenset(audience or ()),
+        source=source or Discovery(""),
+        algorithms=algorithms,
+        token_types=_token_types(section),
+        leeway=_leeway(section),
+        claims=claim_paths.read(section),
+        role_map=_role_map(section),
+        grants=_grants(section, alone=alone),
+        required_claims=section.texts("required_claims") or (),
+        max_lifetime=_max_lifetime(section),
+    )
+    # Whatever stands in for a missing value goes no further.
+    return issuer if source and len(section.report.problems) == before else None
+
+
+def _algorithms(section: Section, *, secret: bool) -> frozenset[str]:
+    """The allow-list. Algorithms for a secret and algorithms for public keys never meet."""
+    names = section.texts("algorithms", example=("RS256", "ES256"))
+    if names is None:
+        return frozenset({"HS256"}) if secret else _DEFAULT_ALGORITHMS
+    if not names:
+        section.error("algorithms", "`algorithms` is empty", "every token would be refused")
+    for name in names:
+        if name not in ALGORITHMS:
+            section.error("algorithms", f'"{name}" is no algorithm we verify', _suggest(name))
+    known = frozenset(names) & ALGORITHMS.keys()
+    symmetric, asymmetric = sorted(known - ASYMMETRIC), sorted(known & ASYMMETRIC)
+    if symmetric and asymmetric:
+        # RFC 8725 §2.1: the token would say whether a public key is a secret.
+        section.error(
+            "algorithms",
+            f"{', '.join(symmetric)} (secret) beside {', '.join(asymmetric)} (public key)",
+            "keep one of the two kinds",
+        )
+    elif symmetric and not secret:
+        section.error(
+            "algorithms",
+            f"{', '.join(symmetric)} needs a secret",
+            "name it with `secret_env` or `secret_file`, or use an asymmetric algorithm",
+        )
+    elif asymmetric and secret:
+        section.error(
+            "algorithms",
+            f"{', '.join(asymmetric)} cannot be verified with a secret",
+            "use HS256, HS384 or HS512, or give public keys",
+        )
+    return known
+
+
+def _suggest(name: str) -> str:
+    if name.lower() == "none":
+        return "a token without a signature is never accepted"
+    folded = {known.lower(): known for known in ALGORITHMS}
+    near = difflib.get_close_matches(name.lower(), folded, n=1)
+    if near:
+        return f"did you mean {folded[near[0]]}?"
+    return "known algorithms: " + ", ".join(ALGORITHMS)
+
+
+def _check_serving(
+    section: Section, source_name: str, keys: KeySet, algorithms: frozenset[str]
+) -> None:
+    """Keys that serve none of the algorithms verify nothing; a secret serves all of its own."""
+    if source_name in key_sources.SECRETS:
+        for name in sorted(algorithms - keys.algorithms - ASYMMETRIC):
+            section.error(
+                source_name,
+                f"`{source_name}` is too short for {name}",
+                f"use at least {ALGORITHMS[name].minimum} random bytes, or leave {name} out",
+            )
+    elif algorithms and keys.algorithms.isdisjoint(algorithms):
+        section.error(
+            source_name,
+            f"no key of `{source_name}` can verify {', '.join(sorted(algorithms))}",
+            f"its keys can verify {', '.join(sorted(keys.algorithms))}: see `algorithms`",
+        )
+
+
+def _token_types(section: Section) -> frozenset[str]:
+    types = section.texts("token_types", allow_empty=True, example=("at+jwt",))
+    if types == ():
+        section.error("token_types", "`token_types` is empty", "every token would be refused")
+    return frozenset(map(media_types.normalise, types or _DEFAULT_TOKEN_TYPES))
+
+
+def _leeway(section: Section) -> float:
+    leeway = section.number("leeway", DEFAULT_LEEWAY, unit="seconds")
+    if not 0 <= leeway <= MAX_LEEWAY:
+        section.error(
+            "leeway",
+            f"`leeway` must be from 0 to {MAX_LEEWAY:.0f} seconds",
+            "it only makes up for clocks that differ (RFC 7519 §4.1.4)",
+        )
+    return leeway
+
+
+def _max_lifetime(section: Section) -> float | None:
+    lifetime = section.number("max_lifetime", unit="seconds", example=3600)
+    if lifetime is not None and not 0 < lifetime < inf:
+        section.error("max_lifetime", "`max_lifetime` must be a number of seconds above 0")
+    return lifetime
+
+
+def _role_map(section: Section) -> Mapping[str, str] | None:
+    table = section.table("role_map")
+    if table is None:
+        return None
+    names = {name: table.text(name, example="admin") for name in table}
+    return MappingProxyType({name: ours for name, ours in names.items() if ours is not None})
+
+
+def _grants(section: Section, *, alone: bool) -> frozenset[str] | None:
+    names = section.texts("grants", example=("viewer",))
+    if names is None:
+        if not alone and "grants" not in section:
+            section.error(
+                None,
+                "with several issuers each needs `grants`, the roles it may give",
+                'list them, or write `grants = ["*"]` for all',
+            )
+        return None
+    if "*" in names and len(names) > 1:
+        section.error("grants", '"*" stands for all roles and needs no others beside it')
+    return None if "*" in names else frozenset(names)

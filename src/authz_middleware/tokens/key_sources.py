@@ -1,0 +1,215 @@
+"""Where an issuer's keys come from, as its table in the policy says.
+
+Static keys are read here, through functions that the caller passes in; fetched ones are only
+described. RFC 8414 §2 and §6 (https), RFC 7517 §5, RFC 8725 §3.5.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from ipaddress import ip_address
+from typing import TYPE_CHECKING, Final, TypeAlias
+from urllib.parse import urlsplit
+
+from authz_middleware.tokens import strict_json
+from authz_middleware.tokens.keys import (
+    KeySet,
+    KeysUnusable,
+    from_jwks,
+    from_pem,
+    from_secret,
+)
+from authz_middleware.tokens.rejection import Rejected
+
+if TYPE_CHECKING:
+    from authz_middleware.document import Section
+
+__all__ = [
+    "SECRETS",
+    "SOURCES",
+    "Discovery",
+    "JwksUri",
+    "KeySource",
+    "ReadFile",
+    "StaticKeys",
+    "named",
+    "read",
+    "secure_url",
+]
+
+SECRETS: Final = ("secret_env", "secret_file")
+SOURCES: Final = ("jwks_uri", "jwks_file", "jwks", "public_key_file", *SECRETS)
+
+ReadFile: TypeAlias = Callable[[str], bytes]
+"""Returns the bytes of a file named in the policy; raises OSError if it cannot."""
+
+
+@dataclass(frozen=True, slots=True)
+class StaticKeys:
+    """Keys that the policy holds or points to; they do not change while it is served."""
+
+    keys: KeySet = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class JwksUri:
+    """A key set at a URL."""
+
+    issuer: str
+    url: str
+
+
+@dataclass(frozen=True, slots=True)
+class Discovery:
+    """A key set that the issuer's metadata names (RFC 8414, OpenID Connect Discovery)."""
+
+    issuer: str
+
+
+KeySource: TypeAlias = StaticKeys | JwksUri | Discovery
+
+
+def named(section: Section) -> str | None:
+    """The key of the table that names the source; None means discovery. Two are reported."""
+    present = [name for name in SOURCES if name in section]
+    for name in present[1:]:
+        section.error(
+            name,
+            f"`{name}` beside `{present[0]}`: an issuer has one source of keys",
+            "leave one of them out",
+        )
+    return present[0] if present else None
+
+
+def read(
+    section: Section,
+    name: str | None,
+    issuer: str,
+    *,
+    read_file: ReadFile,
+    environ: Mapping[str, str],
+) -> KeySource | None:
+    """The source called `name` in the table, or None if it was reported as unusable."""
+    if name is None:
+        return _discovery(section, issuer)
+    if name == "jwks_uri":
+        return _jwks_uri(section, issuer)
+    try:
+        keys = _static(section, name, read_file, environ)
+    except KeysUnusable as unusable:
+        section.error(name, f"`{name}` {unusable.reason}", _FIXES[name])
+    except Rejected as rejected:
+        section.error(name, f"`{name}` is not strict JSON ({rejected.detail})", _FIXES[name])
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
+        reason = getattr(error, "strerror", None) or "not a file name"
+        section.error(name, f"`{name}` cannot be read: {reason}", "check its path and permissions")
+    else:
+        return None if keys is None else StaticKeys(keys)
+    return None
+
+
+_SECRET_FIX = (
+    "use 32 random bytes or more: `python -c 'import secrets; print(secrets.token_urlsafe(48))'`"
+)
+_FIXES: Final = {
+    "jwks_file": 'give a JSON file with {"keys": [...]} of public signature keys',
+    "jwks": "give a table with `keys`, a list of public signature keys",
+    "public_key_file": "give a PEM file with one public key or certificate",
+    "secret_env": _SECRET_FIX,
+    "secret_file": _SECRET_FIX,
+}
+
+
+def _static(
+    section: Section, name: str, read_file: ReadFile, environ: Mapping[str, str]
+) -> KeySet | None:
+    if name == "jwks":
+        table = section.table(name)
+        return None if table is None else from_jwks(table.mapping)
+    value = section.text(name)
+    if value is None:  # of the wrong type: reported by the reader
+        return None
+    if name == "jwks_file":
+        return from_jwks(strict_json.loads(read_file(value)))
+    if name == "public_key_file":
+        return from_pem(read_file(value))
+    if name == "secret_file":
+        return from_secret(_without_line_end(read_file(value)))
+    secret = environ.get(value, "")
+    if not secret:
+        section.error(
+            name,
+            f"the environment variable {value} is not set, or empty",
+            f"set {value} to the secret before the server starts",
+        )
+        return None
+    # As the operating system gave it: Python decodes what is not UTF-8 to surrogates.
+    return from_secret(secret.encode("utf-8", "surrogateescape"))
+
+
+def _without_line_end(secret: bytes) -> bytes:
+    """A text file ends in a line end that nobody meant; random bytes are left as they are."""
+    text = secret.removesuffix(b"\n").removesuffix(b"\r")
+    return text if text.isascii() and text.decode("ascii").isprintable() else secret
+
+
+def _jwks_uri(section: Section, issuer: str) -> JwksUri | None:
+    url = section.text("jwks_uri")
+    if url is None:
+        return None
+    problem = _url_problem(url)
+    if problem:
+        section.error("jwks_uri", f"`jwks_uri` {problem[0]}", problem[1])
+        return None
+    return JwksUri(issuer, url)
+
+
+def _discovery(section: Section, issuer: str) -> Discovery | None:
+    problem = _url_problem(issuer)
+    if problem:
+        what, fix = problem
+        section.error(
+            "issuer",
+            f"`issuer` {what}, and its keys are to be discovered there",
+            f"{fix}, or name the keys: {', '.join(f'`{name}`' for name in SOURCES)}",
+        )
+        return None
+    if "?" in issuer:  # RFC 8414 §2
+        section.error("issuer", "`issuer` has a query, so its metadata has no address")
+        return None
+    return Discovery(issuer)
+
+
+def secure_url(url: str) -> bool:
+    """Whether keys may be fetched from `url`: https, or http on this machine; nothing odd."""
+    return _url_problem(url) is None
+
+
+def _url_problem(url: str) -> tuple[str, str] | None:
+    """What is wrong with a URL that keys are fetched from, and what to write instead."""
+    # Characters that URL parsers drop or read differently are refused before one is asked.
+    if not url.isascii() or not url.isprintable() or " " in url or "\\" in url:
+        return "holds characters that a URL cannot have", "percent-encode them"
+    try:
+        parts = urlsplit(url)
+        host, _ = parts.hostname, parts.port
+    except ValueError:  # a port that is no number, half an IPv6 address
+        return "is not a URL", "write `https://…`"
+    if not host or parts.scheme not in ("http", "https"):
+        return "is not an http URL with a host", "write `https://…`"
+    if "@" in parts.netloc or "#" in url:
+        return "holds a user name or a fragment", "write it without"
+    # RFC 8414 §6.1: who can change the answer on its way chooses the keys.
+    if parts.scheme == "http" and not _is_loopback(host):
+        return "is plain http to another machine", "use https"
+    return None
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False

@@ -1,0 +1,61 @@
+"""From an unverified token to a verified one: issuer first, then key, signature and claims.
+
+RFC 7519 §7.2, RFC 8725 §3.8: the keys that are looked at belong to the issuer the token names,
+and to no other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from authz_middleware.tokens import signature
+from authz_middleware.tokens.claims import Verified, check_header, verify_claims
+from authz_middleware.tokens.compact import Unverified
+from authz_middleware.tokens.issuers import Issuer
+from authz_middleware.tokens.keys import KeySet
+from authz_middleware.tokens.rejection import Rejected
+
+__all__ = ["identify", "needs_key", "verify"]
+
+
+def identify(unverified: Unverified, issuers: Mapping[str, Issuer]) -> Issuer:
+    """Return the issuer that the token names, or raise Rejected.
+
+    The header is held against the issuer's rules here already, so that a token which could
+    never be accepted makes nobody fetch keys.
+    """
+    payload = unverified.payload
+    if "iss" not in payload:
+        raise Rejected("missing_claim:iss")
+    name = payload["iss"]
+    if not isinstance(name, str):
+        raise Rejected("bad_claim:iss")
+    issuer = issuers.get(name)
+    if issuer is None:
+        raise Rejected("unknown_issuer")
+    check_header(unverified.header, issuer)
+    return issuer
+
+
+def needs_key(unverified: Unverified, keys: KeySet) -> bool:
+    """Whether a newer key set might hold the token's key: then it may be worth a fetch."""
+    kid = unverified.header.get("kid")
+    if kid is not None and keys.uses_kids and not keys.has_kid(kid):
+        return True
+    return unverified.header["alg"] not in keys.algorithms
+
+
+def verify(unverified: Unverified, issuer: Issuer, keys: KeySet, now: float) -> Verified:
+    """Return what the token proves at `now`, or raise Rejected. `keys` are the issuer's."""
+    header = unverified.header
+    check_header(header, issuer)
+    algorithm: str = header["alg"]
+    candidates = keys.candidates(algorithm, header.get("kid"))
+    if not candidates:
+        raise Rejected("unknown_key")
+    if not any(
+        signature.verify(algorithm, key.key, unverified.signing_input, unverified.signature)
+        for key in candidates
+    ):
+        raise Rejected("bad_signature")
+    return verify_claims(unverified.payload, header, issuer, now)

@@ -1,0 +1,252 @@
+"""The WSGI adapter (PEP 3333): environ to facts, outcome to response."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
+from http import HTTPStatus
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from authz_middleware import frameworks
+from authz_middleware.access import Access, enter
+from authz_middleware.engine import Refuse
+from authz_middleware.errors import AccessDenied
+from authz_middleware.facts import Answer, RequestFacts
+from authz_middleware.observe import DecisionObserver
+from authz_middleware.runtime.authz import Authz, compiled
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+
+__all__ = ["WSGIAuthzMiddleware"]
+
+KEY = "authz"
+
+ExcInfo = tuple[type[BaseException], BaseException, TracebackType] | tuple[None, None, None]
+
+
+class WSGIAuthzMiddleware:
+    """Verifies the bearer token of every request to a WSGI app and enforces the policy.
+
+    `config` is a policy file, a mapping of its shape, or an `Authz`. Raises `PolicyError` if the
+    policy cannot be served. A request that is let through carries an `Access` under
+    `environ["authz"]`; the app is never called for one that is refused.
+    """
+
+    def __init__(
+        self,
+        app: WSGIApplication,
+        config: str | os.PathLike[str] | Mapping[str, Any] | Authz,
+        *,
+        routes_of: object | None = None,
+        loaders: Mapping[str, Any] | None = None,
+        observers: Sequence[DecisionObserver] = (),
+        clock: Callable[[], float] | None = None,
+        store: object | None = None,
+    ) -> None:
+        self.app = app
+        self.authz = compiled(
+            config,
+            routes_of=routes_of,
+            loaders=loaders,
+            observers=observers,
+            clock=clock,
+            store=store,
+        )
+        frameworks.prepare(app)
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        """Serve one request."""
+        enter(None)
+        environ.pop(KEY, None)
+        facts = _facts(environ)
+        authz = self.authz
+        if document := authz.metadata(facts, environ.get("SCRIPT_NAME", "")):
+            return _send(document, environ, start_response)
+        outcome = authz.outcome(facts)
+        if isinstance(outcome, Refuse):
+            answer = authz.refused(facts, outcome, _accept(environ))
+            return _send(answer, environ, start_response)
+        access = authz.admitted(facts, outcome, partial(_accept, environ))
+        environ[KEY] = access
+        if authz.settings.remote_user:
+            _set_remote_user(environ, access, with_issuer=authz.settings.remote_user != "sub")
+        enter(access)
+        return _serve(self.app, environ, start_response, access)
+
+
+def _facts(environ: WSGIEnvironment) -> RequestFacts:
+    authorization = environ.get("HTTP_AUTHORIZATION")
+    method = environ.get("REQUEST_METHOD", "")
+    return RequestFacts(
+        "http",
+        method,
+        _path(environ.get("PATH_INFO", "")),
+        "",  # PATH_INFO is what the app routes on; SCRIPT_NAME never decides
+        () if authorization is None else (_bytes(authorization),),
+        method == "OPTIONS"
+        and "HTTP_ORIGIN" in environ
+        and "HTTP_ACCESS_CONTROL_REQUEST_METHOD" in environ,
+    )
+
+
+def _path(path_info: str) -> str | None:
+    """PEP 3333, "A Note On String Types": bytes in disguise. Strictly UTF-8, else no path."""
+    try:
+        # The root of a mount may be empty ("environ Variables"); apps route it as "/".
+        return path_info.encode("latin-1").decode("utf-8") or "/"
+    except UnicodeError:
+        return None
+
+
+def _bytes(value: str) -> bytes:
+    try:
+        return value.encode("latin-1")
+    except UnicodeEncodeError:
+        return b"\x00"  # not a header a server can have received: malformed
+
+
+def _accept(environ: WSGIEnvironment) -> str | None:
+    return environ.get("HTTP_ACCEPT")
+
+
+def _set_remote_user(environ: WSGIEnvironment, access: Access, *, with_issuer: bool) -> None:
+    environ.pop("REMOTE_USER", None)
+    if principal := access.principal:
+        user = f"{principal.issuer}|{principal.subject}" if with_issuer else principal.subject
+        environ["REMOTE_USER"] = user.encode("utf-8").decode("latin-1")
+
+
+def _send(answer: Answer, environ: WSGIEnvironment, start_response: StartResponse) -> list[bytes]:
+    start_response(_status(answer), list(answer.headers))
+    return [_body(answer, environ)]
+
+
+def _status(answer: Answer) -> str:
+    return f"{answer.status} {HTTPStatus(answer.status).phrase}"
+
+
+def _body(answer: Answer, environ: WSGIEnvironment) -> bytes:
+    return b"" if environ.get("REQUEST_METHOD", "").upper() == "HEAD" else answer.body
+
+
+def _serve(
+    app: WSGIApplication,
+    environ: WSGIEnvironment,
+    start_response: StartResponse,
+    access: Access,
+) -> Iterable[bytes]:
+    head = _Head(start_response, access)
+    try:
+        body = app(environ, head)
+    except AccessDenied as denied:
+        head.replace(denied.answer, sys.exc_info())
+        enter(None)
+        return [_body(denied.answer, environ)]
+    except BaseException:
+        enter(None)
+        raise
+    if head.replaced is None and _is_finished(body, environ):
+        enter(None)  # none of the app's code runs any more
+        return body
+    return _Body(body, head, environ, access)
+
+
+def _is_finished(body: Iterable[bytes], environ: WSGIEnvironment) -> bool:
+    """Whether the server should get the app's very own object.
+
+    A list says its length; a `wsgi.file_wrapper` is recognised by its type and sent by sendfile.
+    """
+    if isinstance(body, (list, tuple)):
+        return True
+    wrapper = environ.get("wsgi.file_wrapper")
+    return isinstance(wrapper, type) and isinstance(body, wrapper)
+
+
+class _Head:
+    """The `start_response` that the app gets: a 5xx after a denied `require` is our refusal."""
+
+    __slots__ = ("_access", "_start_response", "replaced")
+
+    def __init__(self, start_response: StartResponse, access: Access) -> None:
+        self._start_response = start_response
+        self._access = access
+        self.replaced: Answer | None = None
+
+    def __call__(
+        self, status: str, headers: list[tuple[str, str]], exc_info: ExcInfo | None = None, /
+    ) -> Callable[[bytes], object]:
+        if self._access.denied is not None and status.startswith("5"):
+            self.replace(self._access.denied, exc_info)
+            return _discard
+        if exc_info is None:
+            return self._start_response(status, headers)
+        return self._start_response(status, headers, exc_info)
+
+    def replace(self, answer: Answer, exc_info: ExcInfo | None) -> None:
+        """Answer with `answer`; raises `exc_info` again if the head has been sent already."""
+        headers = list(answer.headers)
+        if exc_info is None:
+            self._start_response(_status(answer), headers)
+        else:
+            self._start_response(_status(answer), headers, exc_info)
+        self.replaced = answer
+
+
+def _discard(_data: bytes) -> None:
+    """The `write` of an answer that was replaced."""
+
+
+class _Body:
+    """The app's body, chunk by chunk as it comes, with the caller known while it is made."""
+
+    __slots__ = ("_access", "_body", "_chunks", "_environ", "_head", "_sent")
+
+    def __init__(
+        self, body: Iterable[bytes], head: _Head, environ: WSGIEnvironment, access: Access
+    ) -> None:
+        self._body = body
+        self._chunks: Iterator[bytes] | None = None
+        self._head = head
+        self._environ = environ
+        self._access = access
+        self._sent = False
+
+    def __iter__(self) -> _Body:
+        return self
+
+    def __next__(self) -> bytes:
+        # The server may serve another request on this thread between two chunks.
+        enter(self._access)
+        if self._head.replaced is None:
+            try:
+                if self._chunks is None:
+                    self._chunks = iter(self._body)
+                chunk = next(self._chunks)
+            except AccessDenied as denied:
+                if self._sent:
+                    raise
+                self._head.replace(denied.answer, sys.exc_info())
+            except StopIteration:
+                if self._head.replaced is None:
+                    raise
+            else:
+                if self._head.replaced is None:
+                    self._sent = self._sent or bool(chunk)
+                    return chunk
+        if self._sent or self._head.replaced is None:
+            raise StopIteration
+        self._sent = True
+        return _body(self._head.replaced, self._environ)
+
+    def close(self) -> None:
+        """Close the app's body; whoever consumes it calls this (PEP 3333)."""
+        try:
+            close = getattr(self._body, "close", None)
+            if close is not None:
+                close()
+        finally:
+            enter(None)
