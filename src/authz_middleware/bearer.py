@@ -13,7 +13,9 @@ MAX_LENGTH = 16 * 1024
 # RFC 6750 §2.1: credentials = "Bearer" 1*SP b64token; the scheme is case-insensitive.
 _BEARER = re.compile(rb"[Bb][Ee][Aa][Rr][Ee][Rr] +([A-Za-z0-9\-._~+/]+=*)")
 # RFC 9110 §11.4: credentials = auth-scheme [ 1*SP ( token68 / #auth-param ) ]
-_OTHER_SCHEME = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+)( +[\x20-\x7e\t]*)?")
+# One space, not ` +`: the class takes the others, and two ways to share them would make a refusal
+# quadratic.
+_OTHER_SCHEME = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+)(?: [\x20-\x7e\t]*)?")
 # WSGI servers join repeated fields with a comma. In a list of auth-params a comma is followed by
 # `name=`; a comma followed by `scheme credentials` is a second field line (RFC 9110 §5.3).
 _SECOND_FIELD = re.compile(rb",[ \t]*[!#$%&'*+.^_`|~0-9A-Za-z-]+ +[^=\s]")

@@ -70,6 +70,10 @@ class Claims(dict[str, Any]):
     __setitem__ = __delitem__ = __ior__ = _refuse
     clear = pop = popitem = setdefault = update = _refuse  # pyright: ignore[reportAssignmentType]
 
+    def __reduce__(self) -> tuple[type[Claims], tuple[dict[str, Any]]]:
+        # Copies and pickles are rebuilt at once; by default they would be filled member by member.
+        return type(self), (dict(self),)
+
 
 @dataclass(frozen=True, slots=True)
 class Actor:

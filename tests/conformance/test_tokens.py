@@ -70,7 +70,10 @@ def test_wycheproof_mixed_signatures_and_encryption(vectors: Path) -> None:
         key = group.get("public") or group["private"]
         jwks = key if "keys" in key else {"keys": [key]}
         expected = case["result"] == "valid" and "jws" in case
-        judged[case["tcId"]] = (verifies(jwks, case["jws"] if "jws" in case else case["jwe"]), expected)
+        token = case["jws"] if "jws" in case else case["jwe"]
+        # Some are in the JSON serialization, which no bearer token has (S02).
+        text = token if isinstance(token, str) else json.dumps(token)
+        judged[case["tcId"]] = (verifies(jwks, text), expected and text is token)
     assert {n: pair for n, pair in judged.items() if pair[0] != pair[1]} == {}
     assert len(judged) == 83
 

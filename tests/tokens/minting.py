@@ -35,13 +35,17 @@ def uint(value: int, width: int | None = None) -> str:
     return b64(value.to_bytes(width or (value.bit_length() + 7) // 8))
 
 
-@cache
 def private_key(algorithm: str, number: int = 0) -> Any:
     """Return one key for `algorithm`; another `number` is another key."""
+    return _made(algorithm, number)
+
+
+@cache
+def _made(algorithm: str, number: int) -> Any:
     if algorithm.startswith("HS"):
         return SECRET[number:] + SECRET[:number]
     if algorithm[:2] in ("RS", "PS"):
-        return _rsa(number)
+        return _rsa(number, 2048)
     if algorithm == "Ed448":
         return ed448.Ed448PrivateKey.generate()
     if algorithm.startswith("Ed"):
@@ -50,7 +54,7 @@ def private_key(algorithm: str, number: int = 0) -> Any:
 
 
 @cache
-def _rsa(number: int, bits: int = 2048) -> rsa.RSAPrivateKey:
+def _rsa(number: int, bits: int) -> rsa.RSAPrivateKey:
     return rsa.generate_private_key(65537, bits)
 
 
@@ -102,7 +106,11 @@ def raw(header: bytes, payload: bytes, algorithm: str = "ES256", key: Any = None
 
 
 def mint(
-    header: dict[str, Any] | None = None, *, algorithm: str = "ES256", key: Any = None, **claims: Any
+    header: dict[str, Any] | None = None,
+    *,
+    algorithm: str = "ES256",
+    key: Any = None,
+    **claims: Any,
 ) -> str:
     """Return a token that is good unless told otherwise; a claim given as `...` is left out."""
     payload = {name: value for name, value in (CLAIMS | claims).items() if value is not ...}

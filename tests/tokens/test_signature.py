@@ -42,7 +42,10 @@ def test_unknown_algorithms_verify_nothing(name: str) -> None:
 
 
 SERVES: dict[str, tuple[Any, set[str]]] = {
-    "RSA": (lambda: public_key("RS256"), {f"{f}{n}" for f in ("RS", "PS") for n in (256, 384, 512)}),
+    "RSA": (
+        lambda: public_key("RS256"),
+        {f"{f}{n}" for f in ("RS", "PS") for n in (256, 384, 512)},
+    ),
     "K10 RSA of 1024 bits": (lambda: weak_rsa().public_key(), set()),
     "K11 P-256": (lambda: public_key("ES256"), {"ES256"}),
     "K11 P-384": (lambda: public_key("ES384"), {"ES384"}),

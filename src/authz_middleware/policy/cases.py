@@ -45,7 +45,7 @@ def load(root: Section, *, issuers: Collection[str]) -> tuple[Case, ...]:
 
 def _case(section: Section, issuers: Collection[str]) -> Case:
     section.only({"as", "allow", "deny"})
-    if "allow" not in section and "deny" not in section:
+    if not section.raw("allow") and not section.raw("deny"):
         section.error(None, "this test expects nothing", 'write `allow = ["GET /path"]` or `deny`')
     expectations = (*_expected(section, "allow", True), *_expected(section, "deny", False))
     return Case(_principal(section, issuers), expectations, section.where())

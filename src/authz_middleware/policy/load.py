@@ -216,9 +216,8 @@ def _requirement(section: Section, text: str, names: _Names) -> Requirement:
             roles = section.texts(text) or ()
             _check_roles(section, text, roles, names)
             return Requirement("table", ref, roles=frozenset(roles))
-        case {}:
-            if table := section.table(text):
-                return _table(table, ref, names)
+        case {} if table := section.table(text):
+            return _table(table, ref, names)
         case _:
             section.error(
                 text,

@@ -19,7 +19,7 @@ from typing import Final, Generic, NamedTuple, TypeVar
 from authz_middleware.policy.template import Literal, PathTail, Plain, Template
 from authz_middleware.policy.tree import Ending, Node, grow
 
-__all__ = ["AMBIGUOUS", "Ambiguous", "Match", "Matcher", "compile"]
+__all__ = ["AMBIGUOUS", "Ambiguous", "Match", "Matcher"]
 
 T = TypeVar("T")
 
@@ -50,7 +50,11 @@ class _Leaf(NamedTuple, Generic[T]):
 
 
 class Matcher(Generic[T]):
-    """Templates and their values, compiled once; safe to share between threads."""
+    """Templates and their values, compiled once; safe to share between threads.
+
+    The order of the entries does not matter. Ties among them, which `overlap.conflicts` finds,
+    match as ambiguous.
+    """
 
     __slots__ = ("_fixed", "_root")
 
@@ -80,11 +84,6 @@ class Matcher(Generic[T]):
             name, place = found.tail
             params[name] = "/".join(segments[place:])
         return Match(found.value, params)
-
-
-def compile(entries: Iterable[tuple[Template, T]]) -> Matcher[T]:
-    """Compile `entries`, whose order does not matter. A tie among them matches as ambiguous."""
-    return Matcher(entries)
 
 
 def _leaf(template: Template, value: T) -> _Leaf[T]:

@@ -51,8 +51,8 @@ def conflicts(entries: Iterable[tuple[Template, object]]) -> list[Conflict]:
     for path, first, second in _ties(root, fresh):
         renamed = first.shape == second.shape and first.names != second.names
         kind: Problem = "duplicate_names" if renamed else "tie"
-        first, second = sorted((first, second), key=lambda each: each.text)
-        found.append(Conflict(kind, first, second, "/" + "/".join(path)))
+        pair = sorted((first, second), key=lambda each: each.text)
+        found.append(Conflict(kind, *pair, "/" + "/".join(path)))
     for template in templates:
         if any(template.rank):  # nothing is more specific than literals alone
             taken = _taken(template, root, fresh)
@@ -149,22 +149,28 @@ def _taken_from(
     """The same below `path`, to which nodes of equal rank lead, and nodes already `ahead`."""
     for node in ahead:
         for other in (*node.tail, *node.below):  # takes this path and all below it
-            return path, other
+            rest = (
+                _witnesses(each, fresh)[0]
+                for each in segments[len(path) :]
+                if each.rank < PathTail.rank
+            )
+            return (*path, *rest), other
     if len(path) == len(segments):
         return next(((path, other) for node in ahead for other in node.here), None)
     segment = segments[len(path)]
     if isinstance(segment, PathTail | DoubleStar):
         return _tail_taken(segment, path, level, ahead, fresh)
-    taken = None
+    taken: tuple[tuple[str, ...], Template] | None = None
     seen: set[tuple[frozenset[Node[Template]], frozenset[Node[Template]]]] = set()
     for text in _witnesses(segment, fresh):
         next_level, next_ahead = _step(segment.rank, text, level, ahead)
         state = frozenset(next_level), frozenset(next_ahead)
         if state not in seen:
             seen.add(state)
-            taken = _taken_from(segments, (*path, text), next_level, next_ahead, fresh)
-            if taken is None:
+            found = _taken_from(segments, (*path, text), next_level, next_ahead, fresh)
+            if found is None:
                 return None
+            taken = taken or found
     return taken
 
 

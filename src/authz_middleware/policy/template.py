@@ -331,7 +331,7 @@ def _check_text(text: str, column: int) -> None:
     """Refuse a text that no request which is let through can hold as a segment."""
     if canonical("/" + text) != "/" + text:
         decoded = unquote(text)
-        if decoded != text and canonical("/" + decoded) == "/" + decoded:
+        if decoded != text and "/" not in decoded and canonical("/" + decoded) == "/" + decoded:
             raise TemplateError(
                 f"`{text}` is percent-encoded", f"write the decoded form `{decoded}`", column
             )

@@ -6,6 +6,7 @@ import logging
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any, Final
 from uuid import uuid4
 
@@ -199,8 +200,13 @@ class Authz:
             try:
                 observer.observe(event)
             except Exception:  # noqa: BLE001 - whatever an observer does, the decision stands
-                LOGGER.exception("an observer failed; the decision stands")
+                _complain()
         return event.id
+
+
+def _complain() -> None:
+    with suppress(Exception):  # the log itself may be what fails
+        LOGGER.exception("an observer failed; the decision stands")
 
 
 # What an anonymous caller of a public route is told when the handler asks for more.

@@ -6,7 +6,11 @@ verified (RFC 8414 §6). What it does not get it reports as `FetchFailed`, whate
 
 from __future__ import annotations
 
-import time
+import socket
+from contextlib import suppress
+from threading import Event, Timer
+from types import TracebackType
+from typing import Any
 
 import httpx2
 
@@ -27,32 +31,100 @@ class NotFound(FetchFailed):
     """The provider answered that there is no such document."""
 
 
-def fetch(url: str) -> bytes:
+def fetch(url: str, *, max_bytes: int = MAX_BYTES, total_seconds: float = TOTAL_SECONDS) -> bytes:
     """Return the body of `url`; raises `FetchFailed`."""
-    deadline = time.monotonic() + TOTAL_SECONDS
-    try:
-        with (
-            httpx2.Client(trust_env=False, follow_redirects=False, timeout=TOTAL_SECONDS) as client,
-            client.stream(
-                "GET",
-                url,
-                # No compression: a small answer must not unfold into a large one.
-                headers={"accept": "application/json", "accept-encoding": "identity"},
-            ) as response,
-        ):
-            if response.status_code in (404, 410):
-                raise NotFound(f"{url}: status {response.status_code}")
-            if response.status_code != 200:
-                raise FetchFailed(f"{url}: status {response.status_code}")
-            if response.headers.get("content-encoding", "identity") != "identity":
-                raise FetchFailed(f"{url}: a compressed answer was not asked for")
-            body = bytearray()
-            for chunk in response.iter_raw():
-                body += chunk
-                if len(body) > MAX_BYTES:
-                    raise FetchFailed(f"{url}: more than {MAX_BYTES} bytes")
-                if time.monotonic() > deadline:
-                    raise FetchFailed(f"{url}: took longer than {TOTAL_SECONDS} s")
-            return bytes(body)
-    except (httpx2.HTTPError, httpx2.InvalidURL, OSError) as error:
-        raise FetchFailed(f"{url}: {type(error).__name__}") from error
+    with _Deadline(total_seconds) as deadline:
+        try:
+            body = _get(url, max_bytes, total_seconds, deadline)
+        # UnicodeError: a host name that no name service can be asked for.
+        except (httpx2.HTTPError, httpx2.InvalidURL, OSError, UnicodeError) as error:
+            if not deadline.passed:
+                raise FetchFailed(f"{url}: {type(error).__name__}") from error
+            body = b""
+    # Also where all seems well: a body without a length ends where the connection was cut.
+    if deadline.passed:
+        raise FetchFailed(f"{url}: took longer than {total_seconds} s")
+    return body
+
+
+def _get(url: str, max_bytes: int, total_seconds: float, deadline: _Deadline) -> bytes:
+    # The connection and its TLS handshake, one half each, cannot be cut by the deadline.
+    timeout = httpx2.Timeout(total_seconds, connect=total_seconds / 2)
+    with (
+        httpx2.Client(trust_env=False, follow_redirects=False, timeout=timeout) as client,
+        client.stream(
+            "GET",
+            url,
+            # No compression: a small answer must not unfold into a large one.
+            headers={"accept": "application/json", "accept-encoding": "identity"},
+            extensions={"trace": deadline.watch},
+        ) as response,
+    ):
+        if _is_absent(response.status_code):
+            raise NotFound(f"{url}: status {response.status_code}")
+        if response.status_code != 200:
+            raise FetchFailed(f"{url}: status {response.status_code}")
+        if response.headers.get("content-encoding", "identity") != "identity":
+            raise FetchFailed(f"{url}: a compressed answer was not asked for")
+        body = bytearray()
+        for chunk in response.iter_raw():
+            body += chunk
+            if len(body) > max_bytes:
+                raise FetchFailed(f"{url}: more than {max_bytes} bytes")
+        return bytes(body)
+
+
+def _is_absent(status: int) -> bool:
+    """Whether the provider says that this is no address of its; object stores do so with 403.
+
+    408 and 429 speak of this moment, not of the address.
+    """
+    return 400 <= status < 500 and status not in (408, 429)
+
+
+class _Deadline:
+    """Cuts the connection when the time is up.
+
+    The client's own time-outs are for one read each: a provider that trickles its header, or sends
+    interim answers (1xx) without end, would be listened to for ever.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self._passed = Event()
+        self._socket: socket.socket | None = None
+        self._timer = Timer(seconds, self._expire)
+        self._timer.daemon = True
+
+    @property
+    def passed(self) -> bool:
+        """Whether the time is up."""
+        return self._passed.is_set()
+
+    def watch(self, event: str, info: dict[str, Any]) -> None:
+        """Learn of the connection; the `trace` extension of the client."""
+        if event.endswith((".connect_tcp.complete", ".start_tls.complete")):
+            self._socket = info["return_value"].get_extra_info("socket")
+            if self.passed:
+                self._cut()
+
+    def _expire(self) -> None:
+        self._passed.set()
+        self._cut()
+
+    def _cut(self) -> None:
+        if self._socket is not None:
+            # Below TLS, whose state belongs to the thread that reads. Its socket may be gone.
+            with suppress(OSError):
+                socket.socket.shutdown(self._socket, socket.SHUT_RDWR)
+
+    def __enter__(self) -> _Deadline:
+        self._timer.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._timer.cancel()

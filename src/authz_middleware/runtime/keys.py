@@ -51,10 +51,9 @@ class RemoteKeys:
         self._config = config
         self._clock = clock
         self._fetch = fetch
-        self._lock = Lock()
         self._state = freshness.State()
-        self._flight: Future[None] | None = None
-        self._flight_pid = 0
+        self._flight = _landed()
+        self._flight_pid = os.getpid()
 
     def view(self, now: float) -> KeyView:
         """Return the keys at hand, and start to renew them if it is time. Never waits."""
@@ -63,14 +62,24 @@ class RemoteKeys:
         return freshness.view(self._state, now)
 
     def refresh(self) -> Future[None]:
-        """Return the fetch in flight, starting one if there is none. It never fails."""
-        with self._lock:
-            flight = self._flight
+        """Return the fetch in flight, or start one if it is time for it. It never fails."""
+        process = _process()
+        with process.lock:
             # A future of the parent process would never be done in a forked worker.
-            if flight is None or flight.done() or self._flight_pid != os.getpid():
-                flight = self._flight = _executor().submit(self._renew)
-                self._flight_pid = os.getpid()
-            return flight
+            if self._flight_pid != os.getpid():
+                self._flight, self._flight_pid = _landed(), os.getpid()
+            # Looked at again: the flight that a request wants may have landed since it looked.
+            if self._flight.done() and freshness.view(self._state, self._clock()).fetchable:
+                self._flight = self._start(process.executor)
+            return self._flight
+
+    def _start(self, executor: ThreadPoolExecutor) -> Future[None]:
+        try:
+            return executor.submit(self._renew)
+        except RuntimeError as error:  # no thread can be started, or the interpreter is going down
+            LOGGER.error("keys of %s not renewed: %s", self._config.issuer, error)
+            self._state = freshness.failed(self._state, self._clock())
+            return _landed()
 
     def _renew(self) -> None:
         try:
@@ -122,15 +131,28 @@ def _jwks_uri(document: Any, issuer: str) -> str:
     return url
 
 
-_executors: dict[int, ThreadPoolExecutor] = {}
-_executors_lock = Lock()
+def _landed() -> Future[None]:
+    flight: Future[None] = Future()
+    flight.set_result(None)
+    return flight
 
 
-def _executor() -> ThreadPoolExecutor:
-    """Return this process's executor: threads do not survive a fork (gunicorn --preload)."""
-    with _executors_lock:
-        pid = os.getpid()
-        if pid not in _executors:
-            _executors.clear()
-            _executors[pid] = ThreadPoolExecutor(_MAX_WORKERS, "authz-keys")
-        return _executors[pid]
+class _Process:
+    """What one process starts flights with: threads do not survive a fork (gunicorn --preload),
+    and a lock that was held at that moment would never be released.
+    """
+
+    __slots__ = ("executor", "lock")
+
+    def __init__(self) -> None:
+        self.lock = Lock()
+        self.executor = ThreadPoolExecutor(_MAX_WORKERS, "authz-keys")
+
+
+_processes: dict[int, _Process] = {}
+
+
+def _process() -> _Process:
+    pid = os.getpid()
+    # `setdefault` is atomic; a `_Process` that loses the race has started nothing.
+    return _processes.get(pid) or _processes.setdefault(pid, _Process())

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, TypeVar
-from urllib.parse import urlsplit
+from typing import Any, Literal, TypeVar, cast
+from urllib.parse import unquote, urlsplit
 
 from authz_middleware.answers import Answers, metadata
 from authz_middleware.document import Document, Report, Section
@@ -73,23 +73,28 @@ def load(document: Document) -> Settings:
     root = Section.top(report)
     insecure = [name for name in root.mapping if name.startswith("insecure_")]
     root.only(KNOWN, (*PLANNED, *insecure))
-    issuers = _issuers(root, document)
+    sections = root.tables("issuers")
+    issuers = _issuers(root, sections, document)
+    # Also those with a mistake: that a route names one of them is not a second mistake.
+    names = [name for section in sections if isinstance(name := section.raw("issuer"), str)]
     policy = policies.load(
         root,
-        issuers=[issuer.issuer for issuer in issuers],
-        token_permissions=any(issuer.claims.permissions for issuer in issuers),
+        issuers=names,
+        token_permissions=len(issuers) < len(sections)
+        or any(issuer.claims.permissions for issuer in issuers),
     )
-    _check_roles(root, policy, issuers)
+    _check_roles(sections, policy)
     resource = _resource(root)
     metadata_url = _metadata_url(resource) if resource else None
     settings = Settings(
         policy=policy,
         issuers={issuer.issuer: issuer for issuer in issuers},
         answers=Answers(_realm(root), metadata_url, _problem_base(root)),
-        cases=cases.load(root, issuers=[issuer.issuer for issuer in issuers]),
+        cases=cases.load(root, issuers=names),
         pass_preflight=_choice(root, "preflight", ("pass",)) == "pass",
         remote_user=_choice(root, "remote_user", ("sub", "iss|sub")),
-        metadata_path=urlsplit(metadata_url).path if metadata_url else None,
+        # Servers decode the path of a request.
+        metadata_path=unquote(urlsplit(metadata_url).path) if metadata_url else None,
         metadata=metadata(resource, tuple(issuer.issuer for issuer in issuers), policy.scopes)
         if resource
         else None,
@@ -98,9 +103,8 @@ def load(document: Document) -> Settings:
     return settings
 
 
-def _issuers(root: Section, document: Document) -> tuple[Issuer, ...]:
-    sections = root.tables("issuers")
-    if not sections and not root.report.problems:
+def _issuers(root: Section, sections: Sequence[Section], document: Document) -> tuple[Issuer, ...]:
+    if root.raw("issuers") in (None, []):
         root.error(
             "issuers",
             "no [[issuers]]: no token could ever be verified",
@@ -113,26 +117,30 @@ def _issuers(root: Section, document: Document) -> tuple[Issuer, ...]:
     return issuer_tables.load(sections, read_file=read_file, environ=os.environ)
 
 
-def _check_roles(root: Section, policy: Policy, issuers: tuple[Issuer, ...]) -> None:
+def _check_roles(sections: Sequence[Section], policy: Policy) -> None:
     """Report roles that an issuer maps to or grants but [roles] does not define."""
     declared = policy.roles.declared
     if declared is None:
         return
-    by_name = {issuer.issuer: issuer for issuer in issuers}
-    for section in root.tables("issuers"):
-        issuer = by_name.get(section.text("issuer", ""))
-        if issuer is None:
-            continue
-        for key, names in (
-            ("role_map", set((issuer.role_map or {}).values())),
-            ("grants", issuer.grants or ()),
-        ):
-            for name in sorted(set(names) - declared):
-                section.error(
-                    key,
-                    f"role `{name}` is not defined in [roles]",
-                    f"add `{name} = []` there, or use one of: {', '.join(sorted(declared))}",
-                )
+    for section in sections:
+        # As they stand in the document: what is of a wrong type is reported by its reader.
+        mapped, granted = section.raw("role_map"), section.raw("grants")
+        if isinstance(mapped, Mapping) and (table := section.table("role_map")):
+            for name in table:
+                _check_role(table, name, table.raw(name), declared)
+        if isinstance(granted, list):
+            for role in cast("list[Any]", granted):
+                if role != "*":
+                    _check_role(section, "grants", role, declared)
+
+
+def _check_role(section: Section, key: str, role: object, declared: frozenset[str]) -> None:
+    if isinstance(role, str) and role and role not in declared:
+        section.error(
+            key,
+            f"role `{role}` is not defined in [roles]",
+            f"add `{role} = []` there, or use one of: {', '.join(sorted(declared))}",
+        )
 
 
 def _realm(root: Section) -> str:
@@ -152,13 +160,16 @@ def _resource(root: Section) -> str | None:
     if resource is None:
         return None
     fix = 'write the URL clients know, as in `resource = "https://api.example.com"`'
-    if not secure_url(resource) or '"' in resource or "\\" in resource:
-        root.error("resource", "`resource` is an https URL without fragment (RFC 9728 §1.2)", fix)
-    elif urlsplit(resource).query:
-        root.error("resource", "a query in `resource` is not supported", fix)
+    if not secure_url(resource) or '"' in resource:
+        what = "`resource` is an https URL without fragment (RFC 9728 §1.2)"
+    elif "?" in resource:
+        what = "a query in `resource` is not supported"
     elif resource.endswith("/"):
-        root.error("resource", "`resource` ends in a slash", f'write "{resource.rstrip("/")}"')
-    return resource
+        what, fix = "`resource` ends in a slash", f'write "{resource.rstrip("/")}"'
+    else:
+        return resource
+    root.error("resource", what, fix)
+    return None
 
 
 def _metadata_url(resource: str) -> str:

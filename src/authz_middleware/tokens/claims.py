@@ -71,6 +71,9 @@ def _verified(payload: dict[str, Any], issuer: Issuer) -> Verified:
         raise Rejected("missing_claim:exp")
     issued_at = _time(payload, "iat")
     not_before = _time(payload, "nbf")
+    for name in ("sub", "jti"):  # RFC 7519 §4.1.2 and §4.1.7, wherever the subject is read
+        if name in payload and not isinstance(payload[name], str):
+            raise Rejected(f"bad_claim:{name}")
     # RFC 7800 §3.1: the token is bound to a key whose possession nobody here can check.
     if "cnf" in payload:
         raise Rejected("proof_of_possession_unsupported")

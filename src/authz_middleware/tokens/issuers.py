@@ -10,7 +10,6 @@ from __future__ import annotations
 import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from math import inf
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
@@ -130,8 +129,7 @@ def _issuer(
     for key, meaning in _REQUIRED.items():
         if key not in section:
             section.error(None, f"`{key}` is missing", f"write {meaning}")
-    if audience == ():
-        section.error("audience", "`audience` is empty", "every token would be refused")
+    _check_not_empty(section, "audience", "algorithms", "token_types")
     source_name = key_sources.named(section)
     algorithms = _algorithms(section, secret=source_name in key_sources.SECRETS)
     source = None
@@ -156,13 +154,17 @@ def _issuer(
     return issuer if source and len(section.report.problems) == before else None
 
 
+def _check_not_empty(section: Section, *names: str) -> None:
+    for name in names:
+        if section.raw(name) == []:
+            section.error(name, f"`{name}` is empty", "every token would be refused")
+
+
 def _algorithms(section: Section, *, secret: bool) -> frozenset[str]:
     """The allow-list. Algorithms for a secret and algorithms for public keys never meet."""
     names = section.texts("algorithms", example=("RS256", "ES256"))
     if names is None:
         return frozenset({"HS256"}) if secret else _DEFAULT_ALGORITHMS
-    if not names:
-        section.error("algorithms", "`algorithms` is empty", "every token would be refused")
     for name in names:
         if name not in ALGORITHMS:
             section.error("algorithms", f'"{name}" is no algorithm we verify', _suggest(name))
@@ -221,8 +223,6 @@ def _check_serving(
 
 def _token_types(section: Section) -> frozenset[str]:
     types = section.texts("token_types", allow_empty=True, example=("at+jwt",))
-    if types == ():
-        section.error("token_types", "`token_types` is empty", "every token would be refused")
     return frozenset(map(media_types.normalise, types or _DEFAULT_TOKEN_TYPES))
 
 
@@ -239,7 +239,7 @@ def _leeway(section: Section) -> float:
 
 def _max_lifetime(section: Section) -> float | None:
     lifetime = section.number("max_lifetime", unit="seconds", example=3600)
-    if lifetime is not None and not 0 < lifetime < inf:
+    if lifetime is not None and lifetime <= 0:
         section.error("max_lifetime", "`max_lifetime` must be a number of seconds above 0")
     return lifetime
 

@@ -1,0 +1,1 @@
+"""Examples: two wrapped services, and a demonstration that starts them both."""

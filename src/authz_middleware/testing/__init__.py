@@ -1,0 +1,9 @@
+"""What users import in their own tests: an issuer, a clock, and the policy's own tests."""
+
+from __future__ import annotations
+
+from authz_middleware.testing.clock import FrozenClock
+from authz_middleware.testing.issuer import DevelopmentIssuer
+from authz_middleware.testing.policy_tests import Report, Result, run_policy_tests
+
+__all__ = ["DevelopmentIssuer", "FrozenClock", "Report", "Result", "run_policy_tests"]

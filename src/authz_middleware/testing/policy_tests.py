@@ -1,0 +1,123 @@
+"""Runs the policy's own tests, its `[[tests]]`, and says what came of each request."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from authz_middleware.facts import Decision, Principal
+from authz_middleware.policy.canonical import readings
+from authz_middleware.policy.cases import Case, Expectation
+from authz_middleware.policy.model import Policy
+from authz_middleware.runtime.authz import Authz
+
+__all__ = ["Report", "Result", "run_policy_tests"]
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """One request of a test. ERROR means that the request decides nothing: it is ambiguous."""
+
+    outcome: Literal["PASS", "FAIL", "ERROR"]
+    request: str  # "GET /articles/1"
+    caller: str  # the subject, with the roles, permissions and scopes that the test gives it
+    expected: Literal["allow", "deny"]
+    decision: Decision
+    where: str  # file:line:column of the expectation
+
+    def __str__(self) -> str:
+        came = "allowed" if self.decision.allowed else f"refused, {self.decision.reason}"
+        if self.decision.missing:
+            came += f" (needs {', '.join(self.decision.missing)})"
+        if self.decision.rule is not None:
+            came += f" by {self.decision.rule}"
+        return (
+            f"{self.outcome:5}  {self.where}: {self.request} as {self.caller}: "
+            f"expected {self.expected}, {came}"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """All results, in the order of the policy file."""
+
+    results: tuple[Result, ...]
+
+    @property
+    def ok(self) -> bool:
+        """Whether every request came out as expected; also true where nothing was tested."""
+        return all(result.outcome == "PASS" for result in self.results)
+
+    def __str__(self) -> str:
+        """List what did not pass, then count."""
+        counts = Counter(result.outcome for result in self.results)
+        lines = [str(result) for result in self.results if result.outcome != "PASS"]
+        total = f"{len(self.results)} request{'' if len(self.results) == 1 else 's'}"
+        lines.append(
+            f"{total}: {counts['PASS']} passed, {counts['FAIL']} failed, {counts['ERROR']} in error"
+        )
+        return "\n".join(lines)
+
+
+def run_policy_tests(policy: str | os.PathLike[str] | Mapping[str, Any] | Authz) -> Report:
+    """Run the `[[tests]]` of a policy: its file, a mapping, or an `Authz`.
+
+    Raises `PolicyError` if the policy cannot be compiled. Nothing is fetched, and no token is
+    needed: the callers are taken at the test's word.
+    """
+    if not isinstance(policy, Authz):
+        policy = (
+            Authz.from_mapping(policy) if isinstance(policy, Mapping) else Authz.from_file(policy)
+        )
+    settings = policy.settings
+    return Report(tuple(_results(settings.cases, settings.policy)))
+
+
+def _results(cases: tuple[Case, ...], policy: Policy) -> Iterator[Result]:
+    for case in cases:
+        caller = _describe(case.principal)
+        principal = policy.roles.expand(case.principal) if case.principal else None
+        for expectation in case.expectations:
+            decision = _decide(policy, principal, expectation)
+            outcome: Literal["PASS", "FAIL", "ERROR"]
+            if decision.reason == "path_ambiguous":
+                outcome = "ERROR"
+            else:
+                outcome = "PASS" if decision.allowed == expectation.allowed else "FAIL"
+            yield Result(
+                outcome,
+                f"{expectation.method} {expectation.path}",
+                caller,
+                "allow" if expectation.allowed else "deny",
+                decision,
+                expectation.where,
+            )
+
+
+def _decide(policy: Policy, principal: Principal | None, expected: Expectation) -> Decision:
+    requirements = policy.find(expected.method, readings(expected.path, ""))
+    if requirements is None:
+        return Decision(False, "path_ambiguous")
+    if principal is not None:
+        return policy.decide(requirements, principal)
+    if all(requirement.kind == "public" for requirement in requirements):
+        return requirements[0].allowed
+    return requirements[0].refused("no_credentials")
+
+
+def _describe(principal: Principal | None) -> str:
+    if principal is None:
+        return "anonymous"
+    held = [
+        f"{name} {', '.join(sorted(names))}"
+        for name, names in (
+            ("roles", principal.roles),
+            ("permissions", principal.permissions),
+            ("scopes", principal.scopes),
+        )
+        if names
+    ]
+    return f"{principal.subject} ({'; '.join(held)})" if held else principal.subject

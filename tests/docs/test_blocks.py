@@ -1,0 +1,108 @@
+"""Every code block of the documentation does what the text around it says."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from authz_middleware import Authz, PolicyError
+from authz_middleware.testing import run_policy_tests
+from tests.docs.pages import ROOT, Block, blocks, page_ids, pages
+
+BASE_ISSUER = {
+    "issuer": "https://login.example.com",
+    "audience": ["orders-api"],
+    # A route may then ask for permissions that the fragment's roles do not bring.
+    "claims": {"permissions": "permissions"},
+}
+
+
+def completed(fragment: dict[str, Any]) -> dict[str, Any]:
+    """A fragment with the issuer that a policy cannot do without."""
+    issuers = fragment.get("issuers", [{}])
+    return {**fragment, "issuers": [{**BASE_ISSUER, **issuer} for issuer in issuers]}
+
+
+def load(block: Block, folder: Path) -> None:
+    if block.mark is None:
+        file = folder / (block.title or "authz.toml")
+        file.write_text(block.text)
+        report = run_policy_tests(file)
+        assert report.ok, f"{block.place}\n{report}"
+        return
+    policy = completed(tomllib.loads(block.text))
+    if block.mark == "fragment":
+        Authz.from_mapping(policy)
+        return
+    with pytest.raises(PolicyError) as caught:
+        Authz.from_mapping(policy)
+    assert block.expected, f"{block.place} does not say why it is refused"
+    assert block.expected in str(caught.value), block.place
+
+
+@pytest.mark.parametrize("page", pages(), ids=page_ids())
+def test_a_page_runs_from_top_to_bottom(page: Path, folder: Path):
+    names: dict[str, Any] = {"__name__": "docs"}
+    for block in blocks(page):
+        if block.language == "python":
+            # As a reader's file has it; it says where a failure is.
+            code = compile(block.text, block.place, "exec", dont_inherit=True)
+            if block.title is None:
+                exec(code, names)  # noqa: S102 - our own pages
+        elif block.language == "toml":
+            load(block, folder)
+        elif block.language == "json":
+            json.loads(block.text)
+        if block.title is not None:
+            (folder / block.title).write_text(block.text)
+            if block.title.startswith("authz."):
+                Authz.from_file(folder / block.title)
+
+
+# What a reader runs. Commands that are run by a test of their own are in test_quickstart.py.
+COMMANDS = {"authz", "curl", "pytest", "python", "tox", "uvicorn", "gunicorn", ".", "cd", "git"}
+
+
+@pytest.mark.parametrize("page", pages(), ids=page_ids())
+def test_a_command_exists(page: Path):
+    for block in blocks(page):
+        if block.language != "console":
+            continue
+        for line in block.text.splitlines():
+            if not line.startswith("$ "):
+                continue
+            for command in line[2:].split(" && "):
+                program, *arguments = command.split()
+                assert program in COMMANDS - {"authz"}, f"{block.place}: {command}"
+                if program == "tox" and arguments[:1] == ["-e"]:
+                    for environment in arguments[1].split(","):
+                        assert_environment(environment)
+
+
+def assert_environment(name: str) -> None:
+    assert f"[testenv:{name}]" in (ROOT / "tox.ini").read_text(), name
+
+
+def test_readme_wraps_an_app_in_under_fifteen_lines():
+    readme = blocks(ROOT / "README.md")
+    wrapped = [block for block in readme if "AuthzMiddleware" in block.text]
+    assert {"fastapi", "flask"} <= {
+        word for block in wrapped for word in ("fastapi", "flask") if word in block.text
+    }
+    for block in wrapped:
+        assert len(block.text.splitlines()) < 15, block.place
+
+
+def test_readme_names_the_two_commands():
+    text = (ROOT / "README.md").read_text()
+    assert "python -m pip install tox && tox -e demo\n" in text
+    assert "$ tox\n" in text
+
+
+def test_quickstart_needs_only_what_a_reader_has():
+    assert shutil.which("python") is not None

@@ -1,0 +1,154 @@
+"""The pages name everything that a user can meet, and nothing that is not there."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import get_args
+
+import pytest
+
+import authz_middleware
+from authz_middleware import testing
+from authz_middleware.answers import ANSWERS
+from authz_middleware.facts import Reason
+from authz_middleware.policy import load as policies
+from authz_middleware.runtime import settings
+from authz_middleware.tokens import claim_paths, freshness, issuers
+from tests.docs.pages import ROOT, headings, page_ids, pages, prose
+
+DOCS = ROOT / "docs"
+POLICY = (DOCS / "policy.md").read_text()
+
+
+def cells(text: str) -> list[list[str]]:
+    """The cells of every row of every table in a page."""
+    rows = re.findall(r"^\| (.*) \|$", text, re.MULTILINE)
+    return [[cell.strip() for cell in re.split(r"(?<!\\) \| ", row)] for row in rows]
+
+
+def first_cells(section: str) -> set[str]:
+    """Every name in the first column of a section of policy.md."""
+    start = POLICY.index(f"\n## {section}\n")
+    rest = POLICY[start + 4 :]
+    end = rest.find("\n## ")
+    rows = cells(rest[:end] if end != -1 else rest)
+    return {name for row in rows for name in re.findall(r"`([^`]+)`", row[0])}
+
+
+@pytest.mark.parametrize(
+    ("section", "known", "planned"),
+    [
+        ("Top level", settings.KNOWN, settings.PLANNED),
+        ("Issuers", issuers._KNOWN, issuers._PLANNED),
+        ("Requirements", policies.REQUIREMENT_KEYS, policies.REQUIREMENT_PLANNED),
+    ],
+)
+def test_policy_page_lists_every_key(
+    section: str, known: tuple[str, ...], planned: tuple[str, ...]
+):
+    assert first_cells(section) >= {*known}
+    # Among what is not supported, each with the table it would stand in.
+    refused = {
+        name
+        for row in cells(POLICY[POLICY.index("\n## Not supported in this version\n") :])
+        if row[0] == section
+        for name in re.findall(r"`([^`]+)`", row[1])
+    }
+    assert refused - {"insecure_*"} == {*planned}
+
+
+def test_policy_page_lists_every_place_of_a_claim():
+    assert first_cells("Claim paths") >= {*claim_paths.ClaimPaths.__dataclass_fields__}
+
+
+def test_not_supported_page_names_every_planned_key():
+    text = (DOCS / "not-supported.md").read_text()
+    planned = {*settings.PLANNED, *issuers._PLANNED, *policies.REQUIREMENT_PLANNED, "insecure_*"}
+    assert [name for name in sorted(planned) if f"`{name}`" not in text] == []
+
+
+def test_answers_page_has_every_reason_with_its_answer():
+    rows = {row[0]: row for row in cells((DOCS / "answers.md").read_text()) if len(row) == 5}
+    assert {f"`{reason}`" for reason in get_args(Reason)} <= rows.keys()
+    for reason, kind in ANSWERS.items():
+        _, status, error, challenge, _ = rows[f"`{reason}`"]
+        assert status == str(kind.status), reason
+        assert error == (f"`{kind.error}`" if kind.error else "-"), reason
+        assert challenge == ("yes" if kind.challenged else "no"), reason
+
+
+def test_tokens_page_has_the_figures_of_freshness():
+    text = prose(DOCS / "tokens.md")
+    for seconds in (freshness.REFRESH_AFTER, freshness.COOLDOWN, freshness.RETRY_AFTER):
+        assert f"{seconds:.0f} seconds" in text
+    assert f"{freshness.STALE_LIMIT / 3600:.0f} hours" in text
+
+
+def test_tokens_page_names_every_algorithm():
+    text = prose(DOCS / "tokens.md")
+    assert [name for name in issuers.ALGORITHMS if f"`{name}`" not in text] == []
+
+
+def test_tokens_page_names_every_detail_of_a_rejection():
+    """What the log says of a token that was refused can be looked up."""
+    text = prose(DOCS / "tokens.md")
+    source = Path(issuers.__file__).parent
+    details = {
+        detail.split("{")[0].removesuffix(":")
+        for module in source.glob("*.py")
+        for detail in re.findall(r'Rejected\(f?"([^"]+)"\)', module.read_text())
+    }
+    assert len(details) > 20
+    missing = [detail for detail in sorted(details) if detail and f"`{detail}" not in text]
+    assert missing == []
+
+
+@pytest.mark.parametrize(
+    "name",
+    [*authz_middleware.__all__, *(f"testing.{name}" for name in testing.__all__)],
+)
+def test_every_public_name_is_documented(name: str):
+    short = name.removeprefix("testing.")
+    text = "\n".join(page.read_text() for page in pages())
+    assert re.search(rf"(?<![\w.]){re.escape(short)}\b", text), name
+
+
+LINK = re.compile(r"(?<!!)\[[^\]]*\]\(([^)\s]+)\)")
+
+
+@pytest.mark.parametrize("page", pages(), ids=page_ids())
+def test_links_lead_somewhere(page: Path):
+    for target in LINK.findall(prose(page)):
+        if target.startswith("https://"):
+            continue
+        file, _, anchor = target.partition("#")
+        path = (page.parent / file).resolve() if file else page
+        assert path.exists(), f"{page}: {target}"
+        assert path.is_relative_to(ROOT), f"{page}: {target} leaves the project"
+        if anchor:
+            assert anchor in headings(path), f"{page}: {target}"
+        if page.is_relative_to(DOCS):
+            assert path.is_relative_to(DOCS), f"{page}: {target} is not on the site"
+
+
+def test_every_page_is_reached_from_the_first():
+    index = (DOCS / "index.md").read_text()
+    for page in DOCS.glob("*.md"):
+        assert page.name == "index.md" or f"({page.name}" in index, page.name
+    decisions = (DOCS / "decisions" / "index.md").read_text()
+    for page in (DOCS / "decisions").glob("0*.md"):
+        assert f"({page.name})" in decisions, page.name
+
+
+# Planned keys whose names say something else too: a known key elsewhere, a converter, a word.
+COMMON = {"permissions", "any", "all", "not", "load", "state", "strict", "mode", "hosts"}
+REFUSED = re.compile(r"not (?:yet )?(?:supported|built)|does not build|refused at load")
+
+
+@pytest.mark.parametrize("page", pages(), ids=page_ids())
+def test_no_page_offers_a_key_that_is_refused(page: Path):
+    planned = {*settings.PLANNED, *issuers._PLANNED, *policies.REQUIREMENT_PLANNED} - COMMON
+    for section in re.split(r"^(?=#)", prose(page), flags=re.MULTILINE):
+        named = {name for name in planned if f"`{name}`" in section}
+        assert not named or REFUSED.search(section), f"{page}: {section[:60]!r} {named}"
