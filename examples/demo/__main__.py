@@ -55,6 +55,8 @@ def main(arguments: list[str] | None = None) -> int:
         "--serve", action="store_true", help="keep everything running and print curl lines"
     )
     options = parser.parse_args(arguments)
+    # Python leaves SIGINT ignored where a shell started us in the background.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _stop)
     try:

@@ -139,7 +139,7 @@ REFUSED = {
         "`user read` is not a permission",
         "without spaces",
     ),
-    "permission twice": ('[roles]\na = ["x", "x"]', "2:12", 'repeats "x"', "leave one"),
+    "permission twice": ('[roles]\na = ["x", "x"]', "2:11", 'repeats "x"', "leave one"),
     "permission empty": ('[roles]\na = [""]', "2:6", "is an empty string", "leave it out"),
     # Undefined roles, wherever they are named
     "role of a list": (
@@ -154,23 +154,29 @@ REFUSED = {
         "role `editor` is not defined in [roles]",
         "use one of: viewer",
     ),
+    "role that needs quotes": (
+        route('["a b"]'),
+        "4:1",
+        "role `a b` is not defined in [roles]",
+        'add `"a b" = []` there',
+    ),
     "role granted": (
         f'[roles]\nviewer = []\n{ISSUER}grants = ["editor"]',
-        "6:1",
+        "7:1",
         "role `editor` is not defined",
-        "add `editor = []`",
+        "`editor = []`",
     ),
     "role mapped to": (
         f'[roles]\nviewer = []\n{ISSUER}role_map = {{ g = "editor" }}',
-        "6:1",
+        "7:14",
         "role `editor` is not defined",
-        "add `editor = []`",
+        "`editor = []`",
     ),
     "role with no role defined": (
         '[roles]\n[routes]\n"/a" = ["x"]',
         "3:1",
         "role `x` is not defined in [roles]",
-        "add `x = []`",
+        "add `x = []` there",
     ),
     # Words, lists and types
     "word in capitals": (
@@ -243,7 +249,7 @@ REFUSED = {
         )
         for scope in ("read write", 'a"b', "a\\b", "é", "a\tb")
     },
-    "scope empty": (route('{ scopes = [""] }'), "4:24", "is an empty string", "leave it out"),
+    "scope empty": (route('{ scopes = ["a", ""] }'), "4:29", "is an empty string", "leave it out"),
     # Keys
     "HEAD": (route('"public"', "HEAD /a"), "4:1", "HEAD is covered by GET", "write GET"),
     "HEAD among others": (route('"public"', "GET|HEAD /a"), "4:1", "HEAD is covered", "write GET"),
@@ -292,7 +298,7 @@ REFUSED = {
     # Ties and rules that cannot be reached
     "a tie": (
         routes('"/<int:a>" = "deny"', '"/<float:b>" = "public"'),
-        "2:1",
+        "3:1",
         "equally specific for /1",
         "write both with one template",
     ),

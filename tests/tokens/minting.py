@@ -67,11 +67,11 @@ def public_key(algorithm: str, number: int = 0) -> Any:
     return key if isinstance(key, bytes) else key.public_key()
 
 
-def jwk(algorithm: str, number: int = 0, **members: Any) -> dict[str, Any]:
+def jwk(algorithm: str, number: int = 0, **members: object) -> dict[str, Any]:
     """Return the public JWK without `alg` and `kid`; a member given as None is left out."""
     key = public_key(algorithm, number)
     if isinstance(key, bytes):
-        made = {"kty": "oct", "k": b64(key)}
+        made: dict[str, Any] = {"kty": "oct", "k": b64(key)}
     elif isinstance(key, rsa.RSAPublicKey):
         numbers = key.public_numbers()
         made = {"kty": "RSA", "n": uint(numbers.n), "e": uint(numbers.e)}
@@ -110,7 +110,7 @@ def mint(
     *,
     algorithm: str = "ES256",
     key: Any = None,
-    **claims: Any,
+    **claims: object,
 ) -> str:
     """Return a token that is good unless told otherwise; a claim given as `...` is left out."""
     payload = {name: value for name, value in (CLAIMS | claims).items() if value is not ...}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -102,10 +103,8 @@ def test_cve_2026_22817_and_22818_hono_alg_from_the_token(alg: str) -> None:
 @pytest.mark.parametrize("before", [b" ", b"\n", b"\xef\xbb\xbf", b"\t\r\n", b"x\n"], ids=repr)
 def test_cve_2026_34950_and_2023_48223_fast_jwt_sniffed_key_type(before: bytes) -> None:
     """The kind of a key is declared: a PEM is a public key or nothing, never a secret."""
-    try:
+    with suppress(KeysUnusable):
         assert from_pem(before + pem("RS256")).keys[0].key == public_key("RS256")
-    except KeysUnusable:
-        pass
     with pytest.raises(KeysUnusable):
         from_secret(before.strip(b"x\xef\xbb\xbf") + pem("RS256"))
 

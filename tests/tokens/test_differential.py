@@ -58,7 +58,9 @@ def theirs(token: str, leeway: float) -> dict[str, Any] | None:
 
 # PyJWT rounds fractions down; ours counts them. Whole seconds are where the two must agree.
 near = st.integers(-40, 40).map(lambda seconds: int(NOW) + seconds)
-odd = st.sampled_from([None, True, "", "0", str(int(NOW) + 9), [], {}, 10**400, 1e308])
+odd: st.SearchStrategy[Any] = st.sampled_from(
+    [None, True, "", "0", str(int(NOW) + 9), [], {}, 10**400, 1e308]
+)
 when = near | odd
 text = st.sampled_from(["orders", "order", "ORDERS", "x", "", None, 0, ISSUER, ISSUER + "/"])
 claims = st.fixed_dictionaries(

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from authz_middleware.document import Document, Report, Section
 from authz_middleware.errors import PolicyError
@@ -108,7 +109,7 @@ def test_everything_written_out() -> None:
         subject=("user", "id"),
     )
     assert issuer.role_map == {"grp-42": "admin"}
-    assert issuer.grants == {"admin"}
+    assert issuer.grants == frozenset({"admin"})
     assert issuer.required_claims == ("jti",)
     assert issuer.max_lifetime == 3600
 
@@ -230,11 +231,7 @@ def test_a_secret_must_be_long_enough_for_each_algorithm(monkeypatch: pytest.Mon
 
 
 def test_a_private_key_file_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    from cryptography.hazmat.primitives import serialization as s
-
-    data = private_key("ES256").private_bytes(
-        s.Encoding.PEM, s.PrivateFormat.PKCS8, s.NoEncryption()
-    )
+    data = private_key("ES256").private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
     monkeypatch.setitem(FILES, "key.pem", data)
     (problem,) = problems(public_key_file="key.pem")
     assert "private key" in problem
@@ -275,7 +272,7 @@ def two(**second: Any) -> list[dict[str, Any]]:
 
 def test_several_issuers() -> None:
     first, second = load_all(Document.from_mapping({"issuers": two()}))
-    assert first.grants == {"viewer"}
+    assert first.grants == frozenset({"viewer"})
     assert second.grants is None
 
 

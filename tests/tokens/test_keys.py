@@ -126,6 +126,12 @@ def test_sets_without_use(document: object, reason: str) -> None:
         from_jwks(document)
 
 
+def test_secrets_in_a_set_that_was_not_published() -> None:
+    """K09: several secrets may stand together, but not a short one."""
+    keys = from_jwks({"keys": [jwk("HS256", kid="a"), jwk("HS256", k="AAAA")]}, published=False)
+    assert [key.key for key in keys.keys] == [SECRET]
+
+
 def test_private_members_are_never_used() -> None:
     """K19."""
     numbers = private_key("RS256").private_numbers()

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from authz_middleware.document import Section
+from authz_middleware.document.paths import quoted
 from authz_middleware.facts import RuleRef
 from authz_middleware.policy.matcher import Matcher
 from authz_middleware.policy.model import Policy, Requirement, Rule
@@ -91,7 +92,7 @@ def _roles(root: Section) -> Roles:
                 section.error(
                     name,
                     f"role `{name}` inherits `{parent}`, which [roles] does not define",
-                    f"add `{parent} = []` to [roles]",
+                    f"add `{quoted(parent)} = []` to [roles]",
                 )
     table = {
         name: Role(role.permissions, tuple(each for each in role.inherits if each in table))
@@ -292,7 +293,8 @@ def _check_roles(section: Section, key: str, roles: tuple[str, ...], names: _Nam
             section.error(
                 key,
                 f"role `{role}` is not defined in [roles]",
-                f"add `{role} = []` there, or use one of: {', '.join(sorted(declared))}",
+                f"add `{quoted(role)} = []` there"
+                + (f", or use one of: {', '.join(sorted(declared))}" if declared else ""),
             )
 
 

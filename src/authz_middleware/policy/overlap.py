@@ -51,8 +51,8 @@ def conflicts(entries: Iterable[tuple[Template, object]]) -> list[Conflict]:
     for path, first, second in _ties(root, fresh):
         renamed = first.shape == second.shape and first.names != second.names
         kind: Problem = "duplicate_names" if renamed else "tie"
-        pair = sorted((first, second), key=lambda each: each.text)
-        found.append(Conflict(kind, *pair, "/" + "/".join(path)))
+        one, other = (first, second) if first.text <= second.text else (second, first)
+        found.append(Conflict(kind, one, other, "/" + "/".join(path)))
     for template in templates:
         if any(template.rank):  # nothing is more specific than literals alone
             taken = _taken(template, root, fresh)

@@ -13,7 +13,6 @@ from typing import Generic, TypeAlias, TypeVar
 from authz_middleware.policy.converters import Kind, loose, strict
 from authz_middleware.policy.template import (
     Any,
-    DoubleStar,
     Literal,
     PathTail,
     Plain,
@@ -105,7 +104,7 @@ def grow(entries: Iterable[tuple[Template, T]]) -> Node[T]:
                 case PathTail():
                     ending = node.tail
                     break
-                case DoubleStar():
+                case _:  # `**`
                     ending = node.below
                     break
             ending = node.here

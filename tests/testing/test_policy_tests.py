@@ -1,0 +1,174 @@
+"""The runner of `[[tests]]`: what passes, what fails, what decides nothing."""
+
+from __future__ import annotations
+
+import pytest
+
+from authz_middleware import Authz, PolicyError
+from authz_middleware.policy.cases import EVERY_METHOD
+from authz_middleware.testing import DevelopmentIssuer, run_policy_tests
+
+ISSUER = DevelopmentIssuer("https://login.example", "orders")
+
+ROUTES = {
+    "GET /health": "public",
+    "GET /me": "authenticated",
+    "GET /articles/<int:id>": ["viewer"],
+    "PUT /articles/<int:id>": {"permissions": ["article:write"]},
+    "POST /pay": {"scopes": ["pay"]},
+    "/admin/**": ["admin"],
+    "WS /feed": ["viewer"],
+    "/closed": "deny",
+}
+
+
+def policy(*tests, **other) -> dict:
+    return {
+        "issuers": [ISSUER.policy_issuer()],
+        "roles": {
+            "viewer": [],
+            "editor": {"inherits": ["viewer"], "permissions": ["article:*"]},
+            "admin": {"inherits": ["editor"]},
+        },
+        "routes": ROUTES,
+        "tests": list(tests),
+        **other,
+    }
+
+
+def run(caller, **expected):
+    return run_policy_tests(policy({"as": caller, **expected}))
+
+
+VIEWER = {"subject": "vera", "roles": ["viewer"]}
+EDITOR = {"subject": "eddy", "roles": ["editor"]}
+PAYER = {"subject": "pay", "scopes": ["pay"]}
+NOBODY = {"subject": "nobody"}
+WRITER = {"subject": "w", "permissions": ["article:write"]}
+
+
+@pytest.mark.parametrize(
+    ("caller", "request_line", "allowed", "reason"),
+    [
+        ("anonymous", "GET /health", True, "allowed"),
+        ("anonymous", "HEAD /health", True, "allowed"),
+        ("anonymous", "POST /health", False, "no_credentials"),
+        ("anonymous", "GET /me", False, "no_credentials"),
+        ("anonymous", "GET /articles/1", False, "no_credentials"),
+        ("anonymous", "GET /closed", False, "no_credentials"),
+        ("anonymous", "GET /nowhere", False, "no_credentials"),
+        (NOBODY, "GET /health", True, "allowed"),
+        (NOBODY, "GET /me", True, "allowed"),
+        (NOBODY, "GET /articles/1", False, "role_missing"),
+        (NOBODY, "GET /nowhere", False, "no_rule"),
+        (VIEWER, "GET /articles/1", True, "allowed"),
+        (VIEWER, "GET /articles/1/", True, "allowed"),
+        (VIEWER, "WS /feed", True, "allowed"),
+        (VIEWER, "GET /feed", False, "method_not_listed"),
+        (VIEWER, "PUT /articles/1", False, "permission_missing"),
+        (VIEWER, "GET /closed", False, "denied_by_rule"),
+        (EDITOR, "GET /articles/1", True, "allowed"),
+        (EDITOR, "PUT /articles/1", True, "allowed"),
+        (EDITOR, "DELETE /articles/1", False, "method_not_listed"),
+        (EDITOR, "GET /admin", False, "role_missing"),
+        (WRITER, "PUT /articles/1", True, "allowed"),
+        (NOBODY, "POST /pay", False, "scope_missing"),
+        (PAYER, "POST /pay", True, "allowed"),
+    ],
+)
+def test_each_request_is_decided_by_the_policy(caller, request_line, allowed, reason):
+    right, wrong = ("allow", "deny") if allowed else ("deny", "allow")
+    [passed] = run(caller, **{right: [request_line]}).results
+    [failed] = run(caller, **{wrong: [request_line]}).results
+    assert (passed.outcome, failed.outcome) == ("PASS", "FAIL")
+    assert passed.decision == failed.decision
+    assert (passed.decision.allowed, passed.decision.reason) == (allowed, reason)
+    assert (passed.expected, failed.expected) == (right, wrong)
+
+
+@pytest.mark.parametrize("expected", ["allow", "deny"])
+@pytest.mark.parametrize("caller", ["anonymous", VIEWER])
+def test_an_ambiguous_request_is_in_error_whatever_is_expected(caller, expected):
+    report = run(caller, **{expected: ["GET /articles/+1"]})
+    [result] = report.results
+    assert (result.outcome, result.decision.reason) == ("ERROR", "path_ambiguous")
+    assert not report.ok
+
+
+def test_a_denied_path_without_a_method_is_asked_with_every_one():
+    report = run(NOBODY, deny=["/admin/users"])
+    assert [result.request for result in report.results] == [
+        f"{method} /admin/users" for method in EVERY_METHOD
+    ]
+    assert report.ok
+
+
+def test_a_default_of_authenticated_is_no_default_of_public():
+    report = run_policy_tests(
+        policy(
+            {"as": "anonymous", "deny": ["GET /nowhere"]},
+            {"as": NOBODY, "allow": ["GET /nowhere"]},
+            default="authenticated",
+        )
+    )
+    assert report.ok
+
+
+def test_the_report_lists_what_did_not_pass():
+    report = run_policy_tests(
+        policy(
+            {"as": VIEWER, "allow": ["GET /me", "PUT /articles/1"], "deny": ["GET /health"]},
+            {"as": {**NOBODY, "scopes": ["b", "a"]}, "allow": ["GET /articles/1_0"]},
+            {"as": "anonymous", "allow": ["GET /me"]},
+        )
+    )
+    assert not report.ok
+    lines = str(report).splitlines()
+    assert [line.split()[0] for line in lines[:-1]] == ["FAIL", "FAIL", "ERROR", "FAIL"]
+    assert "PUT /articles/1 as vera (roles viewer): expected allow, refused," in lines[0]
+    assert "permission_missing (needs article:write) by PUT /articles/<int:id>" in lines[0]
+    assert "GET /health as vera (roles viewer): expected deny, allowed by GET /health" in lines[1]
+    assert lines[2].endswith("as nobody (scopes a, b): expected allow, refused, path_ambiguous")
+    assert "GET /me as anonymous: expected allow, refused, no_credentials" in lines[3]
+    assert lines[-1] == "5 requests: 1 passed, 3 failed, 1 in error"
+
+
+def test_a_report_of_one():
+    assert str(run(VIEWER, allow=["GET /me"])) == "1 request: 1 passed, 0 failed, 0 in error"
+
+
+def test_a_policy_without_tests_is_ok():
+    report = run_policy_tests(policy())
+    assert report.ok
+    assert str(report) == "0 requests: 0 passed, 0 failed, 0 in error"
+
+
+def test_it_takes_a_file_or_a_compiled_policy(tmp_path):
+    path = tmp_path / "authz.toml"
+    path.write_text(
+        """
+[[issuers]]
+issuer = "https://login.example"
+audience = ["orders"]
+
+[routes]
+"GET /health" = "public"
+
+[[tests]]
+as = "anonymous"
+allow = [
+    "GET /health",
+    "POST /health",
+]
+"""
+    )
+    report = run_policy_tests(path)
+    assert [result.outcome for result in report.results] == ["PASS", "FAIL"]
+    assert "authz.toml:11:" in report.results[0].where
+    assert run_policy_tests(str(path)) == report
+    assert run_policy_tests(Authz.from_file(path)) == report
+
+
+def test_a_bad_policy_is_not_run():
+    with pytest.raises(PolicyError):
+        run_policy_tests(policy({"as": VIEWER, "allow": ["no path"]}))
