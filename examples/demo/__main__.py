@@ -27,6 +27,10 @@ from examples.demo.servers import (
 
 AUDIENCE = "newsroom"
 
+# A line of the decision log: refused METHOD PATH: REASON … rule=…, the first two as Python text.
+_TEXT = r"""(?:'(?:[^'\\]|\\.)*'|"[^"]*"|None)"""
+_REFUSED = re.compile(rf"refused {_TEXT} {_TEXT}: (.+?) rule=")
+
 _ISSUER = re.compile(r'^issuer = "[^"]*"', re.MULTILINE)
 
 
@@ -145,10 +149,10 @@ def reason(server: Server, received: Received) -> str:
     """Return why, as the decision log says: a refusal carries the id of its line."""
     if received.id is None:
         return "let in" if received.status < 400 else "let in; the app's own answer"
-    line = re.search(
-        rf"^.*'?: (\S.*?) rule=.* id={re.escape(received.id)}$", server.read_log(), re.MULTILINE
-    )
-    return line[1] if line else "not found in the decision log"
+    for line in server.read_log().splitlines():
+        if line.endswith(f" id={received.id}") and (found := _REFUSED.search(line)):
+            return found[1]
+    return "not found in the decision log"
 
 
 def print_table(rows: Iterable[Row]) -> None:

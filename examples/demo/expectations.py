@@ -45,7 +45,7 @@ GET    /articles/99                401  400  401  401  401   404  404  404
 PUT    /articles/1                 401  400  401  401  401   403  200  200
 PUT    /articles/2                 401  400  401  401  401   403  403  200
 PATCH  /articles/1                 401  400  401  401  401   403  403  403
-DELETE /articles/3                 401  400  401  401  401   403  403  204
+DELETE /articles/3                 401  400  401  401  401   403  403  200
 GET    /admin/users                401  400  401  401  401   403  403  200
 GET    /admin/nothing/here         401  400  401  401  401   403  403  404
 GET    /%61dmin/users              401  400  401  401  401   403  403  200

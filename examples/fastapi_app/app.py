@@ -8,7 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from fastapi import FastAPI, HTTPException, Response, WebSocket, WebSocketDisconnect
+from fastapi import FastAPI, HTTPException, WebSocket, WebSocketDisconnect
 from fastapi.responses import StreamingResponse
 from pydantic import BaseModel
 
@@ -107,12 +107,13 @@ def change(article_id: int, draft: Draft) -> dict[str, Any]:
     return asdict(article)
 
 
-@app.delete("/articles/{article_id}", status_code=204)
-def delete(article_id: int) -> Response:
-    """Remove an article."""
-    if newsroom.articles.pop(article_id, None) is None:
+@app.delete("/articles/{article_id}")
+def delete(article_id: int) -> dict[str, Any]:
+    """Remove an article, and return it for the last time."""
+    article = newsroom.articles.pop(article_id, None)
+    if article is None:
         raise HTTPException(404)
-    return Response(status_code=204)
+    return asdict(article)
 
 
 @app.get("/admin/users")

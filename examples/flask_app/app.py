@@ -101,11 +101,12 @@ def change(article_id: int) -> dict[str, Any]:
 
 
 @app.delete("/articles/<int:article_id>")
-def delete(article_id: int) -> tuple[str, int]:
-    """Remove an article."""
-    if newsroom.articles.pop(article_id, None) is None:
+def delete(article_id: int) -> dict[str, Any]:
+    """Remove an article, and return it for the last time."""
+    article = newsroom.articles.pop(article_id, None)
+    if article is None:
         abort(404)
-    return "", 204
+    return asdict(article)
 
 
 @app.get("/admin/users")

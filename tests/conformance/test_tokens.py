@@ -171,6 +171,8 @@ PRIMITIVES = {
     "rsa_signature_4096_sha256": ("RS256", 258),
 }
 # K12: the salt is as long as the hash, and MGF1 uses the same hash.
+# One case of the first file is wrong there for having PS256's very salt length.
+SALT_OF_PS256 = ("rsa_pss_2048_sha256_mgf1_0", 69)
 NOT_PS256 = {"rsa_pss_2048_sha256_mgf1_0", "rsa_pss_2048_sha256_mgf1sha1_20"}
 
 
@@ -185,16 +187,17 @@ def test_wycheproof_primitives(vectors: Path, name: str) -> None:
         if "key" in case:
             key: signature.Key = bytes.fromhex(case["key"])
             good = bytes.fromhex(case["tag"])
-            whole = (
-                group["tagSize"] == group["keySize"] == signature.ALGORITHMS[algorithm].minimum * 8
-            )
+            least = signature.ALGORITHMS[algorithm].minimum * 8
+            whole = group["keySize"] >= least and group["tagSize"] == least
         else:
             key = from_pem(group["publicKeyPem"].encode()).keys[0].key
             good = bytes.fromhex(case["sig"])
             whole = name not in NOT_PS256
         accepted = signature.verify(algorithm, key, message, good)
         if case["result"] != "acceptable":
-            assert accepted is (whole and case["result"] == "valid"), case["tcId"]
+            expected = whole and case["result"] == "valid"
+            expected |= (name, case["tcId"]) == SALT_OF_PS256
+            assert accepted is expected, case["tcId"]
     assert count == total
 
 

@@ -5,10 +5,13 @@ from __future__ import annotations
 import asyncio
 import io
 import json
+from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import unquote, unquote_to_bytes
 from wsgiref.util import setup_testing_defaults
 from wsgiref.validate import validator
+
+EXAMPLES = Path(__file__).resolve().parent.parent.parent / "examples"
 
 BODY = json.dumps({"title": "Harbour opens again"}).encode()
 
@@ -25,6 +28,7 @@ class Answer(NamedTuple):
 def call_wsgi(app, method: str, target: str, authorization: str | None = None) -> Answer:
     environ = {
         "REQUEST_METHOD": method,
+        "SCRIPT_NAME": "",
         "PATH_INFO": unquote_to_bytes(target).decode("latin-1"),
         "QUERY_STRING": "",
         "CONTENT_TYPE": "application/json",

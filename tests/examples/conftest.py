@@ -5,13 +5,11 @@ from __future__ import annotations
 import importlib
 import json
 import sys
-from pathlib import Path
 
 import pytest
 
 from authz_middleware.testing import DevelopmentIssuer
-
-EXAMPLES = Path(__file__).resolve().parent.parent.parent / "examples"
+from tests.examples.callers import EXAMPLES
 
 
 @pytest.fixture(scope="session")

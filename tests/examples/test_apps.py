@@ -9,16 +9,12 @@ import pytest
 from authz_middleware import PolicyError
 from authz_middleware.testing import run_policy_tests
 from examples.demo.expectations import authorization, expectations
-from tests.examples.callers import call_asgi, call_wsgi
-from tests.examples.conftest import EXAMPLES
+from tests.examples.callers import EXAMPLES, call_asgi, call_wsgi
 
-APPS = [
-    pytest.param("fastapi_app", call_asgi, id="FastAPI"),
-    pytest.param("flask_app", call_wsgi, id="Flask"),
-]
+APPS = [("fastapi_app", call_asgi), ("flask_app", call_wsgi)]
 
 
-@pytest.fixture(params=APPS)
+@pytest.fixture(params=APPS, ids=["FastAPI", "Flask"])
 def example(request, load, issuer):
     """Return what sends a request to one of the examples, as a caller with these roles."""
     name, call = request.param
@@ -42,7 +38,7 @@ def test_the_policys_own_tests_pass(name):
     assert report.ok, str(report)
 
 
-@pytest.mark.parametrize(("name", "call"), APPS)
+@pytest.mark.parametrize(("name", "call"), APPS, ids=["FastAPI", "Flask"])
 def test_every_request_of_the_demonstration(name, call, load, issuer):
     app = load(name).app
     headers = authorization(issuer)

@@ -7,16 +7,16 @@ from itertools import product
 from typing import assert_never
 
 from authz_middleware.policy.converters import loose, strict
-from authz_middleware.policy.template import (
+from authz_middleware.policy.segments import (
     Any,
     DoubleStar,
     Literal,
     PathTail,
     Plain,
     Segment,
-    Template,
     Typed,
 )
+from authz_middleware.policy.template import Template
 
 
 def split(path: str) -> list[str]:

@@ -9,13 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from authz_middleware.policy.matcher import AMBIGUOUS, Match, Matcher
-from authz_middleware.policy.template import (
-    MAX_SEGMENTS,
-    DoubleStar,
-    Literal,
-    Template,
-    parse,
-)
+from authz_middleware.policy.segments import DoubleStar, Literal
+from authz_middleware.policy.template import MAX_SEGMENTS, Template, parse
 from tests.policy import reference
 
 UUID = "01234567-89ab-cdef-0123-456789abcdef"

@@ -6,18 +6,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from authz_middleware.policy.template import (
-    MAX_SEGMENTS,
+from authz_middleware.policy.segments import (
     Any,
     DoubleStar,
     Literal,
     PathTail,
     Plain,
     Segment,
-    TemplateError,
     Typed,
-    parse,
 )
+from authz_middleware.policy.template import MAX_SEGMENTS, TemplateError, parse
 
 READ: dict[str, tuple[Segment, ...]] = {
     "/": (),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from contextlib import ExitStack
 from http.client import HTTPConnection
 from urllib.parse import urlsplit
 
@@ -198,7 +197,7 @@ def test_keys_are_found_by_discovery():
 @pytest.mark.parametrize("path", ["", "/", "/realms/shop"])
 def test_what_is_served(path):
     with DevelopmentIssuer(f"https://login.example{path}").serve(port=0) as issuer:
-        origin = "http://127.0.0.1:{}".format(urlsplit(issuer.issuer).port)
+        origin = f"http://127.0.0.1:{urlsplit(issuer.issuer).port}"
         assert issuer.issuer == f"{origin}{path}"
         path = path.rstrip("/")
         for url in (
@@ -233,9 +232,12 @@ def test_it_keeps_its_port():
 
 
 def test_a_port_that_is_taken_is_an_error():
-    with DevelopmentIssuer().serve(port=0) as issuer, ExitStack() as stack:
-        with pytest.raises(OSError, match="in use"):
-            stack.enter_context(DevelopmentIssuer(issuer.issuer).serve())
+    with (
+        DevelopmentIssuer().serve(port=0) as issuer,
+        pytest.raises(OSError, match="in use"),
+        DevelopmentIssuer(issuer.issuer).serve(),
+    ):
+        pass
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,8 @@ from collections.abc import Iterable, Sequence
 from enum import Enum
 from typing import Final, Generic, NamedTuple, TypeVar
 
-from authz_middleware.policy.template import Literal, PathTail, Plain, Template
+from authz_middleware.policy.segments import Literal, PathTail, Plain
+from authz_middleware.policy.template import Template
 from authz_middleware.policy.tree import Ending, Node, grow
 
 __all__ = ["AMBIGUOUS", "Ambiguous", "Match", "Matcher"]

@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from itertools import count, product
 from typing import Literal, TypeAlias, TypeVar
 
-from authz_middleware.policy import template as grammar
+from authz_middleware.policy import segments as kinds
 from authz_middleware.policy.converters import Kind
-from authz_middleware.policy.template import DoubleStar, PathTail, Segment, Template
+from authz_middleware.policy.segments import DoubleStar, PathTail, Segment
+from authz_middleware.policy.template import Template
 from authz_middleware.policy.tree import Ending, Node, grow
 
 __all__ = ["Conflict", "Problem", "conflicts"]
@@ -76,9 +77,9 @@ class _Fresh:
         named: set[str] = set()
         for template in templates:
             for segment in template.segments:
-                if isinstance(segment, grammar.Literal):
+                if isinstance(segment, kinds.Literal):
                     named.add(segment.text)
-                elif isinstance(segment, grammar.Any):
+                elif isinstance(segment, kinds.Any):
                     named.update(segment.values)
 
         def unnamed(form: str) -> str:
@@ -177,11 +178,11 @@ def _taken_from(
 def _witnesses(segment: Segment, fresh: _Fresh) -> tuple[str, ...]:
     """Return texts of which one is left to `segment`, if any that it takes is."""
     match segment:
-        case grammar.Literal(text):
+        case kinds.Literal(text):
             return (text,)
-        case grammar.Any(values):
+        case kinds.Any(values):
             return values
-        case grammar.Typed(kind):
+        case kinds.Typed(kind):
             return (fresh.typed[kind],)
         case _:
             return (fresh.plain,)

@@ -16,12 +16,20 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
-from typing import ClassVar, TypeAlias
 from unicodedata import normalize
 from urllib.parse import unquote
 
 from authz_middleware.policy.canonical import canonical
-from authz_middleware.policy.converters import KINDS, Kind
+from authz_middleware.policy.converters import KINDS
+from authz_middleware.policy.segments import (
+    Any,
+    DoubleStar,
+    Literal,
+    PathTail,
+    Plain,
+    Segment,
+    Typed,
+)
 
 __all__ = [
     "MAX_SEGMENTS",
@@ -39,84 +47,6 @@ __all__ = [
 
 MAX_SEGMENTS = 100
 """The deepest template: the matcher recurses once a segment, and no real route comes near."""
-
-
-@dataclass(frozen=True, slots=True)
-class Literal:
-    """This text and no other."""
-
-    text: str
-    rank: ClassVar[int] = 0
-    name: ClassVar[None] = None
-
-    @property
-    def shape(self) -> tuple[str, ...]:
-        return ("literal", self.text)
-
-
-@dataclass(frozen=True, slots=True)
-class Any:
-    """One of `values`, in the order written."""
-
-    values: tuple[str, ...]
-    name: str
-    rank: ClassVar[int] = 1
-
-    @property
-    def shape(self) -> tuple[str, ...]:
-        return ("any", *sorted(self.values))
-
-
-@dataclass(frozen=True, slots=True)
-class Typed:
-    """A segment that the converter of this kind takes."""
-
-    kind: Kind
-    name: str
-    rank: ClassVar[int] = 2
-
-    @property
-    def shape(self) -> tuple[str, ...]:
-        return (self.kind,)
-
-
-@dataclass(frozen=True, slots=True)
-class Plain:
-    """Any one segment."""
-
-    name: str
-    rank: ClassVar[int] = 3
-
-    @property
-    def shape(self) -> tuple[str, ...]:
-        return ("plain",)
-
-
-@dataclass(frozen=True, slots=True)
-class PathTail:
-    """All remaining segments, possibly none; only at the end."""
-
-    name: str
-    rank: ClassVar[int] = 4
-
-    @property
-    def shape(self) -> tuple[str, ...]:
-        return ("path",)
-
-
-@dataclass(frozen=True, slots=True)
-class DoubleStar:
-    """All remaining segments, possibly none, without a name; only at the end."""
-
-    rank: ClassVar[int] = 5
-    name: ClassVar[None] = None
-
-    @property
-    def shape(self) -> tuple[str, ...]:
-        return ("**",)
-
-
-Segment: TypeAlias = Literal | Any | Typed | Plain | PathTail | DoubleStar
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,14 +11,8 @@ from collections.abc import Iterable
 from typing import Generic, TypeAlias, TypeVar
 
 from authz_middleware.policy.converters import Kind, loose, strict
-from authz_middleware.policy.template import (
-    Any,
-    Literal,
-    PathTail,
-    Plain,
-    Template,
-    Typed,
-)
+from authz_middleware.policy.segments import Any, Literal, PathTail, Plain, Typed
+from authz_middleware.policy.template import Template
 
 __all__ = ["Branch", "Ending", "Node", "grow"]
 

@@ -1,0 +1,72 @@
+"""Requests, policies and what became of them, for the tests of the runtime."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+from authz_middleware import Authz
+from authz_middleware.engine import Admit, Outcome
+from authz_middleware.facts import RequestFacts
+from tests.runtime.provider import JWKS, Provider
+from tests.tokens.minting import ISSUER, jwk
+
+Ask = Callable[[Authz, RequestFacts], Outcome]
+
+ROUTES = {
+    "GET /health": "public",
+    "GET /me": "authenticated",
+    "GET /articles": ["viewer"],
+    "POST /articles": {"permissions": ["article:write"]},
+    "POST /transfers": {"scopes": ["pay"]},
+    "GET /closed": "deny",
+}
+ROLES = {"viewer": ["article:read"], "editor": {"inherits": ["viewer"], "permissions": ["article:*"]}}
+
+
+def table(**members: Any) -> dict[str, Any]:
+    """Return one entry of [[issuers]]; a member given as None is left out."""
+    entry = {"issuer": ISSUER, "audience": ["orders"], "claims": {"roles": "roles"}} | members
+    return {name: value for name, value in entry.items() if value is not None}
+
+
+def policy(*issuers: dict[str, Any], **top: Any) -> dict[str, Any]:
+    listed = list(issuers) or [table(jwks={"keys": [jwk("ES256", kid="a")]})]
+    return {"issuers": listed, "roles": ROLES, "routes": ROUTES} | top
+
+
+def remote(provider: Provider, clock: Callable[[], float], **options: Any) -> Authz:
+    """Return an `Authz` whose one issuer has its keys at the provider's JWKS."""
+    return Authz.from_mapping(
+        policy(table(jwks_uri=f"{provider.origin}{JWKS}")), clock=clock, **options
+    )
+
+
+def request(
+    path: str | None = "/me", token: str | bytes | None = None, method: str = "GET", **more: Any
+) -> RequestFacts:
+    if isinstance(token, str):
+        token = token.encode()
+    authorization = () if token is None else (b"Bearer " + token,)
+    return RequestFacts(
+        more.get("kind", "http"),
+        method,
+        path,
+        more.get("root_path", ""),
+        authorization,
+        more.get("preflight", False),
+    )
+
+
+def ask(authz: Authz, facts: RequestFacts) -> Outcome:
+    return authz.outcome(facts)
+
+
+def ask_async(authz: Authz, facts: RequestFacts) -> Outcome:
+    return asyncio.run(authz.outcome_async(facts))
+
+
+def became(outcome: Outcome) -> str:
+    """Return "in", or why not."""
+    return "in" if isinstance(outcome, Admit) else outcome.decision.reason

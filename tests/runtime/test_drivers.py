@@ -1,0 +1,314 @@
+"""Requests that must wait: the same outcome in both worlds, one fetch, a free event loop."""
+
+from __future__ import annotations
+
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier, Event
+
+import pytest
+
+from authz_middleware import Authz
+from authz_middleware.engine import Admit
+from authz_middleware.tokens.freshness import COOLDOWN, REFRESH_AFTER, RETRY_AFTER, STALE_LIMIT
+from tests.runtime.asking import Ask, ask, ask_async, became, policy, remote, request, table
+from tests.runtime.provider import APPENDED, JWKS, Clock, Provider, answer, gated
+from tests.tokens.minting import ISSUER, jwk, mint, private_key
+
+
+A, B = jwk("RS256", 0, kid="a"), jwk("RS256", 1, kid="b")
+
+both = pytest.mark.parametrize("ask", [ask, ask_async], ids=["sync", "async"])
+
+
+def token(kid: str | None = "a", number: int = 0, **claims: object) -> str:
+    header = {} if kid is None else {"kid": kid}
+    return mint(header, algorithm="RS256", key=private_key("RS256", number), **claims)
+
+
+@both
+def test_the_first_request_waits_for_the_keys(provider: Provider, clock: Clock, ask: Ask) -> None:
+    provider.publish(A)
+    authz = remote(provider, clock)
+    assert provider.asked == []  # nobody asked yet: a provider that is down stops no start-up
+    outcome = ask(authz, request(token=token()))
+    assert isinstance(outcome, Admit)
+    assert outcome.credentials == "valid"
+    assert outcome.principal is not None
+    assert outcome.principal.subject == "ann"
+    assert ask(authz, request(token=token())) == outcome
+    assert provider.fetched() == 1
+
+
+OUTCOMES = [
+    pytest.param(token(), "in", id="good"),
+    pytest.param(token(number=1), "invalid_token", id="of another key"),
+    pytest.param(token("z"), "invalid_token", id="unknown kid"),
+    pytest.param(token(aud="others"), "invalid_token", id="audience"),
+    pytest.param(token(exp=1), "invalid_token", id="expired"),
+    pytest.param(None, "no_credentials", id="none"),
+    pytest.param(b"a b", "malformed_authorization", id="malformed"),
+]
+
+
+@pytest.mark.parametrize(("presented", "became_"), OUTCOMES)
+def test_both_worlds_agree(
+    provider: Provider, clock: Clock, presented: str | bytes | None, became_: str
+) -> None:
+    provider.publish(A)
+    facts = request(token=presented)
+    blocking, awaited = (each(remote(provider, clock), facts) for each in (ask, ask_async))
+    assert blocking == awaited
+    assert became(blocking) == became_
+
+
+@both
+def test_discovery_end_to_end(provider: Provider, clock: Clock, ask: Ask) -> None:
+    issuer = f"{provider.origin}/realms/shop"
+    provider.publish(A)
+    provider.at[f"/realms/shop{APPENDED}"] = answer(
+        {"issuer": issuer, "jwks_uri": f"{provider.origin}{JWKS}"}
+    )
+    authz = Authz.from_mapping(policy(table(issuer=issuer)), clock=clock)
+    assert became(ask(authz, request(token=token(iss=issuer)))) == "in"
+    assert became(ask(authz, request(token=token(iss=f"{issuer}/")))) == "invalid_token"
+
+
+@both
+def test_an_unknown_kid_costs_one_fetch_per_cooldown(
+    provider: Provider, clock: Clock, ask: Ask
+) -> None:
+    """D09: attackers choose kids."""
+    provider.publish(A)
+    authz = remote(provider, clock)
+    for number in range(20):
+        assert became(ask(authz, request(token=token(f"z{number}")))) == "invalid_token"
+    assert provider.fetched() == 1
+    clock.now += COOLDOWN - 1
+    assert became(ask(authz, request(token=token("z")))) == "invalid_token"
+    assert provider.fetched() == 1
+    clock.now += 1
+    for number in range(20):
+        assert became(ask(authz, request(token=token(f"y{number}")))) == "invalid_token"
+    assert provider.fetched() == 2
+
+
+def test_many_unknown_kids_at_once_cost_one_fetch(provider: Provider, clock: Clock) -> None:
+    """Also for those that looked before the fetch landed, and ask for one after it."""
+    provider.publish(A)
+    authz = remote(provider, clock)
+    together = Barrier(20)
+
+    def work(number: int) -> str:
+        together.wait(30)
+        return became(authz.outcome(request(token=token(f"z{number}"))))
+
+    with ThreadPoolExecutor(20) as threads:
+        for _ in range(5):
+            clock.now += COOLDOWN
+            before = provider.fetched()
+            assert set(threads.map(work, range(20))) == {"invalid_token"}
+            assert provider.fetched() == before + 1
+
+
+@both
+def test_a_token_that_could_never_be_good_makes_nobody_fetch(
+    provider: Provider, clock: Clock, ask: Ask
+) -> None:
+    authz = remote(provider, clock)
+    for bad in (mint(algorithm="HS256"), token(iss="https://x"), mint({"typ": "JWT"}), "a.b.c"):
+        assert became(ask(authz, request(token=bad))) == "invalid_token"
+    assert provider.asked == []
+
+
+@both
+def test_a_provider_that_fails_is_an_outage_of_ours(
+    provider: Provider, clock: Clock, ask: Ask
+) -> None:
+    """D10: never 401, never in; and it recovers by itself."""
+    authz = remote(provider, clock)
+    provider.at[JWKS] = answer(b"", 500)
+    for _ in range(3):
+        outcome = ask(authz, request(token=token()))
+        assert became(outcome) == "keys_unavailable"
+        assert outcome.credentials == "unavailable"
+        assert outcome.principal is None
+    assert provider.fetched() == 1
+    public = ask(authz, request("/health", token()))
+    assert isinstance(public, Admit)
+    assert (public.credentials, public.principal) == ("unavailable", None)
+    provider.publish(A)
+    assert became(ask(authz, request(token=token()))) == "keys_unavailable"
+    clock.now += RETRY_AFTER
+    assert became(ask(authz, request(token=token()))) == "in"
+    assert provider.fetched() == 2
+
+
+@both
+def test_while_a_provider_is_down(provider: Provider, clock: Clock, ask: Ask) -> None:
+    """D10: the keys at hand go on serving; a key that may be new is not the caller's fault."""
+    provider.publish(A)
+    authz = remote(provider, clock)
+    far = clock.now + 10 * STALE_LIMIT
+    assert became(ask(authz, request(token=token(exp=far)))) == "in"
+    provider.at[JWKS] = answer(b"", 503)
+    clock.now += REFRESH_AFTER
+    assert became(ask(authz, request(token=token("b", exp=far)))) == "keys_unavailable"
+    assert became(ask(authz, request(token=token(exp=far)))) == "in"
+    assert became(ask(authz, request(token=token(number=1, exp=far)))) == "invalid_token"
+    clock.now += STALE_LIMIT
+    assert became(ask(authz, request(token=token(exp=far)))) == "keys_unavailable"
+
+
+@both
+def test_rotation(provider: Provider, clock: Clock, ask: Ask) -> None:
+    """D09: without a restart."""
+    provider.publish(A)
+    authz = remote(provider, clock)
+    assert became(ask(authz, request(token=token()))) == "in"
+    provider.publish(A, B)
+    clock.now += COOLDOWN
+    assert became(ask(authz, request(token=token("b", 1)))) == "in"
+    assert became(ask(authz, request(token=token()))) == "in"
+
+
+@both
+def test_a_withdrawn_key_stops_working(provider: Provider, clock: Clock, ask: Ask) -> None:
+    """D09: with the tokens that were verified with it."""
+    provider.publish(A, B)
+    authz = remote(provider, clock)
+    old = token(exp=clock.now + 10 * REFRESH_AFTER)
+    assert became(ask(authz, request(token=old))) == "in"
+    provider.publish(B)
+    clock.now += REFRESH_AFTER
+    ask(authz, request(token=old))  # starts the refresh, and does not wait for it
+    authz._remote[ISSUER].refresh().result(30)
+    assert became(ask(authz, request(token=old))) == "invalid_token"
+    assert became(ask(authz, request(token=token("b", 1, exp=clock.now + 60)))) == "in"
+
+
+def test_fifty_requests_share_one_fetch(provider: Provider, clock: Clock) -> None:
+    gate, reached, together = Event(), Event(), Barrier(50)
+    provider.publish(A)
+    provider.at[JWKS] = gated(gate, reached, provider.at[JWKS])
+    authz = remote(provider, clock)
+
+    def work(number: int) -> str:
+        together.wait(30)
+        return became(authz.outcome(request(token=token(sub=f"user {number}"))))
+
+    with ThreadPoolExecutor(50) as threads:
+        running = [threads.submit(work, number) for number in range(50)]
+        assert reached.wait(30)
+        gate.set()
+        assert {each.result(30) for each in running} == {"in"}
+    assert provider.fetched() == 1
+
+
+def test_the_event_loop_stays_free(provider: Provider, clock: Clock) -> None:
+    gate, reached = Event(), Event()
+    provider.publish(A)
+    provider.at[JWKS] = gated(gate, reached, provider.at[JWKS])
+    authz = remote(provider, clock)
+
+    async def main() -> None:
+        waiting = asyncio.create_task(authz.outcome_async(request(token=token())))
+        assert await asyncio.to_thread(reached.wait, 30)
+        assert became(await authz.outcome_async(request("/health"))) == "in"
+        assert became(await authz.outcome_async(request())) == "no_credentials"
+        assert became(await authz.outcome_async(request(token="a.b.c"))) == "invalid_token"
+        public = await authz.outcome_async(request("/health", token()))
+        assert public.credentials == "unavailable"
+        assert not waiting.done()
+        gate.set()
+        assert became(await waiting) == "in"
+
+    asyncio.run(main())
+
+
+def test_a_client_that_goes_away_does_not_cancel_the_fetch_of_others(
+    provider: Provider, clock: Clock
+) -> None:
+    gate, reached = Event(), Event()
+    provider.publish(A)
+    provider.at[JWKS] = gated(gate, reached, provider.at[JWKS])
+    authz = remote(provider, clock)
+
+    async def main() -> None:
+        leaving, staying = (
+            asyncio.create_task(authz.outcome_async(request(token=token()))) for _ in range(2)
+        )
+        assert await asyncio.to_thread(reached.wait, 30)
+        leaving.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await leaving
+        gate.set()
+        assert became(await staying) == "in"
+
+    asyncio.run(main())
+    assert provider.fetched() == 1
+
+
+def test_a_fetch_that_has_not_begun_is_not_cancelled_either(
+    provider: Provider, clock: Clock
+) -> None:
+    """With every worker busy the flight is still in the queue, where it could be cancelled."""
+    gate, reached = Event(), Event()
+    provider.publish(A)
+    provider.at["/slow"] = gated(gate, reached, answer(b"", 500))
+    slow = [
+        table(issuer=f"https://{n}.example", jwks_uri=f"{provider.origin}/slow", grants=["*"])
+        for n in range(4)
+    ]
+    fast = table(jwks_uri=f"{provider.origin}{JWKS}", grants=["*"])
+    authz = Authz.from_mapping(policy(fast, *slow), clock=clock)
+
+    async def main() -> None:
+        blocked = [
+            asyncio.create_task(authz.outcome_async(request(token=token(iss=each["issuer"]))))
+            for each in slow
+        ]
+        await asyncio.sleep(0)
+        leaving, staying = (
+            asyncio.create_task(authz.outcome_async(request(token=token()))) for _ in range(2)
+        )
+        await asyncio.sleep(0)
+        leaving.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await leaving
+        gate.set()
+        assert became(await staying) == "in"
+        assert {became(each) for each in await asyncio.gather(*blocked)} == {"keys_unavailable"}
+
+    asyncio.run(main())
+
+
+def test_both_worlds_share_one_fetch(provider: Provider, clock: Clock) -> None:
+    gate, reached = Event(), Event()
+    provider.publish(A)
+    provider.at[JWKS] = gated(gate, reached, provider.at[JWKS])
+    authz = remote(provider, clock)
+    with ThreadPoolExecutor(3) as threads:
+        running = [threads.submit(each, authz, request(token=token())) for each in (ask, ask_async)]
+        running.append(threads.submit(ask_async, authz, request(token=token())))
+        assert reached.wait(30)
+        gate.set()
+        assert [became(each.result(30)) for each in running] == ["in"] * 3
+    assert provider.fetched() == 1
+
+
+def test_a_loop_that_closed_meanwhile_hurts_nobody(provider: Provider, clock: Clock) -> None:
+    gate, reached = Event(), Event()
+    provider.publish(A)
+    provider.at[JWKS] = gated(gate, reached, provider.at[JWKS])
+    authz = remote(provider, clock)
+
+    async def give_up() -> None:
+        waiting = asyncio.create_task(authz.outcome_async(request(token=token())))
+        assert await asyncio.to_thread(reached.wait, 30)
+        waiting.cancel()
+
+    asyncio.run(give_up())
+    gate.set()
+    assert became(ask(authz, request(token=token()))) == "in"
+    assert provider.fetched() == 1
