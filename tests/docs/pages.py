@@ -65,6 +65,7 @@ def prose(page: Path) -> str:
 def headings(page: Path) -> set[str]:
     """The anchors of a page's headings."""
     found = re.findall(r"^#+ (.+)$", prose(page), re.MULTILINE)
+    # As the site makes them; it leaves the underscore in `REMOTE_USER`.
     return {re.sub(r"[^\w\- ]", "", text.lower()).strip().replace(" ", "-") for text in found}
 
 

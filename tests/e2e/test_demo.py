@@ -95,3 +95,18 @@ def test_a_server_that_does_not_start_fails_it_with_its_log(environ, tmp_path):
     assert done.stderr.startswith("gunicorn ended with ")
     assert "no.such.worker" in done.stderr
     assert mentioning(tmp_path) == []
+
+
+@pytest.mark.parametrize("program", ["gunicorn", "uvicorn"])
+def test_stopped_while_it_starts_it_leaves_nothing(program, environ, tmp_path):
+    process = subprocess.Popen(DEMO, cwd=ROOT, env=environ, stdout=subprocess.DEVNULL)
+    try:
+        while not any(f"-m {program}" in command for command in mentioning(tmp_path)):
+            assert process.poll() is None
+        process.terminate()
+        assert process.wait(30) == 143
+    finally:
+        process.kill()
+        process.wait()
+    assert mentioning(tmp_path) == []
+    assert list(tmp_path.iterdir()) == []

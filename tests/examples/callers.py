@@ -6,7 +6,7 @@ import asyncio
 import io
 import json
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from urllib.parse import unquote, unquote_to_bytes
 from wsgiref.util import setup_testing_defaults
 from wsgiref.validate import validator
@@ -44,7 +44,7 @@ def call_wsgi(app, method: str, target: str, authorization: str | None = None) -
         heads[:] = [(status, headers)]
         return lambda data: None
 
-    chunks = validator(app)(environ, start_response)
+    chunks: Any = validator(app)(environ, start_response)
     try:
         body = b"".join(chunks)
     finally:
@@ -62,7 +62,7 @@ async def _call_asgi(app, method: str, target: str, authorization: str | None) -
     headers = [(b"host", b"127.0.0.1"), (b"content-type", b"application/json")]
     if authorization is not None:
         headers.append((b"authorization", authorization.encode()))
-    scope = {
+    scope: dict[str, Any] = {
         "type": "websocket" if websocket else "http",
         "asgi": {"version": "3.0"},
         "http_version": "1.1",

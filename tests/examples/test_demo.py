@@ -11,6 +11,7 @@ from threading import Thread
 import jwt
 import pytest
 
+from authz_middleware.testing import DevelopmentIssuer
 from examples.demo.__main__ import Demonstration, Row, ask, compare, print_table
 from examples.demo.client import Unanswered, send
 from examples.demo.expectations import CALLERS, Expected, authorization, expectations
@@ -27,6 +28,10 @@ class FakeServer:
 
     def read_log(self) -> str:
         return self.log
+
+
+def both(wsgi, asgi):
+    return Demonstration(DevelopmentIssuer(), wsgi, asgi)
 
 
 @contextmanager
@@ -79,7 +84,7 @@ BODY = json.dumps({"instance": "urn:uuid:7"}).encode()
 )
 def test_the_reason_is_what_the_decision_logs_say(wsgi, asgi, agrees, reason):
     with answering(403, BODY) as (port, _):
-        row = ask(Demonstration(None, FakeServer(port, wsgi), FakeServer(port, asgi)), ROW, None)
+        row = ask(both(FakeServer(port, wsgi), FakeServer(port, asgi)), ROW, None)
     assert row == Row(ROW, "403", "403", reason, agrees)
 
 
@@ -87,29 +92,29 @@ def test_a_wrong_status_of_either_server_disagrees():
     with answering(200) as (right, _), answering(403) as (wrong, _):
         expected = ROW._replace(status=200)
         for wsgi, asgi in ((right, wrong), (wrong, right), (wrong, wrong)):
-            demonstration = Demonstration(None, FakeServer(wsgi), FakeServer(asgi))
+            demonstration = both(FakeServer(wsgi), FakeServer(asgi))
             assert not ask(demonstration, expected, None).agrees
-        assert ask(Demonstration(None, FakeServer(right), FakeServer(right)), expected, None).agrees
+        assert ask(both(FakeServer(right), FakeServer(right)), expected, None).agrees
 
 
 def test_no_answer_disagrees():
     with answering(200) as (port, _):
         pass
-    row = ask(Demonstration(None, FakeServer(port), FakeServer(port)), ROW, None)
+    row = ask(both(FakeServer(port), FakeServer(port)), ROW, None)
     assert (row.wsgi, row.asgi, row.agrees) == ("none", "none", False)
 
 
 @pytest.mark.parametrize("body", [b"", b"not json", b"[]", b"{}", b'{"instance": 1}'])
 def test_an_answer_that_is_not_ours_was_let_in(body):
     with answering(404, body) as (port, _):
-        row = ask(Demonstration(None, FakeServer(port), FakeServer(port)), ROW, None)
+        row = ask(both(FakeServer(port), FakeServer(port)), ROW, None)
     assert row.reason == "let in; the app's own answer"
 
 
-def test_an_app_without_authorization_fails_the_demonstration(issuer, capsys):
+def test_an_app_without_authorization_fails_the_demonstration(capsys):
     with answering(200) as (port, _):
         server = FakeServer(port, "what the server said")
-        assert compare(Demonstration(issuer, server, server)) == 1
+        assert compare(both(server, server)) == 1
     out, err = capsys.readouterr()
     cells = list(expectations())
     right = sum(cell.status == 200 for cell in cells)
@@ -159,7 +164,8 @@ def test_each_caller_has_its_header(issuer):
     headers = authorization(issuer)
     assert set(headers) == set(CALLERS)
     assert headers["no token"] is None
-    viewer = jwt.decode(headers["viewer"].split()[1], options={"verify_signature": False})
+    token = str(headers["viewer"]).removeprefix("Bearer ")
+    viewer = jwt.decode(token, options={"verify_signature": False})
     assert (viewer["roles"], viewer.get("scope")) == (["viewer"], None)
 
 

@@ -18,7 +18,8 @@ ALGORITHMS = ["ES256", "ES384", "ES512", "EdDSA", "RS256", "RS384", "PS256", "PS
 
 def whoami(_environ, start_response):
     start_response("200 OK", [("content-type", "text/plain")])
-    return [current_access().principal.subject.encode()]
+    access = current_access()
+    return [access.principal.subject.encode() if access and access.principal else b"nobody"]
 
 
 def client(issuer: DevelopmentIssuer, clock=None, **overrides) -> Client:
@@ -40,7 +41,7 @@ def claims(token: str) -> dict:
 
 def get(url: str) -> tuple[int, dict | None]:
     parts = urlsplit(url)
-    connection = HTTPConnection(parts.hostname, parts.port, timeout=5)
+    connection = HTTPConnection(str(parts.hostname), parts.port, timeout=5)
     try:
         connection.request("GET", parts.path)
         response = connection.getresponse()

@@ -1,0 +1,149 @@
+"""What a handler sees of its caller, and what it may ask."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import threading
+from math import inf
+
+import pytest
+
+from authz_middleware.access import Access, current_access, enter, leave
+from authz_middleware.engine import Admit
+from authz_middleware.errors import AccessDenied
+from authz_middleware.facts import Answer, Claims, Decision, Principal, RequestFacts, RuleRef
+
+FACTS = RequestFacts("http", "GET", "/a", "", (b"Bearer secret-token",))
+PRINCIPAL = Principal(
+    subject="ann",
+    issuer="https://x",
+    permissions=frozenset({"read"}),
+    claims=Claims(email="secret-claim"),
+    expires_at=7,
+)
+ALLOWED = Decision(True, "allowed", RuleRef("GET /a", "authz.toml:1:1"))
+
+
+class FakeAuthority:
+    """Grants what the principal's permissions name, and writes down what it was asked."""
+
+    def __init__(self) -> None:
+        self.told: list[tuple[str, bool, str | None]] = []
+
+    def ask(self, access: Access, permission: str) -> Decision:
+        held = access.principal.permissions if access.principal else frozenset()
+        allowed = permission in held
+        return Decision(allowed, "allowed" if allowed else "permission_missing")
+
+    def asked(
+        self, access: Access, permission: str, decision: Decision, accept: str | None
+    ) -> Answer | None:
+        self.told.append((permission, decision.allowed, accept))
+        return None if decision.allowed else Answer(403, (), b"no")
+
+
+def make(
+    principal: Principal | None = PRINCIPAL, authority: FakeAuthority | None = None
+) -> Access:
+    admit = Admit(ALLOWED, principal, "valid" if principal else "absent", 7.5 if principal else inf)
+    return Access(admit, FACTS, authority or FakeAuthority(), lambda: "text/plain")
+
+
+def test_it_carries_what_was_decided() -> None:
+    access = make()
+    assert access.principal is PRINCIPAL
+    assert access.credentials == "valid"
+    assert access.decision is ALLOWED
+    assert access.valid_until == 7.5
+    assert access.facts is FACTS
+    assert access.denied is None
+
+
+def test_allows_answers_and_tells_nobody() -> None:
+    authority = FakeAuthority()
+    access = make(authority=authority)
+    assert access.allows("read") is True
+    assert access.allows("write", resource={"owner": "ann"}) is False
+    assert make(None).allows("read") is False
+    assert access.denied is None
+    assert authority.told == []
+
+
+def test_require_lets_through_and_tells() -> None:
+    authority = FakeAuthority()
+    access = make(authority=authority)
+    access.require("read", resource={"owner": "ann"})
+    assert access.denied is None
+    assert authority.told == [("read", True, "text/plain")]
+
+
+def test_require_raises_and_marks_the_access() -> None:
+    authority = FakeAuthority()
+    access = make(authority=authority)
+    with pytest.raises(AccessDenied) as denied:
+        access.require("write")
+    assert access.denied is denied.value.answer
+    assert denied.value.decision.reason == "permission_missing"
+    assert authority.told == [("write", False, "text/plain")]
+
+
+def test_the_repr_holds_no_token_and_no_claims() -> None:
+    text = repr(make())
+    assert "secret" not in text
+    assert "ann" in text
+    assert "allowed" in text
+    assert repr(make(None)) == "Access(absent, None, allowed)"
+
+
+def test_nothing_can_be_added_to_it() -> None:
+    with pytest.raises(AttributeError):
+        make().admin = True  # type: ignore[attr-defined]
+
+
+def test_current_access_is_set_and_unset() -> None:
+    assert current_access() is None
+    outer, inner = make(), make(None)
+    first = enter(outer)
+    second = enter(inner)
+    assert current_access() is inner
+    third = enter(None)
+    assert current_access() is None
+    leave(third)
+    leave(second)
+    assert current_access() is outer
+    leave(first)
+    assert current_access() is None
+
+
+def test_a_context_copy_inherits_it_and_a_bare_thread_does_not() -> None:
+    access = make()
+    token = enter(access)
+    copied = contextvars.copy_context()
+    leave(token)
+    seen: list[Access | None] = []
+    for run in (lambda: copied.run(current_access), current_access):
+        thread = threading.Thread(target=lambda run=run: seen.append(run()))
+        thread.start()
+        thread.join()
+    assert seen == [access, None]
+
+
+def test_tasks_see_their_own() -> None:
+    async def request(access: Access) -> bool:
+        token = enter(access)
+        await asyncio.sleep(0)
+        child = await asyncio.create_task(inner())
+        same = current_access() is access is child
+        leave(token)
+        return same
+
+    async def inner() -> Access | None:
+        await asyncio.sleep(0)
+        return current_access()
+
+    async def all_of_them() -> list[bool]:
+        return await asyncio.gather(*(request(make()) for _ in range(100)))
+
+    assert all(asyncio.run(all_of_them()))
+    assert current_access() is None

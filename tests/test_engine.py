@@ -1,0 +1,456 @@
+"""One request through the engine: every branch, with real tokens and fake keys and cache."""
+
+from __future__ import annotations
+
+import hashlib
+from math import inf
+from typing import Any
+
+import jwt
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
+from hypothesis import given
+from hypothesis import strategies as st
+from jwt.algorithms import ECAlgorithm
+
+from authz_middleware.document import Document, Report, Section
+from authz_middleware.engine import (
+    Admit,
+    CachedToken,
+    Engine,
+    KeysAnswer,
+    NeedKeys,
+    Pending,
+    Refuse,
+)
+from authz_middleware.facts import RequestFacts
+from authz_middleware.policy import load as loading
+from authz_middleware.tokens.freshness import KeyView
+from authz_middleware.tokens.issuers import Discovery, Issuer
+from authz_middleware.tokens.keys import KeySet, from_jwks
+
+NOW = 1_700_000_000.0
+ISSUER = "https://login.example.com"
+OTHER = "https://other.example.com"
+PRIVATE = {kid: ec.generate_private_key(ec.SECP256R1()) for kid in ("one", "two", "stranger")}
+
+
+def key_set(*kids: str) -> KeySet:
+    members = [
+        {**ECAlgorithm.to_jwk(PRIVATE[kid].public_key(), as_dict=True), "kid": kid} for kid in kids
+    ]
+    return from_jwks({"keys": members})
+
+
+def mint(kid: str = "one", **claims: Any) -> str:
+    payload = {"iss": ISSUER, "aud": "orders", "sub": "ann", "exp": NOW + 60, "roles": ["editor"]}
+    headers = {"kid": kid, "typ": "at+jwt"}
+    return jwt.encode({**payload, **claims}, PRIVATE[kid], algorithm="ES256", headers=headers)
+
+
+class FakeKeys:
+    """A key source whose view a test sets."""
+
+    def __init__(self, keys: KeySet | None, *, fetchable: bool = False, failing: bool = False):
+        self.current = KeyView(keys, fetchable, failing)
+
+    def set(self, keys: KeySet | None, *, fetchable: bool = False, failing: bool = False) -> None:
+        self.current = KeyView(keys, fetchable, failing)
+
+    def view(self, now: float) -> KeyView:
+        assert now == NOW or now > NOW
+        return self.current
+
+
+class FakeCache:
+    """A token cache that counts; it keeps no token text."""
+
+    def __init__(self) -> None:
+        self.entries: dict[bytes, CachedToken] = {}
+        self.puts = 0
+
+    def digest(self, token: str) -> bytes:
+        return hashlib.sha256(token.encode()).digest()
+
+    def get(self, digest: bytes) -> CachedToken | None:
+        return self.entries.get(digest)
+
+    def put(self, digest: bytes, entry: CachedToken) -> None:
+        self.puts += 1
+        self.entries[digest] = entry
+
+
+ROUTES: dict[str, Any] = {
+    "GET /public": "public",
+    "GET /me": "authenticated",
+    "GET /viewers": ["viewer"],
+    "GET /admins": ["admin"],
+    "GET /scoped": {"scopes": ["read"]},
+    "GET /never": "deny",
+    "WS /feed": ["viewer"],
+    "GET /p/public": "authenticated",
+}
+
+
+class World:
+    """An engine over fakes."""
+
+    def __init__(self, keys: FakeKeys, *, pass_preflight: bool = False, **issuer: Any) -> None:
+        report = Report(
+            Document.from_mapping(
+                {
+                    "roles": {"viewer": [], "editor": {"inherits": ["viewer"]}, "admin": []},
+                    "routes": ROUTES,
+                }
+            )
+        )
+        policy = loading.load(
+            Section.top(report), issuers=(ISSUER, OTHER), token_permissions=False
+        )
+        report.raise_if_any()
+        self.keys = keys
+        self.others = FakeKeys(key_set("two"))
+        self.cache = FakeCache()
+        issuers = {
+            name: Issuer(
+                issuer=name,
+                audience=frozenset({"orders"}),
+                source=Discovery(name),
+                **{"leeway": 0.0, **issuer},
+            )
+            for name in (ISSUER, OTHER)
+        }
+        sources = {ISSUER: keys, OTHER: self.others}
+        self.engine = Engine(policy, issuers, sources, self.cache, pass_preflight=pass_preflight)
+
+    def start(self, path: str | None, token: str | None = None, now: float = NOW, **more: Any):
+        values = () if token is None else (b"Bearer " + token.encode(),)
+        facts = RequestFacts(
+            **{
+                "kind": "http",
+                "method": "GET",
+                "path": path,
+                "root_path": "",
+                "authorization": values,
+                **more,
+            }
+        )
+        return self.engine.start(facts, now)
+
+
+def told(outcome: object) -> tuple[str, str, str]:
+    """What became of a request: in or out, why, and what became of the credentials."""
+    assert isinstance(outcome, (Admit, Refuse))
+    assert outcome.decision.allowed == isinstance(outcome, Admit)
+    assert (outcome.principal is not None) == (outcome.credentials == "valid")
+    return type(outcome).__name__, outcome.decision.reason, outcome.credentials
+
+
+@pytest.fixture
+def world() -> World:
+    return World(FakeKeys(key_set("one")))
+
+
+ABSENT: tuple[bytes, ...] = ()
+REPEATED = (b"Bearer a", b"Bearer b")
+BASIC = (b"Basic dTpw",)
+INVALID = (b"Bearer abc",)
+
+
+@pytest.mark.parametrize(
+    ("path", "authorization", "outcome"),
+    [
+        ("/public", ABSENT, ("Admit", "allowed", "absent")),
+        ("/public", BASIC, ("Admit", "allowed", "absent")),
+        ("/public", REPEATED, ("Admit", "allowed", "invalid")),
+        ("/public", (b"Bearer",), ("Admit", "allowed", "invalid")),
+        ("/public", INVALID, ("Admit", "allowed", "invalid")),
+        ("/me", ABSENT, ("Refuse", "no_credentials", "absent")),
+        ("/me", BASIC, ("Refuse", "no_credentials", "absent")),
+        ("/me", REPEATED, ("Refuse", "malformed_authorization", "invalid")),
+        ("/me", INVALID, ("Refuse", "invalid_token", "invalid")),
+        ("/never", ABSENT, ("Refuse", "no_credentials", "absent")),
+        ("/never", REPEATED, ("Refuse", "malformed_authorization", "invalid")),
+        ("/nowhere", ABSENT, ("Refuse", "no_credentials", "absent")),
+        ("/nowhere", INVALID, ("Refuse", "invalid_token", "invalid")),
+        ("/admins", REPEATED, ("Refuse", "malformed_authorization", "invalid")),
+        # The path goes before everything
+        ("/public/../me", REPEATED, ("Refuse", "path_ambiguous", "absent")),
+        ("//public", ABSENT, ("Refuse", "path_ambiguous", "absent")),
+        (None, ABSENT, ("Refuse", "path_ambiguous", "absent")),
+        (None, INVALID, ("Refuse", "path_ambiguous", "absent")),
+    ],
+)
+def test_without_a_valid_token(world: World, path, authorization, outcome) -> None:
+    found = world.start(path, authorization=authorization)
+    assert told(found) == outcome
+    if isinstance(found, Admit):
+        assert found.valid_until == inf
+    assert world.cache.puts == 0
+
+
+@pytest.mark.parametrize(
+    ("path", "outcome"),
+    [
+        ("/public", ("Admit", "allowed", "valid")),
+        ("/me", ("Admit", "allowed", "valid")),
+        ("/viewers", ("Admit", "allowed", "valid")),
+        ("/admins", ("Refuse", "role_missing", "valid")),
+        ("/scoped", ("Refuse", "scope_missing", "valid")),
+        ("/never", ("Refuse", "denied_by_rule", "valid")),
+        ("/nowhere", ("Refuse", "no_rule", "valid")),
+        ("/feed", ("Refuse", "method_not_listed", "valid")),
+    ],
+)
+def test_with_a_valid_token_first_and_again(world: World, path, outcome) -> None:
+    token = mint()
+    first = world.start(path, token)
+    assert told(first) == outcome
+    assert world.start(path, token) == first
+    assert world.cache.puts == 1  # verified once
+
+
+def test_a_principal_is_expanded_once_and_valid_until_carries_the_leeway() -> None:
+    world = World(FakeKeys(key_set("one")), leeway=10.0)
+    outcome = world.start("/viewers", mint())
+    assert isinstance(outcome, Admit)
+    assert outcome.principal is not None
+    assert outcome.principal.roles == {"editor", "viewer"}
+    assert outcome.principal.expires_at == NOW + 60
+    assert outcome.valid_until == NOW + 70
+
+
+def test_a_handshake_is_asked_by_its_own_rules(world: World) -> None:
+    assert told(world.start("/feed", mint(), kind="websocket")) == ("Admit", "allowed", "valid")
+    refused = world.start("/me", mint(), kind="websocket")
+    assert told(refused) == ("Refuse", "method_not_listed", "valid")
+
+
+@pytest.mark.parametrize("method", ["WS", "ws", "ß", "", "GET ", "GE\x00T"])
+@pytest.mark.parametrize("path", ["/public", "/feed", None])
+def test_a_method_that_reads_in_two_ways(world: World, method, path) -> None:
+    outcome = world.start(path, mint(), method=method)
+    assert told(outcome) == ("Refuse", "method_ambiguous", "absent")
+
+
+def test_methods_are_matched_upper_cased(world: World) -> None:
+    assert told(world.start("/public", method="head")) == ("Admit", "allowed", "absent")
+
+
+def test_every_reading_of_a_path_below_a_prefix_must_be_let_in(world: World) -> None:
+    """/p/public may be /public below /p, or /p/public itself."""
+    refused = world.start("/p/public", root_path="/p")
+    assert told(refused) == ("Refuse", "no_credentials", "absent")
+    assert told(world.start("/p/public", mint(), root_path="/p"))[:2] == ("Admit", "allowed")
+
+
+DETAILS = {
+    "expired": ({"exp": NOW}, "expired"),
+    "not yet valid": ({"nbf": NOW + 1}, "not_yet_valid"),
+    "another audience": ({"aud": "others"}, "wrong_audience"),
+    "nobody's": ({"iss": "https://stranger.example.com"}, "unknown_issuer"),
+    "bound to a key": ({"cnf": {"jkt": "x"}}, "proof_of_possession_unsupported"),
+    "of the other issuer, by our key": ({"iss": OTHER}, "unknown_key"),
+}
+
+
+@pytest.mark.parametrize(("claims", "detail"), DETAILS.values(), ids=DETAILS)
+def test_an_invalid_token(world: World, claims, detail) -> None:
+    token = mint(**claims)
+    refused = world.start("/me", token)
+    assert told(refused) == ("Refuse", "invalid_token", "invalid")
+    assert refused.decision.detail == detail
+    assert refused.decision.rule.key == "GET /me"
+    assert told(world.start("/public", token)) == ("Admit", "allowed", "invalid")
+    assert world.cache.puts == 0
+
+
+def test_each_issuer_is_verified_with_its_own_keys(world: World) -> None:
+    assert told(world.start("/me", mint("two", iss=OTHER)))[0] == "Admit"
+    assert told(world.start("/me", mint("two")))[:2] == ("Refuse", "invalid_token")
+
+
+# The remembered token
+
+
+def test_a_remembered_token_expires(world: World) -> None:
+    token = mint()
+    assert told(world.start("/me", token))[0] == "Admit"
+    assert told(world.start("/me", token, NOW + 59.9))[0] == "Admit"
+    refused = world.start("/me", token, NOW + 60)
+    assert told(refused) == ("Refuse", "invalid_token", "invalid")
+    assert refused.decision.detail == "expired"
+    assert told(world.start("/public", token, NOW + 60)) == ("Admit", "allowed", "invalid")
+    assert world.cache.puts == 1
+
+
+def test_a_remembered_token_falls_with_its_key(world: World) -> None:
+    token = mint()
+    assert told(world.start("/me", token))[0] == "Admit"
+    world.keys.set(key_set("two"))
+    refused = world.start("/me", token)
+    assert told(refused) == ("Refuse", "invalid_token", "invalid")
+    assert refused.decision.detail == "unknown_key"
+
+
+def test_a_remembered_token_is_verified_again_with_new_keys(world: World) -> None:
+    token = mint()
+    world.start("/me", token)
+    world.keys.set(key_set("one", "two"))
+    assert told(world.start("/me", token))[0] == "Admit"
+    assert told(world.start("/me", token))[0] == "Admit"
+    assert world.cache.puts == 2
+
+
+def test_a_remembered_token_does_not_outlive_the_keys_at_hand(world: World) -> None:
+    token = mint()
+    world.start("/me", token)
+    world.keys.set(None, failing=True)
+    assert told(world.start("/me", token)) == ("Refuse", "keys_unavailable", "unavailable")
+    assert told(world.start("/public", token)) == ("Admit", "allowed", "unavailable")
+
+
+# Keys that must be asked for
+
+UNAVAILABLE = ("Refuse", "keys_unavailable", "unavailable")
+KEYS = {
+    # at hand, fetchable, failing: for a known kid, for an unknown kid
+    "known": ("one", False, False, "Admit", "invalid_token"),
+    "known, and may be asked": ("one", True, False, "Admit", "pending"),
+    "known, out of reach": ("one", False, True, "Admit", "keys_unavailable"),
+    "known, out of reach, may be asked": ("one", True, True, "Admit", "pending"),
+    "none": (None, False, False, "keys_unavailable", "keys_unavailable"),
+    "none, and may be asked": (None, True, False, "pending", "pending"),
+    "none, out of reach": (None, False, True, "keys_unavailable", "keys_unavailable"),
+    "none, out of reach, may be asked": (None, True, True, "pending", "pending"),
+}
+
+
+def short(outcome: object) -> str:
+    if isinstance(outcome, Pending):
+        return "pending"
+    assert isinstance(outcome, (Admit, Refuse))
+    return outcome.decision.reason if isinstance(outcome, Refuse) else "Admit"
+
+
+@pytest.mark.parametrize(("kid", "fetchable", "failing", "known", "unknown"), KEYS.values(), ids=KEYS)
+def test_keys_at_hand_or_not(kid, fetchable, failing, known, unknown) -> None:
+    keys = key_set(kid) if kid else None
+    world = World(FakeKeys(keys, fetchable=fetchable, failing=failing))
+    assert short(world.start("/me", mint("one"))) == known
+    assert short(world.start("/me", mint("two"))) == unknown
+    # A public route lets everybody in, and waits for nothing.
+    for token, outcome in ((mint("one"), known), (mint("two"), unknown)):
+        admitted = world.start("/public", token)
+        credentials = {"Admit": "valid", "invalid_token": "invalid"}.get(outcome, "unavailable")
+        assert told(admitted) == ("Admit", "allowed", credentials)
+
+
+def test_a_token_that_could_never_be_accepted_makes_nobody_fetch() -> None:
+    world = World(FakeKeys(None, fetchable=True))
+    unsigned = jwt.encode({"iss": ISSUER}, None, algorithm="none", headers={"typ": "at+jwt"})
+    for token in (mint(iss="https://stranger.example.com"), unsigned, "opaque"):
+        assert told(world.start("/me", token)) == ("Refuse", "invalid_token", "invalid")
+
+
+def test_a_bad_signature_under_a_known_kid_makes_nobody_fetch() -> None:
+    world = World(FakeKeys(key_set("one"), fetchable=True, failing=True))
+    forged = jwt.encode(
+        {"iss": ISSUER}, PRIVATE["stranger"], algorithm="ES256", headers={"kid": "one", "typ": "at+jwt"}
+    )
+    refused = world.start("/me", forged)
+    assert told(refused) == ("Refuse", "invalid_token", "invalid")
+    assert refused.decision.detail == "bad_signature"
+
+
+def resumed(world: World, pending: object, view: KeyView, now: float = NOW):
+    """Answer the one effect of a request that waits, and return its outcome."""
+    assert isinstance(pending, Pending)
+    steps = world.engine.resume(pending)
+    assert next(steps) == NeedKeys(ISSUER)
+    with pytest.raises(StopIteration) as stop:
+        steps.send(KeysAnswer(view, now))
+    return stop.value.value
+
+
+@pytest.mark.parametrize(
+    ("path", "view", "outcome"),
+    [
+        ("/me", KeyView(key_set("one"), False, False), ("Admit", "allowed", "valid")),
+        ("/admins", KeyView(key_set("one"), False, False), ("Refuse", "role_missing", "valid")),
+        # the fetch failed, and the set held before is still good
+        ("/me", KeyView(key_set("one"), False, True), ("Admit", "allowed", "valid")),
+        ("/me", KeyView(None, False, True), UNAVAILABLE),
+        ("/me", KeyView(None, True, True), UNAVAILABLE),
+        ("/me", KeyView(key_set("two"), False, True), UNAVAILABLE),
+        ("/me", KeyView(key_set("two"), False, False), ("Refuse", "invalid_token", "invalid")),
+        # asked once: a second time is another request's affair
+        ("/me", KeyView(key_set("two"), True, False), ("Refuse", "invalid_token", "invalid")),
+    ],
+)
+def test_resuming(path, view, outcome) -> None:
+    world = World(FakeKeys(None, fetchable=True))
+    found = resumed(world, world.start(path, mint()), view)
+    assert told(found) == outcome
+    assert world.cache.puts == (outcome[2] == "valid")
+    if isinstance(found, Refuse):
+        assert found.decision.rule is not None
+        assert found.decision.rule.key == f"GET {path}"
+
+
+def test_a_token_may_expire_while_it_waits() -> None:
+    world = World(FakeKeys(None, fetchable=True))
+    pending = world.start("/me", mint())
+    found = resumed(world, pending, KeyView(key_set("one"), False, False), NOW + 60)
+    assert told(found) == ("Refuse", "invalid_token", "invalid")
+    assert found.decision.detail == "expired"
+
+
+def test_what_was_verified_after_waiting_is_remembered() -> None:
+    world = World(FakeKeys(None, fetchable=True))
+    token = mint()
+    keys = key_set("one")
+    resumed(world, world.start("/me", token), KeyView(keys, False, False))
+    world.keys.set(keys)
+    assert told(world.start("/me", token))[0] == "Admit"
+    assert world.cache.puts == 1
+
+
+# Preflights
+
+
+@pytest.mark.parametrize("path", ["/me", "/never", "/nowhere", "/public"])
+def test_a_preflight_passes_where_the_policy_says_so(path) -> None:
+    world = World(FakeKeys(None, fetchable=True), pass_preflight=True)
+    outcome = world.start(path, method="OPTIONS", preflight=True)
+    assert told(outcome) == ("Admit", "allowed", "absent")
+    assert told(world.start("//me", method="OPTIONS", preflight=True))[1] == "path_ambiguous"
+    assert told(world.start(path, method="OPTIONS"))[1] == "no_credentials"
+
+
+def test_a_preflight_is_a_request_like_any_other_by_default(world: World) -> None:
+    outcome = world.start("/me", method="OPTIONS", preflight=True)
+    assert told(outcome) == ("Refuse", "no_credentials", "absent")
+
+
+# Whatever comes
+
+
+@given(
+    st.sampled_from(("http", "websocket")),
+    st.one_of(st.sampled_from(("GET", "WS", "options")), st.text(max_size=5)),
+    st.one_of(st.none(), st.sampled_from(("/me", "/public")), st.text(max_size=10)),
+    st.sampled_from(("", "/", "/p", "p", "//")),
+    st.lists(st.one_of(st.binary(), st.just(b"Bearer a.b.c")), max_size=2).map(tuple),
+)
+def test_any_request_has_an_outcome(kind, method, path, root_path, authorization) -> None:
+    world = World(FakeKeys(key_set("one")))
+    outcome = world.start(
+        path, kind=kind, method=method, root_path=root_path, authorization=authorization
+    )
+    assert isinstance(outcome, (Admit, Refuse))
+    if isinstance(outcome, Admit):
+        assert outcome.decision.rule is not None
+        assert outcome.decision.rule.key == "GET /public"
+        assert outcome.principal is None
+    assert b"Bearer" not in repr(outcome).encode()

@@ -1,0 +1,34 @@
+"""The exception tree: one root, and messages that people can act on."""
+
+from __future__ import annotations
+
+import pytest
+
+from authz_middleware.errors import AccessDenied, AuthzError, PolicyError, Problem
+from authz_middleware.facts import Answer, Decision
+
+
+@pytest.mark.parametrize("kind", [PolicyError, AccessDenied])
+def test_one_root(kind) -> None:
+    assert issubclass(kind, AuthzError)
+
+
+def test_a_problem_says_where_what_and_what_to_write() -> None:
+    assert str(Problem("a.toml:1:2", "no", "write yes")) == "a.toml:1:2: no; write yes"
+    assert str(Problem("a.toml:1:2", "no")) == "a.toml:1:2: no"
+
+
+def test_a_policy_error_lists_every_problem() -> None:
+    problems = [Problem("a", "x"), Problem("b", "y", "z")]
+    error = PolicyError(problems)
+    assert error.problems == tuple(problems)
+    assert str(error) == "a: x\nb: y; z"
+
+
+def test_access_denied_carries_the_refusal_and_says_no_more_than_its_reason() -> None:
+    decision = Decision(False, "permission_missing", missing=("p",), detail="d")
+    answer = Answer(403, (), b"body")
+    error = AccessDenied(decision, answer)
+    assert error.decision is decision
+    assert error.answer is answer
+    assert str(error) == "permission_missing"
