@@ -43,9 +43,7 @@ class FakeAuthority:
         return None if decision.allowed else Answer(403, (), b"no")
 
 
-def make(
-    principal: Principal | None = PRINCIPAL, authority: FakeAuthority | None = None
-) -> Access:
+def make(principal: Principal | None = PRINCIPAL, authority: FakeAuthority | None = None) -> Access:
     admit = Admit(ALLOWED, principal, "valid" if principal else "absent", 7.5 if principal else inf)
     return Access(admit, FACTS, authority or FakeAuthority(), lambda: "text/plain")
 

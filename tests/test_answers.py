@@ -157,7 +157,7 @@ def test_accept(accept: str | None, media_type: str) -> None:
 @given(
     st.one_of(
         st.text(),
-        st.text("aj*/;q=0.1,+-_ \"\\\t"),
+        st.text('aj*/;q=0.1,+-_ "\\\t'),
         st.text(st.characters(max_codepoint=255)),
     )
 )

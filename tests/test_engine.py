@@ -104,9 +104,7 @@ class World:
                 }
             )
         )
-        policy = loading.load(
-            Section.top(report), issuers=(ISSUER, OTHER), token_permissions=False
-        )
+        policy = loading.load(Section.top(report), issuers=(ISSUER, OTHER), token_permissions=False)
         report.raise_if_any()
         self.keys = keys
         self.others = FakeKeys(key_set("two"))
@@ -333,7 +331,9 @@ def short(outcome: object) -> str:
     return outcome.decision.reason if isinstance(outcome, Refuse) else "Admit"
 
 
-@pytest.mark.parametrize(("kid", "fetchable", "failing", "known", "unknown"), KEYS.values(), ids=KEYS)
+@pytest.mark.parametrize(
+    ("kid", "fetchable", "failing", "known", "unknown"), KEYS.values(), ids=KEYS
+)
 def test_keys_at_hand_or_not(kid, fetchable, failing, known, unknown) -> None:
     keys = key_set(kid) if kid else None
     world = World(FakeKeys(keys, fetchable=fetchable, failing=failing))
@@ -348,7 +348,7 @@ def test_keys_at_hand_or_not(kid, fetchable, failing, known, unknown) -> None:
 
 def test_a_token_that_could_never_be_accepted_makes_nobody_fetch() -> None:
     world = World(FakeKeys(None, fetchable=True))
-    unsigned = jwt.encode({"iss": ISSUER}, None, algorithm="none", headers={"typ": "at+jwt"})
+    unsigned = jwt.encode({"iss": ISSUER}, "", algorithm="none", headers={"typ": "at+jwt"})
     for token in (mint(iss="https://stranger.example.com"), unsigned, "opaque"):
         assert told(world.start("/me", token)) == ("Refuse", "invalid_token", "invalid")
 
@@ -356,7 +356,10 @@ def test_a_token_that_could_never_be_accepted_makes_nobody_fetch() -> None:
 def test_a_bad_signature_under_a_known_kid_makes_nobody_fetch() -> None:
     world = World(FakeKeys(key_set("one"), fetchable=True, failing=True))
     forged = jwt.encode(
-        {"iss": ISSUER}, PRIVATE["stranger"], algorithm="ES256", headers={"kid": "one", "typ": "at+jwt"}
+        {"iss": ISSUER},
+        PRIVATE["stranger"],
+        algorithm="ES256",
+        headers={"kid": "one", "typ": "at+jwt"},
     )
     refused = world.start("/me", forged)
     assert told(refused) == ("Refuse", "invalid_token", "invalid")

@@ -23,6 +23,8 @@ START_SECONDS = 30.0
 STOP_SECONDS = 10.0
 POLL_SECONDS = 0.02
 
+_STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
 # Both servers print the address they got: asked for port 0, no other process can take it first.
 _ADDRESS = re.compile(r"http://127\.0\.0\.1:([0-9]+)")
 
@@ -102,23 +104,46 @@ def running(
 ) -> Generator[Server]:
     """Run a server while the block runs; its output goes to a file in `directory`."""
     log = directory / f"{name}.log"
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            command,
-            cwd=ROOT,
-            # gunicorn keeps a control socket below XDG_RUNTIME_DIR.
-            env={**os.environ, "XDG_RUNTIME_DIR": str(directory), **environ},
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,  # Ctrl-C is ours to handle
-        )
-    server = Server(name, process, log)
+    server: Server | None = None
     try:
+        with log.open("wb") as output, signals_held_back():
+            process = subprocess.Popen(
+                command,
+                cwd=ROOT,
+                # gunicorn keeps a control socket below XDG_RUNTIME_DIR.
+                env={**os.environ, "XDG_RUNTIME_DIR": str(directory), **environ},
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,  # Ctrl-C is ours to handle
+            )
+            server = Server(name, process, log)
         server.wait()
         yield server
     finally:
-        server.stop()
+        if server is not None:
+            with signals_held_back():
+                server.stop()
+
+
+@contextmanager
+def signals_held_back() -> Generator[None]:
+    """Let a signal that would unwind the stack wait until the block is done.
+
+    A process that is being started is nobody's yet: an exception just then would orphan it.
+    """
+    came: list[int] = []
+    handlers = {number: signal.getsignal(number) for number in _STOPPING}
+    held = {number: handler for number, handler in handlers.items() if callable(handler)}
+    for number in held:
+        signal.signal(number, lambda number, _frame: came.append(number))
+    try:
+        yield
+    finally:
+        for number, handler in held.items():
+            signal.signal(number, handler)
+        for late in dict.fromkeys(came):
+            signal.raise_signal(late)
 
 
 def log_settings(directory: Path) -> Path:

@@ -375,6 +375,8 @@ class TestAsgi:
             ("/svc/me", "/svc", 401),
             ("/svcme", "/svc", 400),
             ("/health/svc/admin", "/svc", 401),
+            ("/files/svc/health", "/svc", 401),  # no rule for what most apps would route on
+            ("/health/svc/files", "/svc", 401),
             ("/svc", "/svc", 401),
             ("", "", 400),
         ],

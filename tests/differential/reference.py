@@ -42,7 +42,7 @@ def answer(routes, roles, method, path, caller):
         return "ambiguous"
     listed = (method, "GET" if method == "HEAD" else method, "")
     rule = next((routes[m, best] for m in listed if (m, best) in routes), "deny")
-    if rule in ("public", "deny", "authenticated"):
+    if isinstance(rule, str):
         return {"public": "public", "deny": False, "authenticated": True}[rule]
     held = closure(roles, caller["roles"])
     patterns = [text for role in held for text in roles[role][0]]

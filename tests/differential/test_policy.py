@@ -68,7 +68,7 @@ callers = st.fixed_dictionaries(
 )
 
 
-def written(method: str, template: tuple[str, ...], spelling: str = "<>") -> str:
+def written(method: str, template: tuple[str, ...], spelling: tuple[str, str] = ("<", ">")) -> str:
     """The route key; parameters are named by their place, so that equal shapes are one rule."""
     left, right = spelling
     texts = []
@@ -81,7 +81,7 @@ def written(method: str, template: tuple[str, ...], spelling: str = "<>") -> str
     return f"{method} /{'/'.join(texts)}".strip()
 
 
-def compile(routes: Any, roles: Any, spelling: str = "<>") -> Policy:
+def compiled(routes: Any, roles: Any, spelling: tuple[str, str] = ("<", ">")) -> Policy:
     document = {
         "roles": {
             name: {"permissions": own, "inherits": parents}
@@ -123,13 +123,13 @@ def ask(policy: Policy, method: str, path: list[str], who: Principal) -> str | b
 @given(routes, roles(), st.sampled_from(ASKED), paths, callers)
 def test_the_compiled_policy_agrees_with_the_reference(routes, roles, method, path, caller) -> None:
     expected = reference.answer(routes, roles, method, tuple(path), caller)
-    assert ask(compile(routes, roles), method, path, principal(caller)) == expected
-    assert ask(compile(routes, roles, "{}"), method, path, principal(caller)) == expected
+    assert ask(compiled(routes, roles), method, path, principal(caller)) == expected
+    assert ask(compiled(routes, roles, ("{", "}")), method, path, principal(caller)) == expected
 
 
 @given(roles(), st.sampled_from(ASKED), paths, callers)
 def test_an_empty_policy_denies_all(roles, method, path, caller) -> None:
-    assert ask(compile({}, roles), method, path, principal(caller)) is False
+    assert ask(compiled({}, roles), method, path, principal(caller)) is False
 
 
 @given(st.data(), routes, roles(), paths, callers)
@@ -137,14 +137,14 @@ def test_the_order_of_keys_never_matters(data, routes, roles, path, caller) -> N
     turned = dict(data.draw(st.permutations(list(routes.items()))))
     swapped = dict(data.draw(st.permutations(list(roles.items()))))
     who = principal(caller)
-    first, second = compile(routes, roles), compile(turned, swapped)
+    first, second = compiled(routes, roles), compiled(turned, swapped)
     for method in ASKED:
         assert ask(first, method, path, who) == ask(second, method, path, who)
 
 
 @given(routes, roles(), paths, callers)
 def test_fewer_of_anything_never_allows_more(routes, roles, path, caller) -> None:
-    policy = compile(routes, roles)
+    policy = compiled(routes, roles)
     who = principal(caller)
     for method in ASKED:
         allowed = ask(policy, method, path, who)
@@ -158,7 +158,7 @@ def test_fewer_of_anything_never_allows_more(routes, roles, path, caller) -> Non
 @given(routes, roles(), st.sampled_from(METHODS), paths, callers)
 def test_a_public_rule_elsewhere_changes_nothing_here(routes, roles, method, path, caller) -> None:
     more = {**routes, (method, ("elsewhere",)): "public"}
-    before, after = compile(routes, roles), compile(more, roles)
+    before, after = compiled(routes, roles), compiled(more, roles)
     who = principal(caller)
     for asked in ASKED:
         assert ask(before, asked, path, who) == ask(after, asked, path, who)

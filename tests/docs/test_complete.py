@@ -9,12 +9,23 @@ from typing import get_args
 import pytest
 
 import authz_middleware
-from authz_middleware import testing
+from authz_middleware import (
+    Access,
+    Actor,
+    Answer,
+    Decision,
+    DecisionEvent,
+    Principal,
+    Problem,
+    RuleRef,
+    testing,
+)
 from authz_middleware.answers import ANSWERS
 from authz_middleware.facts import Reason
 from authz_middleware.policy import load as policies
+from authz_middleware.policy.canonical import readings
 from authz_middleware.runtime import settings
-from authz_middleware.tokens import claim_paths, freshness, issuers
+from authz_middleware.tokens import claim_paths, freshness, issuers, signature
 from tests.docs.pages import ROOT, headings, page_ids, pages, prose
 
 DOCS = ROOT / "docs"
@@ -87,7 +98,7 @@ def test_tokens_page_has_the_figures_of_freshness():
 
 def test_tokens_page_names_every_algorithm():
     text = prose(DOCS / "tokens.md")
-    assert [name for name in issuers.ALGORITHMS if f"`{name}`" not in text] == []
+    assert [name for name in signature.ALGORITHMS if f"`{name}`" not in text] == []
 
 
 def test_tokens_page_names_every_detail_of_a_rejection():
@@ -114,6 +125,31 @@ def test_every_public_name_is_documented(name: str):
     text = "\n".join(page.read_text() for page in pages())
     # With its package in front, or alone; not as the attribute of something else.
     assert re.search(rf"(?:authz_middleware\.|(?<![\w.])){re.escape(short)}\b", text), name
+
+
+@pytest.mark.parametrize(
+    ("page", "named"),
+    [
+        ("access.md", [*Principal.__dataclass_fields__, *Actor.__dataclass_fields__]),
+        ("access.md", [name for name in Access.__slots__ if name[0] != "_" and name != "denied"]),
+        ("access.md", [*Answer.__dataclass_fields__]),
+        ("answers.md", [*Decision.__dataclass_fields__, *RuleRef.__dataclass_fields__]),
+        ("answers.md", [*DecisionEvent.__dataclass_fields__]),
+        ("policy.md", [*Problem.__dataclass_fields__]),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "-".join(value[:2]),
+)
+def test_every_public_attribute_is_documented(page: str, named: list[str]):
+    text = prose(DOCS / page)
+    assert [name for name in named if f"`{name}`" not in text] == []
+
+
+def test_paths_page_has_the_readings_of_a_root_path():
+    rows = [row for row in cells((DOCS / "paths.md").read_text()) if row[0] in ("none", "`/svc`")]
+    assert len(rows) == 5
+    for root, path, found in rows:
+        names = re.findall(r"`([^`]+)`", found)
+        assert readings(path.strip("`"), root.strip("`").replace("none", "")) == tuple(names)
 
 
 LINK = re.compile(r"(?<!!)\[[^\]]*\]\(([^)\s]+)\)")

@@ -12,7 +12,7 @@ from authz_middleware.policy.model import Policy, Requirement
 ISSUERS = ("https://x", "https://y")
 
 
-def compile(routes, *, roles=None, default=None) -> Policy:
+def compiled(routes, *, roles=None, default=None) -> Policy:
     document = {"routes": routes, "roles": roles, "default": default}
     mapping = {name: value for name, value in document.items() if value is not None}
     report = Report(Document.from_mapping(mapping))
@@ -66,7 +66,7 @@ RANKED = (
     ],
 )
 def test_the_most_specific_template_decides(path, key) -> None:
-    policy = compile(dict.fromkeys(RANKED, "deny"))
+    policy = compiled(dict.fromkeys(RANKED, "deny"))
     assert found(policy, "GET", path) == (None if key is None else (key,))
 
 
@@ -104,11 +104,11 @@ METHODS = {
     ],
 )
 def test_methods(method, path, key) -> None:
-    assert found(compile(METHODS), method, path) == (key,)
+    assert found(compiled(METHODS), method, path) == (key,)
 
 
 def test_a_method_that_is_not_listed_is_refused_for_everybody() -> None:
-    policy = compile({"GET /a": "public", "/**": "public"})
+    policy = compiled({"GET /a": "public", "/**": "public"})
     requirements = policy.find("POST", ("/a",))
     assert requirements is not None
     decision = policy.decide(requirements, caller())
@@ -125,7 +125,8 @@ WHOLE = {**READINGS, "/**": "public"}
         (READINGS, ("/a",), ("/a",)),
         (READINGS, ("/a", "/svc/a"), ("/a", "/svc/a")),
         (READINGS, ("/b", "/svc/b"), ("/b",)),  # the other is named by nobody
-        (READINGS, ("/c", "/a"), ("/a",)),
+        (READINGS, ("/x/svc/a", "/a"), ("default", "/a")),  # only a stripped prefix may be unnamed
+        (READINGS, ("/a", "/c"), ("/a", "default")),
         (READINGS, ("/c", "/svc/c"), ("default",)),
         (WHOLE, ("/b", "/svc/b"), ("/b",)),  # ... or by the whole tree only
         (WHOLE, ("/svc/b", "/b"), ("/**", "/b")),  # as the likeliest it does decide
@@ -137,7 +138,7 @@ WHOLE = {**READINGS, "/**": "public"}
     ],
 )
 def test_every_reading_must_be_let_in(routes, readings, keys) -> None:
-    assert found(compile(routes), "GET", *readings) == keys
+    assert found(compiled(routes), "GET", *readings) == keys
 
 
 @pytest.mark.parametrize(
@@ -153,7 +154,7 @@ def test_every_reading_must_be_let_in(routes, readings, keys) -> None:
     ],
 )
 def test_another_normal_form_must_see_the_same_rule(routes, path, key) -> None:
-    assert found(compile(routes), "GET", path) == (None if key is None else (key,))
+    assert found(compiled(routes), "GET", path) == (None if key is None else (key,))
 
 
 def caller(
@@ -274,7 +275,7 @@ DECISIONS = {
     ("requirement", "principal", "reason", "missing", "scopes"), DECISIONS.values(), ids=DECISIONS
 )
 def test_decide(requirement, principal, reason, missing, scopes) -> None:
-    policy = compile({"/a": requirement}, roles=ROLES)
+    policy = compiled({"/a": requirement}, roles=ROLES)
     requirements = policy.find("GET", ("/a",))
     assert requirements is not None
     decision = policy.decide(requirements, policy.roles.expand(principal))
@@ -286,7 +287,7 @@ def test_decide(requirement, principal, reason, missing, scopes) -> None:
 
 
 def test_several_readings_are_all_asked_and_their_scopes_united() -> None:
-    policy = compile(
+    policy = compiled(
         {
             "/a": {"scopes": ["s"]},
             "/p/a": {"roles": ["editor"], "scopes": ["t", "s"]},
@@ -319,14 +320,14 @@ def test_several_readings_are_all_asked_and_their_scopes_united() -> None:
     ],
 )
 def test_the_default_decides_what_no_rule_names(default, kind, reason) -> None:
-    policy = compile({}, default=default)
+    policy = compiled({}, default=default)
     (requirement,) = policy.find("WS", ("/x",)) or ()
     assert requirement.kind == kind
     assert policy.decide((requirement,), caller()).reason == reason
 
 
 def test_letting_in_makes_no_new_decision() -> None:
-    policy = compile({"/a": "authenticated"})
+    policy = compiled({"/a": "authenticated"})
     requirements = policy.find("GET", ("/a",))
     assert requirements is not None
     assert policy.decide(requirements, caller()) is requirements[0].allowed

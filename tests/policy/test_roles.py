@@ -101,9 +101,7 @@ GRANTS = {
 }
 
 
-@pytest.mark.parametrize(
-    ("roles", "permissions", "asked", "granted"), GRANTS.values(), ids=GRANTS
-)
+@pytest.mark.parametrize(("roles", "permissions", "asked", "granted"), GRANTS.values(), ids=GRANTS)
 def test_grant(roles, permissions, asked, granted) -> None:
     assert ROLES.grant(ROLES.expand(caller(*roles, permissions=permissions)), asked) is granted
 

@@ -67,7 +67,7 @@ def test_a_bad_key_says_what_to_write(text, what, fix) -> None:
         ("http", "ws", None),
         ("http", "", None),
         ("http", "ß", None),
-        ("http", "poſt", None),  # upper-cased it would be POST
+        ("http", "po\u017ft", None),  # upper-cased it would be POST
         ("http", "GET ", None),
         ("http", "GET\n", None),
         ("http", "GET|PUT", "GET|PUT"),  # a token; no key can list it

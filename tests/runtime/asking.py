@@ -22,7 +22,10 @@ ROUTES = {
     "POST /transfers": {"scopes": ["pay"]},
     "GET /closed": "deny",
 }
-ROLES = {"viewer": ["article:read"], "editor": {"inherits": ["viewer"], "permissions": ["article:*"]}}
+ROLES = {
+    "viewer": ["article:read"],
+    "editor": {"inherits": ["viewer"], "permissions": ["article:*"]},
+}
 
 
 def table(**members: Any) -> dict[str, Any]:

@@ -73,10 +73,12 @@ class Provider:
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
                 provider.asked.append(self.path)
-                provider.headers.append({name.lower(): value for name, value in self.headers.items()})
+                provider.headers.append(
+                    {name.lower(): value for name, value in self.headers.items()}
+                )
                 provider.at.get(self.path, answer(status=404))(self)
 
-            def log_message(self, format: str, *args: object) -> None:
+            def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - as it is called
                 """Say nothing."""
 
         self._server = _Server(("127.0.0.1", 0), Handler)

@@ -15,7 +15,6 @@ from tests.runtime.asking import Ask, ask, ask_async, became, policy, remote, re
 from tests.runtime.provider import APPENDED, JWKS, Clock, Provider, answer, gated
 from tests.tokens.minting import ISSUER, jwk, mint, private_key
 
-
 A, B = jwk("RS256", 0, kid="a"), jwk("RS256", 1, kid="b")
 
 both = pytest.mark.parametrize("ask", [ask, ask_async], ids=["sync", "async"])

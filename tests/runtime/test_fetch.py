@@ -72,7 +72,7 @@ def test_size(provider: Provider, size: int, fits: bool, length: bool) -> None:
     if fits:
         assert fetch(f"{provider.origin}/x", max_bytes=100) == body
     else:
-        with pytest.raises(FetchFailed, match="more than 100 bytes$"):
+        with pytest.raises(FetchFailed, match=r"more than 100 bytes$"):
             fetch(f"{provider.origin}/x", max_bytes=100)
 
 
@@ -80,7 +80,7 @@ def test_the_limits_are_real(provider: Provider) -> None:
     assert module.MAX_BYTES == 1024 * 1024
     assert module.TOTAL_SECONDS == 5.0
     provider.at["/x"] = answer(b"x" * (module.MAX_BYTES + 1))
-    with pytest.raises(FetchFailed, match="more than 1048576 bytes$"):
+    with pytest.raises(FetchFailed, match=r"more than 1048576 bytes$"):
         fetch(f"{provider.origin}/x")
 
 
@@ -106,9 +106,7 @@ TRICKLES = [
 
 
 @pytest.mark.parametrize(("start", "drop"), TRICKLES)
-def test_a_provider_that_trickles_is_cut_off(
-    provider: Provider, start: bytes, drop: bytes
-) -> None:
+def test_a_provider_that_trickles_is_cut_off(provider: Provider, start: bytes, drop: bytes) -> None:
     provider.at["/x"] = trickle(provider, start, drop)
     with pytest.raises(FetchFailed):
         fetch(f"{provider.origin}/x", total_seconds=QUICK)
@@ -124,7 +122,7 @@ def test_the_deadline_holds_under_tls(
     tls_provider: Provider, certificate, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     context = ssl.create_default_context(cafile=certificate)
-    monkeypatch.setattr(module.httpx2, "Client", partial(httpx2.Client, verify=context))
+    monkeypatch.setattr(httpx2, "Client", partial(httpx2.Client, verify=context))
     tls_provider.at["/good"] = answer(BODY)
     tls_provider.at["/slow"] = trickle(tls_provider, OK + b"x-a: ", b"a")
     assert fetch(f"{tls_provider.origin}/good") == BODY
@@ -208,7 +206,7 @@ GARBAGE = [
 @pytest.mark.parametrize("bytes_", GARBAGE, ids=lambda value: repr(value[:40]))
 def test_garbage(provider: Provider, bytes_: bytes) -> None:
     provider.at["/x"] = raw(bytes_)
-    with pytest.raises(FetchFailed, match="/x: [A-Za-z]+$"):
+    with pytest.raises(FetchFailed, match=r"/x: [A-Za-z]+$"):
         fetch(f"{provider.origin}/x")
 
 
@@ -255,7 +253,7 @@ def test_a_certificate_of_nobody(
     """D06: whatever the environment says."""
     monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
     tls_provider.at["/x"] = answer(BODY)
-    with pytest.raises(FetchFailed, match="ConnectError$"):
+    with pytest.raises(FetchFailed, match=r"ConnectError$"):
         fetch(f"{tls_provider.origin}/x")
     assert tls_provider.asked == []
 

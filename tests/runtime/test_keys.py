@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import logging
 import os
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from threading import Barrier, Event
 from typing import Any
 
@@ -361,6 +361,15 @@ def test_which_failures_lead_on() -> None:
     source = RemoteKeys(Discovery("https://x.example/a"), Clock(0.0), fetch)
     renew(source)
     assert asked == list(discovery_urls("https://x.example/a"))[:2]
+
+
+def test_a_flight_of_another_process_is_not_waited_for(provider: Provider, clock: Clock) -> None:
+    """As in a worker after a fork; `test_fork` does it with real ones."""
+    provider.publish(A)
+    source = at_url(provider, clock)
+    source._flight, source._flight_pid = Future(), -1
+    renew(source)
+    assert kids(source, clock) == ["a"]
 
 
 def test_a_process_has_one_executor() -> None:

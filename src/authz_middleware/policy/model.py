@@ -70,18 +70,21 @@ class Policy:
     def find(self, method: str, readings: tuple[str, ...]) -> tuple[Requirement, ...] | None:
         """Return the requirements that must all be met, or None if the path is ambiguous.
 
-        `readings` are the canonical paths the app may route on, the likeliest first. One that no
-        rule names does not decide when another one is named; nor does a second reading that only
-        a rule for the whole tree names, else a mount under a prefix could never be reached.
+        `readings` are the canonical paths the app may route on. Each decides, by its rule or by
+        `default`, with one exception: behind the path below a prefix stands the whole path, which
+        some servers make up themselves by putting their `root_path` in front. It decides only if
+        a rule means it: no rule for the whole tree, and not `default`.
         """
-        named: list[Requirement] = []
+        decisive: list[Requirement] = []
         for reading in readings:
             rule = self._rule(reading)
             if rule is AMBIGUOUS:
                 return None
-            if rule and not (named and rule.catches_all):
-                named.append(rule.requirement(method))
-        return tuple(named) or (self.default,)
+            with_prefix = len(reading) > len(readings[0])
+            if with_prefix and (rule is None or rule.catches_all):
+                continue
+            decisive.append(rule.requirement(method) if rule else self.default)
+        return tuple(decisive)
 
     def _rule(self, path: str) -> Rule | Ambiguous | None:
         rule = self._matched(path)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, TypeVar, cast
+from typing import Literal, TypeVar, cast
 from urllib.parse import unquote, urlsplit
 
 from authz_middleware.answers import Answers, metadata
@@ -129,7 +129,7 @@ def _check_roles(sections: Sequence[Section], policy: Policy) -> None:
             for name in table:
                 _check_role(table, name, table.raw(name), declared)
         if isinstance(granted, list):
-            for role in cast("list[Any]", granted):
+            for role in cast("Sequence[object]", granted):
                 if role != "*":
                     _check_role(section, "grants", role, declared)
 

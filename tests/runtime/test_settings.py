@@ -1,0 +1,343 @@
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from authz_middleware.document import Document
+from authz_middleware.errors import PolicyError, Problem
+from authz_middleware.runtime import settings
+from authz_middleware.runtime.settings import KNOWN, PLANNED, Settings
+from tests.runtime.asking import policy, table
+from tests.tokens.minting import ISSUER, jwk
+
+OTHER = "https://other.example.com"
+
+
+def load(**top: Any) -> Settings:
+    mapping = policy() | top
+    return settings.load(
+        Document.from_mapping({name: value for name, value in mapping.items() if value is not None})
+    )
+
+
+def problems(**top: Any) -> tuple[Problem, ...]:
+    with pytest.raises(PolicyError) as error:
+        load(**top)
+    return error.value.problems
+
+
+def told(**top: Any) -> list[tuple[str, str]]:
+    return [(problem.where, problem.what) for problem in problems(**top)]
+
+
+def test_what_is_there_without_being_written() -> None:
+    made = load()
+    assert made.answers.realm == "api"
+    assert made.answers.resource_metadata is None
+    assert made.answers.problem_base is None
+    assert (made.metadata, made.metadata_path) == (None, None)
+    assert made.remote_user is None
+    assert made.pass_preflight is False
+    assert made.cases == ()
+    assert list(made.issuers) == [ISSUER]
+
+
+def test_all_that_can_be_written() -> None:
+    made = load(
+        default="authenticated",
+        realm="orders & more",
+        resource="https://api.example.com/orders",
+        problem_base="https://api.example.com/problems/",
+        remote_user="iss|sub",
+        preflight="pass",
+        tests=[{"as": "anonymous", "allow": ["GET /health"]}],
+    )
+    url = "https://api.example.com/.well-known/oauth-protected-resource/orders"
+    assert made.answers.realm == "orders & more"
+    assert made.answers.resource_metadata == url
+    assert made.metadata_path == "/.well-known/oauth-protected-resource/orders"
+    assert made.answers.problem_base == "https://api.example.com/problems/"
+    assert made.remote_user == "iss|sub"
+    assert made.pass_preflight is True
+    assert len(made.cases) == 1
+
+
+# Keys
+
+
+@pytest.mark.parametrize("name", [*PLANNED, "insecure_http", "insecure_anything"])
+def test_a_key_that_is_not_built_is_refused(name: str) -> None:
+    assert told(**{name: {}}) == [(name, f"`{name}` is not supported in this version")]
+
+
+def test_design_knows_these_keys() -> None:
+    """DESIGN 3, first row of the table of keys: each is read or refused, none is ignored."""
+    top = (
+        "default realm resource strict unmatched preflight remote_user trusted_proxies hosts"
+        " close_at_expiry ws_token include candidate problem_base state"
+        " issuers roles permissions routes forbid pdp tests"
+    )
+    assert {*KNOWN, *PLANNED} == {*top.split()}
+
+
+def test_an_unknown_key_is_refused() -> None:
+    (problem,) = problems(relm="x")
+    assert problem.where == "relm"
+    assert problem.fix == "did you mean `realm`?"
+
+
+# Values
+
+
+@pytest.mark.parametrize("realm", ["orders", "The Shop, EU; v2", "<>&'"])
+def test_realm(realm: str) -> None:
+    assert load(realm=realm).answers.realm == realm
+
+
+@pytest.mark.parametrize("realm", ['a"b', "a\\b", "a\nb", "a\r\nx: y", "\x7f", "bücher", "\t", ""])
+def test_a_realm_that_a_header_cannot_hold(realm: str) -> None:
+    ((where, _),) = told(realm=realm)
+    assert where == "realm"
+
+
+RESOURCES = [
+    ("https://api.example.com", "https://api.example.com/.well-known/oauth-protected-resource"),
+    (
+        "https://api.example.com:8443/a/b",
+        "https://api.example.com:8443/.well-known/oauth-protected-resource/a/b",
+    ),
+    ("http://127.0.0.1:8000", "http://127.0.0.1:8000/.well-known/oauth-protected-resource"),
+]
+
+
+@pytest.mark.parametrize(("resource", "url"), RESOURCES)
+def test_resource(resource: str, url: str) -> None:
+    assert load(resource=resource).answers.resource_metadata == url
+
+
+@pytest.mark.parametrize(
+    "resource",
+    [
+        "orders",
+        "urn:orders",
+        "http://api.example.com",
+        "https://",
+        "https://[::1",
+        "https://a:b",
+        "https://api.example.com/#x",
+        "https://api.example.com#",
+        "https://ann@api.example.com",
+        'https://api.example.com/"',
+        "https://api.example.com/\\",
+        "https://api.example.com/a b",
+        "https://api.example.com/\n",
+        "https://bücher.example",
+        "https://api.example.com?x=y",
+        "https://api.example.com?",
+        "https://api.example.com/",
+        "https://api.example.com/a//",
+        "",
+    ],
+)
+def test_a_resource_that_is_none(resource: str) -> None:
+    """M07."""
+    ((where, _),) = told(resource=resource)
+    assert where == "resource"
+
+
+@pytest.mark.parametrize("base", ["a b", "a\nb", "ü", "\x00", ""])
+def test_a_problem_base_that_is_none(base: str) -> None:
+    ((where, _),) = told(problem_base=base)
+    assert where == "problem_base"
+
+
+CHOICES = [
+    ("preflight", "block", 'write "pass", or leave it out'),
+    ("remote_user", "email", 'write "sub" or "iss|sub", or leave it out'),
+    ("remote_user", "SUB", 'write "sub" or "iss|sub", or leave it out'),
+]
+
+
+@pytest.mark.parametrize(("name", "value", "fix"), CHOICES)
+def test_a_choice_that_is_none(name: str, value: str, fix: str) -> None:
+    assert problems(**{name: value}) == (Problem(name, f'`{name}` cannot be "{value}"', fix),)
+
+
+TEXTS = ["default", "realm", "resource", "preflight", "remote_user", "problem_base"]
+
+
+@pytest.mark.parametrize("name", TEXTS)
+@pytest.mark.parametrize("value", [1, True, ["x"], {"x": "y"}], ids=repr)
+def test_what_is_not_text(name: str, value: Any) -> None:
+    ((where, what),) = told(**{name: value})
+    assert where == name
+    assert what.startswith(f"`{name}` must be a string")
+
+
+# Issuers
+
+
+@pytest.mark.parametrize("issuers", [None, []])
+def test_without_issuers(issuers: Any) -> None:
+    (problem,) = problems(issuers=issuers)
+    assert problem.what == "no [[issuers]]: no token could ever be verified"
+    assert "write [[issuers]]" in problem.fix
+
+
+@pytest.mark.parametrize("issuers", ["x", 5, {"issuer": "x"}])
+def test_issuers_that_are_no_list(issuers: Any) -> None:
+    ((where, what),) = told(issuers=issuers)
+    assert where == "issuers"
+    assert "must be a list of tables" in what
+
+
+def test_missing_issuers_are_told_beside_other_mistakes() -> None:
+    assert [where for where, _ in told(issuers=None, nonsense=1, realm=2)] == [
+        "nonsense",
+        "issuers",
+        "realm",
+    ]
+
+
+UNDEFINED = [
+    pytest.param(
+        {"role_map": {"grp-1": "viewer", "grp-2": "boss"}}, "issuers[0].role_map.grp-2", id="map"
+    ),
+    pytest.param({"grants": ["viewer", "boss"]}, "issuers[0].grants", id="grants"),
+]
+
+
+@pytest.mark.parametrize(("members", "where"), UNDEFINED)
+def test_a_role_that_nobody_defined(members: dict[str, Any], where: str) -> None:
+    issuer = table(jwks={"keys": [jwk("ES256")]}, **members)
+    (problem,) = problems(issuers=[issuer])
+    assert problem == Problem(
+        where,
+        "role `boss` is not defined in [roles]",
+        "add `boss = []` there, or use one of: editor, viewer",
+    )
+    load(issuers=[issuer], roles=None, routes={"GET /": ["boss"]})  # then any name may be used
+
+
+@pytest.mark.parametrize("grants", [["*"], ["viewer", "editor"], []])
+def test_roles_that_may_be_granted(grants: list[str]) -> None:
+    load(issuers=[table(jwks={"keys": [jwk("ES256")]}, grants=grants)])
+
+
+@pytest.mark.parametrize("members", [{"grants": "boss"}, {"grants": [1]}, {"role_map": ["boss"]}])
+def test_of_the_wrong_type_is_told_once(members: dict[str, Any]) -> None:
+    assert len(problems(issuers=[table(jwks={"keys": [jwk("ES256")]}, **members)])) == 1
+
+
+def test_a_mistake_in_an_issuer_hides_no_other() -> None:
+    """Of its roles; and what names that issuer is not a mistake as well."""
+    broken = table(
+        jwks={"keys": [jwk("ES256")]},
+        audience=None,
+        grants=["boss"],
+        claims={"permissions": "permissions"},
+    )
+    found = told(
+        issuers=[broken],
+        routes={"GET /": {"issuers": [ISSUER], "permissions": ["from:token"]}},
+        tests=[{"as": {"subject": "ann", "issuer": ISSUER}, "allow": ["GET /"]}],
+    )
+    assert found == [
+        ("issuers[0]", "`audience` is missing"),
+        ("issuers[0].grants", "role `boss` is not defined in [roles]"),
+    ]
+
+
+# Everything at once
+
+
+BROKEN = f"""\
+default = "public"
+realm = "a\\"b"
+resource = "http://api.example.com"
+problem_base = "a b"
+preflight = "maybe"
+remote_user = "email"
+strict = true
+insecure_http = true
+reosurce = "x"
+
+[[issuers]]
+issuer = "{ISSUER}"
+audience = ["orders"]
+jwks_file = "missing.json"
+algorithms = ["none"]
+leeway = 10000
+role_map = {{ x = "boss" }}
+
+[[issuers]]
+issuer = "{OTHER}"
+audience = []
+grants = ["chief"]
+
+[roles]
+viewer = ["a b"]
+editor = {{ inherits = ["nobody"] }}
+
+[routes]
+"GET me" = "authenticated"
+"GET /a" = "open"
+"GET /b" = ["unknown"]
+"GET /c" = {{ when = "true" }}
+"GET /d" = {{ permissions = ["never:had"] }}
+"GET /e" = []
+
+[[tests]]
+allow = ["GET /a"]
+"""
+
+EXPECTED = """\
+1 `default` cannot be "public"
+2 `realm` is sent in a header
+3 `resource` is an https URL without fragment (RFC 9728 §1.2)
+4 `problem_base` is the start of a URI (RFC 9457 §3.1.1)
+5 `preflight` cannot be "maybe"
+6 `remote_user` cannot be "email"
+7 `strict` is not supported in this version
+8 `insecure_http` is not supported in this version
+9 `reosurce` is not a key of the top level
+11 with several issuers each needs `grants`, the roles it may give
+14 `jwks_file` cannot be read: No such file or directory
+15 "none" is no algorithm we verify
+16 `leeway` must be from 0 to 300 seconds
+17 role `boss` is not defined in [roles]
+21 `audience` is empty
+22 role `chief` is not defined in [roles]
+25 `a b` is not a permission
+26 role `editor` inherits `nobody`, which [roles] does not define
+29 `GET me` does not name a path
+30 "open" is not a requirement
+31 role `unknown` is not defined in [roles]
+32 `when` is not supported in this version
+34 an empty list lets nobody in
+36 `as` says who calls
+"""
+
+
+def test_every_mistake_of_a_document_is_told_at_once_and_where(tmp_path: Path) -> None:
+    file = tmp_path / "authz.toml"
+    file.write_text(BROKEN)
+    with pytest.raises(PolicyError) as error:
+        settings.load(Document.read(file))
+    found = []
+    for problem in error.value.problems:
+        name, line, column = problem.where.rsplit(":", 2)
+        assert name == str(file)
+        assert column.isdigit()
+        found.append(f"{line} {problem.what}")
+    assert found == EXPECTED.splitlines()
+    assert str(error.value).count("\n") == len(found) - 1
+
+
+def test_loading_says_nothing_to_the_log(caplog) -> None:
+    caplog.set_level(logging.DEBUG)
+    load()
+    assert caplog.records == []
