@@ -12,9 +12,9 @@ from authz_middleware.policy import cases
 from authz_middleware.policy.cases import EVERY_METHOD, Case, Expectation
 
 
-def load(*tests, issuers=("https://x",)) -> tuple[tuple[Case, ...], list[str]]:
+def load(*tests, issuers=("https://x",), roles=None) -> tuple[tuple[Case, ...], list[str]]:
     report = Report(Document.from_mapping({"tests": list(tests)}))
-    found = cases.load(Section.top(report), issuers=issuers)
+    found = cases.load(Section.top(report), issuers=issuers, roles=roles)
     return found, [str(problem) for problem in report.problems]
 
 
@@ -69,12 +69,20 @@ def test_allowed_without_a_method_is_get_and_denied_is_every_method() -> None:
         {"as": "anonymous", "allow": ["/a", "PUT|WS /b"], "deny": ["/c", "HEAD /d"]}
     )
     assert problems == []
-    allowed = [("GET", "/a"), ("PUT", "/b"), ("WS", "/b")]
-    denied = [*((method, "/c") for method in EVERY_METHOD), ("HEAD", "/d")]
     assert case.expectations == (
-        *(Expectation(*each, True, "tests[0].allow") for each in allowed),
-        *(Expectation(*each, False, "tests[0].deny") for each in denied),
+        Expectation("GET", "/a", True, "tests[0].allow[0]"),
+        Expectation("PUT", "/b", True, "tests[0].allow[1]"),
+        Expectation("WS", "/b", True, "tests[0].allow[1]"),
+        *(Expectation(method, "/c", False, "tests[0].deny[0]") for method in EVERY_METHOD),
+        Expectation("HEAD", "/d", False, "tests[0].deny[1]"),
     )
+
+
+def test_a_misspelt_role_would_pass_every_deny() -> None:
+    test = {"as": {"roles": ["viewr"]}, "deny": ["/a"]}
+    _, problems = load(test, roles={"viewer"})
+    assert problems == ["tests[0].as.roles: role `viewr` is not defined in [roles]"]
+    assert load(test, roles=None)[1] == []
 
 
 def test_a_mistake_in_one_line_keeps_the_others() -> None:

@@ -38,23 +38,29 @@ class Case:
     where: str
 
 
-def load(root: Section, *, issuers: Collection[str]) -> tuple[Case, ...]:
-    """Read `[[tests]]`; mistakes go to the section's report."""
-    return tuple(_case(section, issuers) for section in root.tables("tests"))
+def load(
+    root: Section, *, issuers: Collection[str], roles: Collection[str] | None
+) -> tuple[Case, ...]:
+    """Read `[[tests]]`; mistakes go to the section's report.
+
+    `issuers` are the configured issuers, `roles` those of [roles], or None if any name will do.
+    """
+    return tuple(_case(section, issuers, roles) for section in root.tables("tests"))
 
 
-def _case(section: Section, issuers: Collection[str]) -> Case:
+def _case(section: Section, issuers: Collection[str], roles: Collection[str] | None) -> Case:
     section.only({"as", "allow", "deny"})
     if not section.raw("allow") and not section.raw("deny"):
         section.error(None, "this test expects nothing", 'write `allow = ["GET /path"]` or `deny`')
     expectations = (*_expected(section, "allow", True), *_expected(section, "deny", False))
-    return Case(_principal(section, issuers), expectations, section.where())
+    return Case(_principal(section, issuers, roles), expectations, section.where())
 
 
 def _expected(
     section: Section, name: Literal["allow", "deny"], allowed: bool
 ) -> Iterator[Expectation]:
-    for text in section.texts(name) or ():
+    for index, text in enumerate(section.texts(name) or ()):
+        where = section.document.where((*section.path, name, index))
         try:
             methods, path = split_key(text)
         except RouteKeyError as error:
@@ -66,10 +72,12 @@ def _expected(
             )
         # "Somebody may go there" is asked of GET; "nobody gets in there" of every method.
         for method in methods or (("GET",) if allowed else EVERY_METHOD):
-            yield Expectation(method, path, allowed, section.where(name))
+            yield Expectation(method, path, allowed, where)
 
 
-def _principal(section: Section, issuers: Collection[str]) -> Principal | None:
+def _principal(
+    section: Section, issuers: Collection[str], roles: Collection[str] | None
+) -> Principal | None:
     if section.raw("as") == ANONYMOUS:
         return None
     caller = section.table("as") if not isinstance(section.raw("as"), str) else None
@@ -84,11 +92,16 @@ def _principal(section: Section, issuers: Collection[str]) -> Principal | None:
     issuer = caller.text("issuer", next(iter(issuers), ""))
     if issuers and issuer not in issuers:
         caller.error("issuer", f"`{issuer}` is not one of the [[issuers]]")
+    named = caller.texts("roles") or ()
+    for role in named:
+        # A misspelt role would pass every `deny` for the wrong reason.
+        if roles is not None and role not in roles:
+            caller.error("roles", f"role `{role}` is not defined in [roles]")
     claims = caller.table("claims")
     return Principal(
         subject=caller.text("subject", "test"),
         issuer=issuer,
-        roles=frozenset(caller.texts("roles") or ()),
+        roles=frozenset(named),
         permissions=frozenset(caller.texts("permissions") or ()),
         scopes=frozenset(caller.texts("scopes") or ()),
         claims=Claims.freeze(claims.mapping if claims else {}),

@@ -90,7 +90,7 @@ def load(document: Document) -> Settings:
         policy=policy,
         issuers={issuer.issuer: issuer for issuer in issuers},
         answers=Answers(_realm(root), metadata_url, _problem_base(root)),
-        cases=cases.load(root, issuers=names),
+        cases=cases.load(root, issuers=names, roles=policy.roles.declared),
         pass_preflight=_choice(root, "preflight", ("pass",)) == "pass",
         remote_user=_choice(root, "remote_user", ("sub", "iss|sub")),
         # Servers decode the path of a request.
