@@ -374,3 +374,13 @@ def test_a_flight_of_another_process_is_not_waited_for(provider: Provider, clock
 
 def test_a_process_has_one_executor() -> None:
     assert module._process() is module._process() is module._processes[os.getpid()]
+
+
+def test_what_a_set_leaves_out_is_logged_once(provider: Provider, clock: Clock, caplog) -> None:
+    source = at_url(provider, clock)
+    provider.publish(A, {"kty": "RSA", "n": "AQAB", "e": "AQAB"})
+    for _ in range(2):
+        renew(source)
+        clock.now += REFRESH_AFTER
+    (record,) = caplog.records
+    assert record.getMessage().startswith(f"keys of {ISSUER}: key 1 ")

@@ -164,7 +164,10 @@ allow = [
     )
     report = run_policy_tests(path)
     assert [result.outcome for result in report.results] == ["PASS", "FAIL"]
-    assert "authz.toml:11:" in report.results[0].where
+    assert [result.where[-16:] for result in report.results] == [
+        "/authz.toml:12:5",
+        "/authz.toml:13:5",
+    ]
     assert run_policy_tests(str(path)) == report
     assert run_policy_tests(Authz.from_file(path)) == report
 

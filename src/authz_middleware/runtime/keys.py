@@ -91,7 +91,11 @@ class RemoteKeys:
             LOGGER.exception("keys of %s not renewed", self._config.issuer)
             self._state = freshness.failed(self._state, self._clock())
         else:
+            before = self._state.keys
             self._state = freshness.succeeded(self._state, keys, self._clock())
+            if self._state.keys is not before:
+                for note in keys.notes:
+                    LOGGER.warning("keys of %s: %s", self._config.issuer, note)
 
     def _keys_url(self) -> str:
         if isinstance(self._config, JwksUri):
