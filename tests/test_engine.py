@@ -23,7 +23,7 @@ from authz_middleware.engine import (
     Pending,
     Refuse,
 )
-from authz_middleware.facts import RequestFacts
+from authz_middleware.facts import RequestFacts, RuleRef
 from authz_middleware.policy import load as loading
 from authz_middleware.tokens.freshness import KeyView
 from authz_middleware.tokens.issuers import Discovery, Issuer
@@ -95,7 +95,7 @@ ROUTES: dict[str, Any] = {
 class World:
     """An engine over fakes."""
 
-    def __init__(self, keys: FakeKeys, *, pass_preflight: bool = False, **issuer: Any) -> None:
+    def __init__(self, keys: FakeKeys, *, preflight: RuleRef | None = None, **issuer: Any) -> None:
         report = Report(
             Document.from_mapping(
                 {
@@ -119,7 +119,7 @@ class World:
             for name in (ISSUER, OTHER)
         }
         sources = {ISSUER: keys, OTHER: self.others}
-        self.engine = Engine(policy, issuers, sources, self.cache, pass_preflight=pass_preflight)
+        self.engine = Engine(policy, issuers, sources, self.cache, preflight=preflight)
 
     def start(self, path: str | None, token: str | None = None, now: float = NOW, **more: Any):
         values = () if token is None else (b"Bearer " + token.encode(),)
@@ -424,9 +424,10 @@ def test_what_was_verified_after_waiting_is_remembered() -> None:
 
 @pytest.mark.parametrize("path", ["/me", "/never", "/nowhere", "/public"])
 def test_a_preflight_passes_where_the_policy_says_so(path) -> None:
-    world = World(FakeKeys(None, fetchable=True), pass_preflight=True)
+    world = World(FakeKeys(None, fetchable=True), preflight=RuleRef("preflight", "authz.toml:1:1"))
     outcome = world.start(path, method="OPTIONS", preflight=True)
     assert told(outcome) == ("Admit", "allowed", "absent")
+    assert outcome.decision.rule.key == "preflight"  # whatever rule the request itself will meet
     assert told(world.start("//me", method="OPTIONS", preflight=True))[1] == "path_ambiguous"
     assert told(world.start(path, method="OPTIONS"))[1] == "no_credentials"
 

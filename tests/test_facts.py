@@ -126,3 +126,11 @@ def test_the_repr_of_a_principal_holds_no_claims() -> None:
 
 def test_a_rule_says_where_it_stands() -> None:
     assert str(RuleRef("GET /a", "authz.toml:1:1")) == "GET /a (authz.toml:1:1)"
+
+
+def test_a_principal_can_be_a_key() -> None:
+    first, second = (
+        Principal(subject="ann", issuer="https://x", claims=Claims(sub="ann"), expires_at=1.0)
+        for _ in range(2)
+    )
+    assert {first: "one"}[second] == "one"

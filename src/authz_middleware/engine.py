@@ -18,7 +18,14 @@ from typing import Literal, NamedTuple, Protocol
 
 from authz_middleware import bearer
 from authz_middleware.bearer import Presented
-from authz_middleware.facts import Credentials, Decision, Principal, Reason, RequestFacts
+from authz_middleware.facts import (
+    Credentials,
+    Decision,
+    Principal,
+    Reason,
+    RequestFacts,
+    RuleRef,
+)
 from authz_middleware.policy.canonical import readings
 from authz_middleware.policy.model import Policy, Requirement
 from authz_middleware.policy.routekey import request_method
@@ -119,13 +126,13 @@ class Engine:
         sources: Mapping[str, KeySource],
         cache: TokenCache,
         *,
-        pass_preflight: bool = False,
+        preflight: RuleRef | None = None,
     ) -> None:
         self.policy = policy
         self.issuers = issuers
         self._sources = sources
         self._cache = cache
-        self._pass_preflight = pass_preflight
+        self._preflight = preflight and Decision(True, "allowed", preflight)
 
     def start(self, facts: RequestFacts, now: float) -> Outcome | Pending:
         """Answer `facts` at `now` (seconds since the epoch), or say that it must wait."""
@@ -136,8 +143,8 @@ class Engine:
         requirements = self.policy.find(method, paths) if paths else None
         if requirements is None:
             return _refuse("path_ambiguous")
-        if facts.preflight and self._pass_preflight:
-            return Admit(requirements[0].allowed, None, "absent", inf)
+        if facts.preflight and self._preflight:
+            return Admit(self._preflight, None, "absent", inf)
         token = bearer.parse(facts.authorization)
         if isinstance(token, Presented):
             return _without_token(requirements, token)
@@ -161,7 +168,7 @@ class Engine:
         except Rejected as rejected:
             return _invalid(pending.requirements, rejected)
         if verified is None:
-            return _refuse("keys_unavailable", pending.requirements[0], "unavailable")
+            return _refuse("keys_unavailable", pending.requirements, "unavailable")
         return self._conclude(pending.requirements, verified)
 
     def _verify(
@@ -178,7 +185,7 @@ class Engine:
             return Admit(requirements[0].allowed, None, "unavailable", inf)
         if view.fetchable:
             return pending
-        return _refuse("keys_unavailable", requirements[0], "unavailable")
+        return _refuse("keys_unavailable", requirements, "unavailable")
 
     def _check(
         self, pending: Pending, view: KeyView, now: float, *, waiting: bool = False
@@ -219,20 +226,21 @@ def _without_token(requirements: tuple[Requirement, ...], presented: Presented) 
     if _public(requirements):
         return Admit(requirements[0].allowed, None, credentials, inf)
     reason: Reason = "no_credentials" if absent else "malformed_authorization"
-    return _refuse(reason, requirements[0], credentials)
+    return _refuse(reason, requirements, credentials)
 
 
 def _invalid(requirements: tuple[Requirement, ...], rejected: Rejected) -> Outcome:
     if _public(requirements):
         return Admit(requirements[0].allowed, None, "invalid", inf)
-    return _refuse("invalid_token", requirements[0], "invalid", rejected.detail)
+    return _refuse("invalid_token", requirements, "invalid", rejected.detail)
 
 
 def _refuse(
     reason: Reason,
-    requirement: Requirement | None = None,
+    requirements: tuple[Requirement, ...] = (),
     credentials: Credentials = "absent",
     detail: str = "",
 ) -> Refuse:
-    ref = requirement.ref if requirement else None
+    # Of several rules, a public one is not what asked for credentials.
+    ref = next((each.ref for each in requirements if each.kind != "public"), None)
     return Refuse(Decision(False, reason, ref, detail=detail), None, credentials)

@@ -97,7 +97,7 @@ class Principal:
     roles: frozenset[str] = frozenset()
     permissions: frozenset[str] = frozenset()
     scopes: frozenset[str] = frozenset()
-    claims: Claims = field(default_factory=Claims, repr=False)
+    claims: Claims = field(default_factory=Claims, repr=False, hash=False)
     expires_at: float  # seconds since the epoch: the `exp` claim, without leeway
     actor: Actor | None = None
 

@@ -389,6 +389,12 @@ class TestAsgi:
         scope = scope_for("GET", path, root_path=root_path)
         assert call_asgi(ASGIAuthzMiddleware(app, authz), scope).status == status
 
+    def test_of_two_rules_the_one_that_asks_is_named(self, authz, caplog):
+        caplog.set_level("INFO", "authz_middleware")
+        scope = scope_for("GET", "/admin/svc/health", root_path="/svc")
+        assert call_asgi(ASGIAuthzMiddleware(None, authz), scope).status == 401
+        assert "rule=/admin/**" in caplog.text
+
     def test_lifespan_passes(self, authz):
         seen: list[Any] = []
 

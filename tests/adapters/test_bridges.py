@@ -23,9 +23,7 @@ async def answer(app, scope):
 
 @pytest.mark.parametrize("path", ["/health", "/me"])
 async def test_communicator_sees_whole_exchanges(path, authz):
-    status, body = await answer(
-        ASGIAuthzMiddleware(Recorder().asgi, authz), scope_for("GET", path)
-    )
+    status, body = await answer(ASGIAuthzMiddleware(Recorder().asgi, authz), scope_for("GET", path))
     assert (status, bool(body)) == (200 if path == "/health" else 401, True)
 
 

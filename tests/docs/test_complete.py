@@ -22,7 +22,7 @@ from authz_middleware import (
 )
 from authz_middleware.answers import ANSWERS
 from authz_middleware.facts import Reason
-from authz_middleware.policy import load as policies
+from authz_middleware.policy import requirements
 from authz_middleware.policy.canonical import readings
 from authz_middleware.runtime import settings
 from authz_middleware.tokens import claim_paths, freshness, issuers, signature
@@ -52,7 +52,7 @@ def first_cells(section: str) -> set[str]:
     [
         ("Top level", settings.KNOWN, settings.PLANNED),
         ("Issuers", issuers._KNOWN, issuers._PLANNED),
-        ("Requirements", policies.REQUIREMENT_KEYS, policies.REQUIREMENT_PLANNED),
+        ("Requirements", requirements.REQUIREMENT_KEYS, requirements.REQUIREMENT_PLANNED),
     ],
 )
 def test_policy_page_lists_every_key(
@@ -75,7 +75,12 @@ def test_policy_page_lists_every_place_of_a_claim():
 
 def test_not_supported_page_names_every_planned_key():
     text = (DOCS / "not-supported.md").read_text()
-    planned = {*settings.PLANNED, *issuers._PLANNED, *policies.REQUIREMENT_PLANNED, "insecure_*"}
+    planned = {
+        *settings.PLANNED,
+        *issuers._PLANNED,
+        *requirements.REQUIREMENT_PLANNED,
+        "insecure_*",
+    }
     assert [name for name in sorted(planned) if f"`{name}`" not in text] == []
 
 
@@ -186,7 +191,7 @@ REFUSED = re.compile(r"not (?:yet )?(?:supported|built)|does not build|refused a
 
 @pytest.mark.parametrize("page", pages(), ids=page_ids())
 def test_no_page_offers_a_key_that_is_refused(page: Path):
-    planned = {*settings.PLANNED, *issuers._PLANNED, *policies.REQUIREMENT_PLANNED} - COMMON
+    planned = {*settings.PLANNED, *issuers._PLANNED, *requirements.REQUIREMENT_PLANNED} - COMMON
     for section in re.split(r"^(?=#)", prose(page), flags=re.MULTILINE):
         named = {name for name in planned if f"`{name}`" in section}
         assert not named or REFUSED.search(section), f"{page}: {section[:60]!r} {named}"

@@ -126,3 +126,9 @@ def test_with_an_empty_table_no_role_is_known() -> None:
 def test_could_grant(permission, possible) -> None:
     table = {name: role for name, role in TABLE.items() if name != "root"}
     assert Roles.compile(table).could_grant(permission) is possible
+
+
+def test_a_long_chain_is_no_recursion() -> None:
+    table = {f"r{n}": Role(inherits=(f"r{n + 1}",)) for n in range(3000)} | {"r3000": Role()}
+    assert find_cycle(table) == ()
+    assert len(Roles.compile(table).closure["r0"]) == 3001

@@ -43,6 +43,9 @@ def test_parse_key_reads_the_template() -> None:
         ("GET||PUT /x", "`` is not a method", "capitals"),
         ("GET|GET /x", "names a method twice", "once"),
         ("HEAD /x", "HEAD is covered by GET", "write GET"),
+        ("* /x", "`*` is not a method", 'write "/x"'),
+        ("ANY /x", "`ANY` is not a method", 'write "/x"'),
+        ("GET|All /x", "`GET|All` is not a method", 'write "/x"'),
         ("GET /<a:b:c>", "in `/<a:b:c>`", ""),
     ],
 )

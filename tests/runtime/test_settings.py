@@ -8,6 +8,7 @@ import pytest
 
 from authz_middleware.document import Document
 from authz_middleware.errors import PolicyError, Problem
+from authz_middleware.facts import RuleRef
 from authz_middleware.runtime import settings
 from authz_middleware.runtime.settings import KNOWN, PLANNED, Settings
 from tests.runtime.asking import policy, table
@@ -40,7 +41,7 @@ def test_what_is_there_without_being_written() -> None:
     assert made.answers.problem_base is None
     assert (made.metadata, made.metadata_path) == (None, None)
     assert made.remote_user is None
-    assert made.pass_preflight is False
+    assert made.preflight is None
     assert made.cases == ()
     assert list(made.issuers) == [ISSUER]
 
@@ -61,7 +62,7 @@ def test_all_that_can_be_written() -> None:
     assert made.metadata_path == "/.well-known/oauth-protected-resource/orders"
     assert made.answers.problem_base == "https://api.example.com/problems/"
     assert made.remote_user == "iss|sub"
-    assert made.pass_preflight is True
+    assert made.preflight == RuleRef("preflight", "preflight")
     assert len(made.cases) == 1
 
 

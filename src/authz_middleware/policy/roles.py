@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from graphlib import CycleError, TopologicalSorter
+from typing import cast
 
 from authz_middleware.facts import Principal
 
@@ -90,26 +92,11 @@ class Roles:
 
 def find_cycle(table: Mapping[str, Role]) -> tuple[str, ...]:
     """Return a cycle of `inherits` as role names (the first repeated at the end), or ()."""
-    done: set[str] = set()
-    for start in table:
-        trail: list[str] = []
-        if cycle := _walk(start, table, trail, done):
-            return cycle
-    return ()
-
-
-def _walk(
-    name: str, table: Mapping[str, Role], trail: list[str], done: set[str]
-) -> tuple[str, ...]:
-    if name in trail:
-        return (*trail[trail.index(name) :], name)
-    if name in done or name not in table:
-        return ()
-    trail.append(name)
-    for parent in table[name].inherits:
-        if cycle := _walk(parent, table, trail, done):
-            return cycle
-    done.add(trail.pop())
+    try:
+        TopologicalSorter({name: role.inherits for name, role in table.items()}).prepare()
+    except CycleError as error:
+        # What it lists is each one's inheritor; told in the order of `inherits` it reads better.
+        return tuple(reversed(cast("list[str]", error.args[1])))
     return ()
 
 

@@ -71,7 +71,7 @@ class Authz:
             self.settings.issuers,
             sources,
             VerifiedTokens(),
-            pass_preflight=self.settings.pass_preflight,
+            preflight=self.settings.preflight,
         )
 
     @classmethod

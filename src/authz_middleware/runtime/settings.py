@@ -10,7 +10,7 @@ from urllib.parse import unquote, urlsplit
 
 from authz_middleware.answers import Answers, metadata
 from authz_middleware.document import Document, Report, Section
-from authz_middleware.facts import Answer
+from authz_middleware.facts import Answer, RuleRef
 from authz_middleware.policy import cases
 from authz_middleware.policy import load as policies
 from authz_middleware.policy.cases import Case
@@ -61,7 +61,7 @@ class Settings:
     issuers: Mapping[str, Issuer]
     answers: Answers
     cases: tuple[Case, ...]
-    pass_preflight: bool
+    preflight: RuleRef | None  # set if true preflights pass
     remote_user: RemoteUser | None
     metadata_path: str | None
     metadata: Answer | None
@@ -91,7 +91,7 @@ def load(document: Document) -> Settings:
         issuers={issuer.issuer: issuer for issuer in issuers},
         answers=Answers(_realm(root), metadata_url, _problem_base(root)),
         cases=cases.load(root, issuers=names, roles=policy.roles.declared),
-        pass_preflight=_choice(root, "preflight", ("pass",)) == "pass",
+        preflight=_preflight(root),
         remote_user=_choice(root, "remote_user", ("sub", "iss|sub")),
         # Servers decode the path of a request.
         metadata_path=unquote(urlsplit(metadata_url).path) if metadata_url else None,
@@ -141,6 +141,11 @@ def _check_role(section: Section, key: str, role: object, declared: frozenset[st
             f"role `{role}` is not defined in [roles]",
             f"add `{role} = []` there, or use one of: {', '.join(sorted(declared))}",
         )
+
+
+def _preflight(root: Section) -> RuleRef | None:
+    passes = _choice(root, "preflight", ("pass",))
+    return RuleRef("preflight", root.where("preflight")) if passes else None
 
 
 def _realm(root: Section) -> str:
