@@ -203,44 +203,39 @@ def _discard(_data: bytes) -> None:
 class _Body:
     """The app's body, chunk by chunk as it comes, with the caller known while it is made."""
 
-    __slots__ = ("_access", "_body", "_chunks", "_environ", "_head", "_sent")
+    __slots__ = ("_access", "_body", "_chunks", "_environ", "_head")
 
     def __init__(
         self, body: Iterable[bytes], head: _Head, environ: WSGIEnvironment, access: Access
     ) -> None:
         self._body = body
-        self._chunks: Iterator[bytes] | None = None
+        self._chunks = self._relay()
         self._head = head
         self._environ = environ
         self._access = access
-        self._sent = False
 
-    def __iter__(self) -> _Body:
+    def __iter__(self) -> Iterator[bytes]:
         return self
 
     def __next__(self) -> bytes:
-        # The server may serve another request on this thread between two chunks.
+        # The server may have served another request on this thread since the last chunk.
         enter(self._access)
-        if self._head.replaced is None:
-            try:
-                if self._chunks is None:
-                    self._chunks = iter(self._body)
-                chunk = next(self._chunks)
-            except AccessDenied as denied:
-                if self._sent:
-                    raise
-                self._head.replace(denied.answer, sys.exc_info())
-            except StopIteration:
-                if self._head.replaced is None:
-                    raise
-            else:
-                if self._head.replaced is None:
-                    self._sent = self._sent or bool(chunk)
-                    return chunk
-        if self._sent or self._head.replaced is None:
-            raise StopIteration
-        self._sent = True
-        return _body(self._head.replaced, self._environ)
+        return next(self._chunks)
+
+    def _relay(self) -> Iterator[bytes]:
+        sent = False
+        try:
+            for chunk in self._body:
+                if self._head.replaced is not None:
+                    break
+                sent = sent or bool(chunk)
+                yield chunk
+        except AccessDenied as denied:
+            if sent:
+                raise
+            self._head.replace(denied.answer, sys.exc_info())
+        if self._head.replaced is not None:
+            yield _body(self._head.replaced, self._environ)
 
     def close(self) -> None:
         """Close the app's body; whoever consumes it calls this (PEP 3333)."""

@@ -11,6 +11,9 @@ from wsgiref.validate import validator
 
 from authz_middleware import ASGIAuthzMiddleware, Authz, WSGIAuthzMiddleware
 
+NO_APP: Any = None
+"""Wrapped where no request may reach an app: calling it would be a TypeError."""
+
 WORLDS = ("wsgi", "asgi")
 PLAIN_METHODS = ("GET", "HEAD", "POST", "OPTIONS", "PUT", "DELETE")
 
@@ -100,7 +103,7 @@ def scope_for(
 ) -> dict[str, Any]:
     """A scope as a server makes it: bytes that are not UTF-8 become U+FFFD, fields stay apart."""
     text = path.decode("utf-8", "replace") if isinstance(path, bytes) else path
-    scope = {
+    scope: dict[str, Any] = {
         "type": kind,
         "asgi": {"version": "3.0"},
         "http_version": "1.1",
@@ -135,6 +138,10 @@ def validated(app: Any) -> Any:
     return outer
 
 
+def ignore(*_: object) -> Any:
+    """A `start_response` of a server that does not care."""
+
+
 def call_wsgi(app: Any, environ: dict[str, Any], *, validated: bool = True) -> Sent:
     """Run a WSGI app as a server does; `wsgiref.validate` watches."""
     started: list[Any] = []
@@ -158,8 +165,9 @@ def call_wsgi(app: Any, environ: dict[str, Any], *, validated: bool = True) -> S
 
 async def exchange(app: Any, scope: dict[str, Any], *received: Any) -> list[Any]:
     """Run an ASGI app and return what it sent."""
-    first = {"type": f"{scope['type']}.connect"} if scope["type"] == "websocket" else None
-    incoming = [first or {"type": "http.request", "body": b"", "more_body": False}, *received]
+    connect: Any = {"type": "websocket.connect"}
+    request: Any = {"type": "http.request", "body": b"", "more_body": False}
+    incoming = [connect if scope["type"] == "websocket" else request, *received]
     sent: list[Any] = []
 
     async def receive() -> Any:

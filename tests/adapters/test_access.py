@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
@@ -19,18 +20,27 @@ from authz_middleware import (
 )
 from authz_middleware.testing import FrozenClock
 from tests.adapters.exchange import (
+    NO_APP,
     WORLDS,
+    Recorder,
     ask,
     call_asgi,
     call_wsgi,
     environ_for,
     exchange,
+    ignore,
     scope_for,
 )
 
 
 def bearer(token: str) -> list[tuple[str, str]]:
     return [("Authorization", f"Bearer {token}")]
+
+
+def subject() -> bytes:
+    """Who `current_access` says is calling."""
+    access = current_access()
+    return access.principal.subject.encode() if access and access.principal else b""
 
 
 @pytest.fixture(scope="module")
@@ -163,7 +173,7 @@ class TestWsgiBodies:
         def app(environ, start_response):
             start_response("200 OK", [("Content-Type", "text/plain")])
             for _ in range(3):
-                yield current_access().principal.subject.encode()
+                yield subject()
 
         assert wsgi(authz, app, editor).body == b"ededed"
         assert current_access() is None
@@ -172,11 +182,11 @@ class TestWsgiBodies:
         def app(environ, start_response):
             start_response("200 OK", [("Content-Type", "text/plain")])
             for _ in range(2):
-                yield current_access().principal.subject.encode()
+                yield subject()
 
         wrapped = WSGIAuthzMiddleware(app, authz)
         bodies = [
-            wrapped(environ_for("GET", "/me", bearer(issuer.mint(name))), lambda *_: None)
+            wrapped(environ_for("GET", "/me", bearer(issuer.mint(name))), ignore)
             for name in ("ann", "bob")
         ]
         steps = [iter(body) for body in bodies]
@@ -203,6 +213,16 @@ class TestWsgiBodies:
         with pytest.raises(AccessDenied):
             wsgi(authz, app, editor)
 
+    def test_an_empty_body_after_a_denied_require_is_the_refusal(self, authz, editor):
+        def app(environ, start_response):
+            with pytest.raises(AccessDenied):
+                environ["authz"].require("user:delete")
+            start_response("503 Oops", [("Content-Type", "text/plain")])
+            return iter([])
+
+        sent = wsgi(authz, app, editor)
+        assert (sent.status, bool(sent.body)) == (403, True)
+
     @pytest.mark.parametrize("twice", [False, True], ids=["at once", "after a first head"])
     def test_a_5xx_after_a_denied_require_is_the_refusal(self, authz, editor, twice):
         def app(environ, start_response):
@@ -211,8 +231,6 @@ class TestWsgiBodies:
             try:
                 environ["authz"].require("user:delete")
             except AccessDenied:
-                import sys  # noqa: PLC0415
-
                 exc_info = sys.exc_info() if twice else None
                 write = start_response(
                     "500 Oops", [("Content-Type", "text/plain")], *([exc_info] if twice else [])
@@ -239,6 +257,17 @@ class TestWsgiBodies:
             return [b"less"]
 
         assert wsgi(authz, app, editor).body == b"less"
+
+    def test_a_replaced_head_of_the_apps_own_is_passed_on(self, authz, editor):
+        def app(environ, start_response):
+            start_response("200 OK", [("Content-Type", "text/plain")])
+            try:
+                raise LookupError
+            except LookupError:
+                start_response("404 Gone", [("Content-Type", "text/plain")], sys.exc_info())
+            return iter([b"gone"])
+
+        assert wsgi(authz, app, editor).status == 404
 
     def test_write_is_passed_through(self, authz, editor):
         def app(environ, start_response):
@@ -290,15 +319,15 @@ class TestWsgiBodies:
                 return kept[0]
 
             environ = environ_for("GET", "/me", editor, **{"wsgi.file_wrapper": FileWrapper})
-            body = WSGIAuthzMiddleware(app, authz)(environ, lambda *_: None)
+            body = WSGIAuthzMiddleware(app, authz)(environ, ignore)
             assert body is kept[0]
             assert current_access() is None
 
 
 class TestWsgiEnviron:
     def test_an_inbound_access_is_dropped(self, authz):
-        environ = environ_for("GET", "/me", **{"authz": "admin"})
-        assert call_wsgi(WSGIAuthzMiddleware(None, authz), environ).status == 401
+        environ = environ_for("GET", "/me", authz="admin")
+        assert call_wsgi(WSGIAuthzMiddleware(NO_APP, authz), environ).status == 401
         assert "authz" not in environ
 
     @pytest.mark.parametrize(
@@ -336,14 +365,14 @@ class TestWsgiEnviron:
     )
     def test_only_path_info_decides(self, script_name, path_info, status, authz):
         environ = environ_for("GET", path_info, SCRIPT_NAME=script_name)
-        app = WSGIAuthzMiddleware(lambda e, s: s("200 OK", []) and [] or [b""], authz)
+        app = WSGIAuthzMiddleware(Recorder().wsgi, authz)
         assert call_wsgi(app, environ, validated=False).status == status
 
     def test_text_that_no_server_can_have_received(self, authz):
         environ = environ_for("GET", "/me") | {"HTTP_AUTHORIZATION": "Bearer \u20ac"}
-        assert call_wsgi(WSGIAuthzMiddleware(None, authz), environ, validated=False).status == 400
+        assert call_wsgi(WSGIAuthzMiddleware(NO_APP, authz), environ, validated=False).status == 400
         environ = environ_for("GET", "/") | {"PATH_INFO": "/\u20ac"}
-        assert call_wsgi(WSGIAuthzMiddleware(None, authz), environ, validated=False).status == 400
+        assert call_wsgi(WSGIAuthzMiddleware(NO_APP, authz), environ, validated=False).status == 400
 
 
 class TestAsgi:
@@ -365,7 +394,7 @@ class TestAsgi:
     def test_header_names_in_any_case_and_every_line_counts(self, authz, issuer):
         scope = scope_for("GET", "/me", bearer(issuer.mint("ann")))
         scope["headers"].append((b"AUTHORIZATION", b"Bearer x"))
-        assert call_asgi(ASGIAuthzMiddleware(None, authz), scope).status == 400
+        assert call_asgi(ASGIAuthzMiddleware(NO_APP, authz), scope).status == 400
 
     @pytest.mark.parametrize(
         ("path", "root_path", "status"),
@@ -392,7 +421,7 @@ class TestAsgi:
     def test_of_two_rules_the_one_that_asks_is_named(self, authz, caplog):
         caplog.set_level("INFO", "authz_middleware")
         scope = scope_for("GET", "/admin/svc/health", root_path="/svc")
-        assert call_asgi(ASGIAuthzMiddleware(None, authz), scope).status == 401
+        assert call_asgi(ASGIAuthzMiddleware(NO_APP, authz), scope).status == 401
         assert "rule=/admin/**" in caplog.text
 
     def test_lifespan_passes(self, authz):
@@ -407,7 +436,8 @@ class TestAsgi:
 
     def test_an_unknown_scope_type_is_refused(self, authz, caplog):
         assert (
-            asyncio.run(exchange(ASGIAuthzMiddleware(None, authz), {"type": "webtransport"})) == []
+            asyncio.run(exchange(ASGIAuthzMiddleware(NO_APP, authz), {"type": "webtransport"}))
+            == []
         )
         assert "webtransport" in caplog.text
 
@@ -453,14 +483,13 @@ class TestAsgi:
 
     @staticmethod
     async def subject() -> bytes:
-        access = current_access()
-        return access.principal.subject.encode() if access and access.principal else b""
+        return subject()
 
 
 class TestWebSocket:
     def refuse(self, authz: Authz, **extra: Any) -> list[Any]:
         scope = scope_for("", "/feed", kind="websocket", **extra)
-        return asyncio.run(exchange(ASGIAuthzMiddleware(None, authz), scope))
+        return asyncio.run(exchange(ASGIAuthzMiddleware(NO_APP, authz), scope))
 
     def test_denial_response_where_the_server_offers_it(self, authz):
         start, body = self.refuse(authz)
@@ -484,7 +513,7 @@ class TestWebSocket:
                 sent.append(message)
 
             scope = scope_for("", "/feed", kind="websocket")
-            await ASGIAuthzMiddleware(None, authz)(scope, receive, send)
+            await ASGIAuthzMiddleware(NO_APP, authz)(scope, receive, send)
             return sent
 
         assert asyncio.run(run()) == []
@@ -531,7 +560,7 @@ class TestIsolation:
             second = await asyncio.create_task(self.after_a_turn())
             assert first is second is scope["authz"]
             await send({"type": "http.response.start", "status": 200, "headers": []})
-            await send({"type": "http.response.body", "body": first.principal.subject.encode()})
+            await send({"type": "http.response.body", "body": subject()})
 
         wrapped = ASGIAuthzMiddleware(app, authz)
         names = [f"user-{number % 50}" for number in range(1000)]
@@ -555,7 +584,7 @@ class TestIsolation:
         def app(environ, start_response):
             start_response("200 OK", [("Content-Type", "text/plain")])
             for _ in range(3):
-                yield current_access().principal.subject.encode() + b" "
+                yield subject() + b" "
 
         wrapped = WSGIAuthzMiddleware(app, authz)
 

@@ -8,8 +8,16 @@ from typing import Any
 
 import pytest
 
-from authz_middleware import Authz
-from tests.adapters.exchange import WORLDS, ask, call_asgi, call_wsgi, environ_for, scope_for
+from authz_middleware import ASGIAuthzMiddleware, Authz, WSGIAuthzMiddleware
+from tests.adapters.exchange import (
+    NO_APP,
+    WORLDS,
+    ask,
+    call_asgi,
+    call_wsgi,
+    environ_for,
+    scope_for,
+)
 
 PLAIN = 'Bearer realm="orders"'
 INVALID_REQUEST = f'{PLAIN}, error="invalid_request"'
@@ -163,12 +171,10 @@ def test_websocket(path, caller, status, challenge, authz, callers):
 @pytest.mark.parametrize("world", WORLDS)
 def test_an_http_method_called_ws_is_no_handshake(world, authz, callers):
     environ, scope = (make("WS", "/feed", callers["viewer"]) for make in (environ_for, scope_for))
-    from authz_middleware import ASGIAuthzMiddleware, WSGIAuthzMiddleware  # noqa: PLC0415
-
     if world == "wsgi":
-        sent = call_wsgi(WSGIAuthzMiddleware(None, authz), environ, validated=False)
+        sent = call_wsgi(WSGIAuthzMiddleware(NO_APP, authz), environ, validated=False)
     else:
-        sent = call_asgi(ASGIAuthzMiddleware(None, authz), scope)
+        sent = call_asgi(ASGIAuthzMiddleware(NO_APP, authz), scope)
     assert sent.status == 400
 
 

@@ -7,7 +7,7 @@ from asgiref.testing import ApplicationCommunicator
 from asgiref.wsgi import WsgiToAsgi
 
 from authz_middleware import ASGIAuthzMiddleware, WSGIAuthzMiddleware
-from tests.adapters.exchange import Recorder, scope_for
+from tests.adapters.exchange import NO_APP, Recorder, scope_for
 
 pytestmark = pytest.mark.asyncio
 
@@ -29,7 +29,7 @@ async def test_communicator_sees_whole_exchanges(path, authz):
 
 async def test_websocket_is_refused_only_after_its_connect(authz):
     communicator = ApplicationCommunicator(
-        ASGIAuthzMiddleware(None, authz), scope_for("", "/feed", kind="websocket")
+        ASGIAuthzMiddleware(NO_APP, authz), scope_for("", "/feed", kind="websocket")
     )
     assert await communicator.receive_nothing()
     await communicator.send_input({"type": "websocket.connect"})

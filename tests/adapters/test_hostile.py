@@ -9,27 +9,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from authz_middleware import ASGIAuthzMiddleware, WSGIAuthzMiddleware
-from tests.adapters.exchange import Recorder, call_asgi, call_wsgi, environ_for, scope_for
+from tests.adapters.exchange import Recorder, ask, call_asgi, call_wsgi, environ_for, scope_for
 
 STATUSES = {200, 400, 401, 403}
 
 # Mutations that find the edges sooner than noise does.
-PIECES = st.sampled_from(
-    ["/", "//", "admin", "health", "articles", "1", "+1", "..", ".", "%2f", "%2F", ";", "\\", "#"]
-    + [
-        "\n",
-        "\x00",
-        " ",
-        "\u200b",
-        "\ufeff",
-        "\uff0f",
-        "\u2024",
-        "é",
-        "e\u0301",
-        "\ufffd",
-        "\ud800",
-    ]
-)
+STRUCTURE = ["/", "//", "..", ".", "%2f", "%2F", ";", "\\", "#", "\uff0f", "\u2024"]
+WORDS = ["admin", "health", "articles", "1", "+1", " ", "\u00e9", "e\u0301"]
+UNPRINTABLE = ["\n", "\x00", "\u200b", "\ufeff", "\ufffd", "\ud800"]
+PIECES = st.sampled_from([*STRUCTURE, *WORDS, *UNPRINTABLE])
 PATHS = st.one_of(st.lists(PIECES, max_size=8).map("".join), st.text(max_size=40))
 VALUES = st.one_of(
     st.binary(max_size=60),
@@ -37,7 +25,7 @@ VALUES = st.one_of(
     st.from_regex(rb"[Bb]earer +[A-Za-z0-9._-]{0,40}\.[A-Za-z0-9._-]{0,40}", fullmatch=True),
 )
 METHODS = st.one_of(
-    st.sampled_from(["GET", "get", "HEAD", "POST", "WS", "ß", "", "G ET", "OPTIONS", "ı"]),
+    st.sampled_from(["GET", "get", "HEAD", "POST", "WS", "ß", "", "G ET", "OPTIONS", "\u0131"]),
     st.text(max_size=8),
 )
 
@@ -121,12 +109,6 @@ def test_hostile_tokens_of_the_right_shape(world, authz, issuer):
         except (TypeError, ValueError, UnicodeError):
             continue  # cannot even be minted
         headers = [("Authorization", f"Bearer {token}")]
-        recorder = Recorder()
-        if world == "wsgi":
-            app = WSGIAuthzMiddleware(recorder.wsgi, authz)
-            sent = call_wsgi(app, environ_for("GET", "/admin", headers))
-        else:
-            app = ASGIAuthzMiddleware(recorder.asgi, authz)
-            sent = call_asgi(app, scope_for("GET", "/admin", headers))
+        sent = ask(world, authz, "GET", "/admin", headers)
         assert sent.status in (401, 403)
-        assert not recorder.seen
+        assert not sent.called

@@ -7,8 +7,14 @@ import logging
 import flask
 import pytest
 
-from authz_middleware import AccessDenied, WSGIAuthzMiddleware, current_access
+from authz_middleware import Access, AccessDenied, WSGIAuthzMiddleware, current_access
 from authz_middleware.testing import DevelopmentIssuer
+
+
+def caller() -> Access:
+    access = current_access()
+    assert access is not None
+    return access
 
 
 @pytest.fixture
@@ -22,7 +28,7 @@ def make(issuer, **config):
 
     @app.get("/write")
     def write():
-        current_access().require("article:write")
+        caller().require("article:write")
         return "written"
 
     policy = {
@@ -30,7 +36,7 @@ def make(issuer, **config):
         "roles": {"editor": ["article:write"]},
         "routes": {"GET /write": "authenticated"},
     }
-    app.wsgi_app = WSGIAuthzMiddleware(app.wsgi_app, policy)
+    app.wsgi_app = WSGIAuthzMiddleware(app.wsgi_app, policy)  # type: ignore[method-assign]
     return app
 
 
@@ -60,10 +66,10 @@ def test_the_apps_own_handler_is_kept(issuer):
 
     @app.get("/write")
     def write():
-        current_access().require("article:write")
+        caller().require("article:write")
 
     policy = {"issuers": [issuer.policy_issuer()], "routes": {"/write": "authenticated"}}
-    app.wsgi_app = WSGIAuthzMiddleware(app.wsgi_app, policy)
+    app.wsgi_app = WSGIAuthzMiddleware(app.wsgi_app, policy)  # type: ignore[method-assign]
     response = get(app, issuer.mint("ann"))
     assert (response.status_code, response.text) == (403, "no: article:write")
 

@@ -11,11 +11,17 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket
 
-from authz_middleware import ASGIAuthzMiddleware, PolicyError, current_access
+from authz_middleware import Access, ASGIAuthzMiddleware, PolicyError, current_access
 from authz_middleware.testing import DevelopmentIssuer
 from tests.adapters.exchange import call_asgi, exchange, scope_for
 
 BAD = {"routes": {"GET /write": "pulbic"}}
+
+
+def caller() -> Access:
+    access = current_access()
+    assert access is not None
+    return access
 
 
 @pytest.fixture(scope="module")
@@ -33,12 +39,12 @@ def policy(issuer):
 
 
 async def write(request):
-    current_access().require("article:write")
+    caller().require("article:write")
     return PlainTextResponse("written")
 
 
 async def feed(websocket: WebSocket):
-    current_access().require("article:write")
+    caller().require("article:write")
     await websocket.accept()
 
 
@@ -51,7 +57,7 @@ def fastapi() -> FastAPI:
 
     @app.get("/write")
     def synchronous():  # runs in a worker thread, with the context copied
-        current_access().require("article:write")
+        caller().require("article:write")
         return "written"
 
     app.websocket("/feed")(feed)
