@@ -36,7 +36,7 @@ class FakeAuthority:
         allowed = permission in held
         return Decision(allowed, "allowed" if allowed else "permission_missing")
 
-    def asked(
+    def report(
         self, access: Access, permission: str, decision: Decision, accept: str | None
     ) -> Answer | None:
         self.told.append((permission, decision.allowed, accept))

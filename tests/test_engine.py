@@ -15,6 +15,7 @@ from jwt.algorithms import ECAlgorithm
 
 from authz_middleware.document import Document, Report, Section
 from authz_middleware.engine import (
+    MAX_CACHED,
     Admit,
     CachedToken,
     Engine,
@@ -422,18 +423,34 @@ def test_what_was_verified_after_waiting_is_remembered() -> None:
 # Preflights
 
 
-@pytest.mark.parametrize("path", ["/me", "/never", "/nowhere", "/public"])
+@pytest.mark.parametrize("path", ["/never", "/nowhere"])
+def test_a_preflight_asks_for_what_somebody_may_do(path) -> None:
+    world = World(FakeKeys(None, fetchable=True), preflight=RuleRef("preflight", "authz.toml:1:1"))
+    outcome = world.start(path, method="OPTIONS", preflight="GET")
+    assert told(outcome) == ("Refuse", "no_credentials", "absent")
+
+
+@pytest.mark.parametrize(
+    ("preflight", "authorization"), [("G T", ()), ("WS", ()), ("PUT", ()), ("GET", (b"Basic x",))]
+)
+def test_what_is_no_true_preflight_is_refused(preflight, authorization) -> None:
+    world = World(FakeKeys(None, fetchable=True), preflight=RuleRef("preflight", "authz.toml:1:1"))
+    facts = RequestFacts("http", "OPTIONS", "/me", "", authorization, preflight)
+    assert told(world.engine.start(facts, NOW))[0] == "Refuse"
+
+
+@pytest.mark.parametrize("path", ["/me", "/public"])
 def test_a_preflight_passes_where_the_policy_says_so(path) -> None:
     world = World(FakeKeys(None, fetchable=True), preflight=RuleRef("preflight", "authz.toml:1:1"))
-    outcome = world.start(path, method="OPTIONS", preflight=True)
+    outcome = world.start(path, method="OPTIONS", preflight="GET")
     assert told(outcome) == ("Admit", "allowed", "absent")
     assert outcome.decision.rule.key == "preflight"  # whatever rule the request itself will meet
-    assert told(world.start("//me", method="OPTIONS", preflight=True))[1] == "path_ambiguous"
+    assert told(world.start("//me", method="OPTIONS", preflight="GET"))[1] == "path_ambiguous"
     assert told(world.start(path, method="OPTIONS"))[1] == "no_credentials"
 
 
 def test_a_preflight_is_a_request_like_any_other_by_default(world: World) -> None:
-    outcome = world.start("/me", method="OPTIONS", preflight=True)
+    outcome = world.start("/me", method="OPTIONS", preflight="GET")
     assert told(outcome) == ("Refuse", "no_credentials", "absent")
 
 
@@ -458,3 +475,27 @@ def test_any_request_has_an_outcome(kind, method, path, root_path, authorization
         assert outcome.decision.rule.key == "GET /public"
         assert outcome.principal is None
     assert b"Bearer" not in repr(outcome).encode()
+
+
+# What an HTTP request may turn out to be
+
+
+def test_a_handshake_over_http_must_be_allowed_both(world: World) -> None:
+    """An app behind WSGI may take it for a WebSocket, or not: no rule may be got round."""
+
+    def start(path: str) -> tuple[str, ...]:
+        return told(world.engine.start(RequestFacts("http", "GET", path, "", (), "", True), NOW))
+
+    assert start("/public")[:2] == ("Refuse", "no_credentials")  # GET is public, WS not listed
+    assert start("//public")[1] == "path_ambiguous"
+
+
+def test_an_encoded_slash_is_ambiguous(world: World) -> None:
+    facts = RequestFacts("http", "GET", "/public", "", (), encoded_slash=True)
+    assert told(world.engine.start(facts, NOW))[1] == "path_ambiguous"
+
+
+def test_a_token_of_unusual_length_is_not_remembered(world: World) -> None:
+    for _ in range(2):
+        assert told(world.start("/me", mint(padding="x" * MAX_CACHED)))[0] == "Admit"
+    assert world.cache.puts == 0

@@ -141,17 +141,17 @@ def test_no_text_of_ours_holds_a_token_or_its_claims(
         observers=[listener],
     )
     facts = RequestFacts("http", "GET", path, "", (b"Bearer " + token.encode(),))
-    outcome = authz.outcome(facts)
+    outcome = authz.serving.outcome(facts)
     texts = [repr(outcome), repr(authz)]
     if isinstance(outcome, Admit):
-        access = authz.admitted(facts, outcome, lambda: None)
+        access = authz.serving.admitted(facts, outcome, lambda: None)
         texts += [repr(access), repr(access.principal), str(access.decision)]
         with pytest.raises(AccessDenied) as denied:
             access.require("write")
         texts += [str(denied.value), repr(denied.value), repr(denied.value.answer)]
     else:
         assert isinstance(outcome, Refuse)
-        texts.append(repr(authz.refused(facts, outcome, None)))
+        texts.append(repr(authz.serving.refused(facts, outcome, None)))
     texts += [caplog.text, *map(repr, listener.events)]
     assert listener.events
     for text in texts:

@@ -17,7 +17,7 @@ class Authority(Protocol):
     """The compiled policy an `Access` was made under."""
 
     def ask(self, access: Access, permission: str) -> Decision: ...
-    def asked(
+    def report(
         self, access: Access, permission: str, decision: Decision, accept: str | None
     ) -> Answer | None: ...
 
@@ -72,7 +72,7 @@ class Access:
         """Raise `AccessDenied` unless the caller holds `permission`; see `allows`."""
         del resource
         decision = self._authority.ask(self, permission)
-        answer = self._authority.asked(self, permission, decision, self._accept())
+        answer = self._authority.report(self, permission, decision, self._accept())
         if answer is not None:
             self.denied = answer
             raise AccessDenied(decision, answer)

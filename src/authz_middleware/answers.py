@@ -12,10 +12,9 @@ from werkzeug.http import parse_accept_header
 
 from authz_middleware.bearer import challenge
 from authz_middleware.facts import Answer, Decision, Reason
+from authz_middleware.tokens.freshness import RETRY_AFTER
 
 __all__ = ["ANSWERS", "Answers", "Kind", "metadata"]
-
-RETRY_AFTER = 5  # seconds; as long as a failed key fetch is not repeated
 
 
 class Kind(NamedTuple):
@@ -48,6 +47,8 @@ ANSWERS: dict[Reason, Kind] = {
 }
 
 JSON = "application/problem+json"
+MAX_ACCEPT = 1024
+"""Bytes of an Accept field that are parsed for a refusal, which anybody can ask for."""
 _JSON_TYPES = (JSON, "application/json")
 
 
@@ -70,7 +71,7 @@ class Answers:
         if kind.challenged:
             headers.append(("www-authenticate", self._challenge(kind, decision)))
         if kind.status == HTTPStatus.SERVICE_UNAVAILABLE:
-            headers.append(("retry-after", str(RETRY_AFTER)))
+            headers.append(("retry-after", f"{RETRY_AFTER:.0f}"))
         phrase = HTTPStatus(kind.status).phrase
         if _accepts_json(accept):
             slug = kind.error or phrase.lower().replace(" ", "_")
@@ -119,7 +120,7 @@ def metadata(resource: str, issuers: tuple[str, ...], scopes: tuple[str, ...]) -
 
 def _accepts_json(accept: str | None) -> bool:
     """Whether the client takes JSON at least as gladly as plain text (RFC 9110 §12.5.1)."""
-    if accept is None or not accept.strip():
+    if accept is None or not accept.strip() or len(accept) > MAX_ACCEPT:
         return True
     accepted = parse_accept_header(accept, MIMEAccept)
     best_json = max(accepted.quality(media_type) for media_type in _JSON_TYPES)

@@ -14,6 +14,7 @@ from authz_middleware.errors import AccessDenied, PolicyError
 from authz_middleware.facts import Answer, RequestFacts
 from authz_middleware.observe import DecisionObserver
 from authz_middleware.observe.log import LOGGER
+from authz_middleware.policy.canonical import holds_encoded_slash
 from authz_middleware.runtime.authz import Authz, compiled, not_loaded
 
 __all__ = ["ASGIAuthzMiddleware"]
@@ -86,21 +87,23 @@ class ASGIAuthzMiddleware:
 
     async def _request(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
         scope.pop(KEY, None)  # nobody outside can hand us a caller
+        if not isinstance(scope.get("headers"), (list, tuple)):
+            scope["headers"] = list(scope.get("headers", ()))  # any iterable, read more than once
         websocket = scope["type"] == "websocket"
         exchange = (_WebSocketExchange if websocket else _HttpExchange)(scope, receive, send)
-        authz = self.authz
-        if authz is None:
+        if self.authz is None:
             await exchange.answer(not_loaded(_accept(scope)))
             return
+        serving = self.authz.serving
         facts = _facts(scope)
-        if document := authz.metadata(facts):
+        if document := serving.metadata(facts):
             await exchange.answer(document)
             return
-        outcome = await authz.outcome_async(facts)
+        outcome = await serving.outcome_async(facts)
         if isinstance(outcome, Refuse):
-            await exchange.answer(authz.refused(facts, outcome, _accept(scope)))
+            await exchange.answer(serving.refused(facts, outcome, _accept(scope)))
             return
-        access = authz.admitted(facts, outcome, partial(_accept, scope))
+        access = serving.admitted(facts, outcome, partial(_accept, scope))
         scope[KEY] = access
         enter(access)
         await exchange.serve(self.app, access)
@@ -108,7 +111,7 @@ class ASGIAuthzMiddleware:
 
 def _facts(scope: Mapping[str, Any]) -> RequestFacts:
     authorization: tuple[bytes, ...] = ()
-    for name, value in scope["headers"]:
+    for name, value in _headers(scope):
         # Names may come in any case (ASGI, "HTTP Connection Scope"); every field line counts.
         if len(name) == 13 and name.lower() == b"authorization":
             authorization = (*authorization, value)
@@ -120,18 +123,25 @@ def _facts(scope: Mapping[str, Any]) -> RequestFacts:
         scope["path"],
         scope.get("root_path") or "",
         authorization,
-        method == "OPTIONS" and _is_preflight(scope),
+        _preflight(scope) if method == "OPTIONS" else "",
+        encoded_slash=holds_encoded_slash((scope.get("raw_path") or b"").decode("latin-1")),
     )
 
 
-def _is_preflight(scope: Mapping[str, Any]) -> bool:
-    names = {name.lower() for name, _ in scope["headers"]}
-    return {b"origin", b"access-control-request-method"} <= names
+def _preflight(scope: Mapping[str, Any]) -> str:
+    fields = {name.lower(): value for name, value in _headers(scope)}
+    asked: bytes = fields.get(b"access-control-request-method", b"")
+    return asked.decode("latin-1") if fields.get(b"origin") else ""
+
+
+def _headers(scope: Mapping[str, Any]) -> list[tuple[bytes, bytes]]:
+    headers: list[tuple[bytes, bytes]] = scope["headers"]
+    return headers
 
 
 def _accept(scope: Mapping[str, Any]) -> str | None:
     values = [
-        value.decode("latin-1") for name, value in scope["headers"] if name.lower() == b"accept"
+        value.decode("latin-1") for name, value in _headers(scope) if name.lower() == b"accept"
     ]
     return ", ".join(values) if values else None
 
@@ -157,12 +167,12 @@ class _HttpExchange:
         self._access = access
         try:
             await app(self._scope, self._receive, self._relay)
-        except AccessDenied as denied:
-            if self._replaced:
-                return
-            if self._started:
+        except Exception as error:
+            denied = AccessDenied.within(error)
+            if denied is None or self._started:
                 raise
-            await self.answer(denied.answer)
+            if not self._replaced:
+                await self.answer(denied.answer)
 
     async def _relay(self, message: Message) -> None:
         if self._replaced:
@@ -207,8 +217,9 @@ class _WebSocketExchange(_HttpExchange):
         del access
         try:
             await app(self._scope, self._listen, self._relay)
-        except AccessDenied as denied:
-            if self._closed:
+        except Exception as error:
+            denied = AccessDenied.within(error)
+            if denied is None or self._closed:
                 raise
             await (self._close() if self._started else self.answer(denied.answer))
 

@@ -28,7 +28,7 @@ from authz_middleware.facts import (
 )
 from authz_middleware.policy.canonical import readings
 from authz_middleware.policy.model import Policy, Requirement
-from authz_middleware.policy.routekey import request_method
+from authz_middleware.policy.routekey import WEBSOCKET, request_method
 from authz_middleware.tokens import verify
 from authz_middleware.tokens.claims import Verified, check_times
 from authz_middleware.tokens.compact import Unverified, parse
@@ -49,6 +49,10 @@ __all__ = [
     "Refuse",
     "TokenCache",
 ]
+
+
+MAX_CACHED = 4096
+"""Bytes of the longest token that is remembered: claims take up to twenty times their text."""
 
 
 class Admit(NamedTuple):
@@ -139,11 +143,10 @@ class Engine:
         method = request_method(facts.kind, facts.method)
         if method is None:
             return _refuse("method_ambiguous")
-        paths = readings(facts.path, facts.root_path)
-        requirements = self.policy.find(method, paths) if paths else None
+        requirements = self._requirements(facts, method)
         if requirements is None:
             return _refuse("path_ambiguous")
-        if facts.preflight and self._preflight:
+        if facts.preflight and self._preflight and self._may_ask(facts):
             return Admit(self._preflight, None, "absent", inf)
         token = bearer.parse(facts.authorization)
         if isinstance(token, Presented):
@@ -170,6 +173,26 @@ class Engine:
         if verified is None:
             return _refuse("keys_unavailable", pending.requirements, "unavailable")
         return self._conclude(pending.requirements, verified)
+
+    def _requirements(self, facts: RequestFacts, method: str) -> tuple[Requirement, ...] | None:
+        paths = () if facts.encoded_slash else readings(facts.path, facts.root_path)
+        found = self.policy.find(method, paths) if paths else None
+        if found and facts.upgrade:
+            # Whether it becomes a WebSocket is the app's to say, so it must be allowed both.
+            handshake = self.policy.find(WEBSOCKET, paths)
+            return found + handshake if handshake else None
+        return found
+
+    def _may_ask(self, facts: RequestFacts) -> bool:
+        """Whether a preflight asks for what the policy lets anybody do at all.
+
+        Browsers send none with credentials (Fetch, "CORS-preflight fetch").
+        """
+        method = request_method("http", facts.preflight)
+        if method is None or facts.authorization:
+            return False
+        asked = self._requirements(facts, method)
+        return asked is not None and all(each.kind != "deny" for each in asked)
 
     def _verify(
         self, requirements: tuple[Requirement, ...], token: str, digest: bytes, now: float
@@ -201,16 +224,14 @@ class Engine:
             return None
         verified = verify.verify(pending.token, pending.issuer, view.keys, now)
         verified = verified._replace(principal=self.policy.roles.expand(verified.principal))
-        entry = CachedToken(pending.issuer.issuer, view.keys, verified)
-        self._cache.put(pending.digest, entry)
+        if len(pending.token.signing_input) <= MAX_CACHED:
+            entry = CachedToken(pending.issuer.issuer, view.keys, verified)
+            self._cache.put(pending.digest, entry)
         return verified
 
     def _conclude(self, requirements: tuple[Requirement, ...], verified: Verified) -> Outcome:
         principal = verified.principal
-        if _public(requirements):
-            decision = requirements[0].allowed
-        else:
-            decision = self.policy.decide(requirements, principal)
+        decision = self.policy.decide(requirements, principal)
         if decision.allowed:
             return Admit(decision, principal, "valid", verified.valid_until)
         return Refuse(decision, principal, "valid")

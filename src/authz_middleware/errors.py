@@ -45,6 +45,9 @@ class PolicyError(AuthzError):
         self.problems = tuple(problems)
         super().__init__("\n".join(map(str, self.problems)))
 
+    def __reduce__(self) -> tuple[type[PolicyError], tuple[tuple[Problem, ...]]]:
+        return type(self), (self.problems,)
+
 
 class AccessDenied(AuthzError):
     """`access.require(...)` said no. `answer` is the refusal as the client should see it."""
@@ -53,3 +56,23 @@ class AccessDenied(AuthzError):
         self.decision = decision
         self.answer = answer
         super().__init__(decision.reason)
+
+    def __reduce__(self) -> tuple[type[AccessDenied], tuple[Decision, Answer]]:
+        return type(self), (self.decision, self.answer)
+
+    @classmethod
+    def within(cls, error: BaseException) -> AccessDenied | None:
+        """Return the denial that `error` is, holds (an exception group), or was raised from."""
+        seen: set[int] = set()
+        queue: list[BaseException | None] = [error]
+        while queue:
+            found = queue.pop(0)
+            if isinstance(found, cls):
+                return found
+            if found is None or id(found) in seen:
+                continue
+            seen.add(id(found))
+            if isinstance(found, BaseExceptionGroup):
+                queue += found.exceptions
+            queue += [found.__cause__, found.__context__]
+        return None

@@ -54,6 +54,11 @@ class Claims(dict[str, Any]):
 
     __slots__ = ()
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        if self:
+            self._refuse()  # called again, it would add to what is shared
+        super().__init__(*args, **kwargs)
+
     @classmethod
     def freeze(cls, value: Any) -> Any:
         """Return `value` (parsed JSON) with every dict and list in it made read-only."""
@@ -110,7 +115,13 @@ class RequestFacts(NamedTuple):
     path: str | None  # percent-decoded once by the server; None if its bytes are not UTF-8
     root_path: str  # the ASGI prefix that `path` may or may not include; "" under WSGI
     authorization: tuple[bytes, ...]  # every Authorization field value, in order
-    preflight: bool = False  # OPTIONS with Origin and Access-Control-Request-Method
+    preflight: str = ""  # the method that a true CORS preflight asks for
+    upgrade: bool = False  # an HTTP request that some WSGI apps take for a WebSocket handshake
+    encoded_slash: bool = False  # whether the target held %2F, which apps on the raw path keep
+
+    def __repr__(self) -> str:
+        """Everything but the credentials (RFC 9700 §4.9.3: error trackers show local variables)."""
+        return f"RequestFacts({self.kind}, {self.method!a}, {self.path!a}, {self.root_path!a})"
 
 
 @dataclass(frozen=True, slots=True)

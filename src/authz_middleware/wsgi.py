@@ -16,6 +16,7 @@ from authz_middleware.engine import Refuse
 from authz_middleware.errors import AccessDenied
 from authz_middleware.facts import Answer, RequestFacts
 from authz_middleware.observe import DecisionObserver
+from authz_middleware.policy.canonical import holds_encoded_slash
 from authz_middleware.runtime.authz import Authz, compiled
 
 if TYPE_CHECKING:
@@ -63,17 +64,17 @@ class WSGIAuthzMiddleware:
         enter(None)
         environ.pop(KEY, None)
         facts = _facts(environ)
-        authz = self.authz
-        if document := authz.metadata(facts, environ.get("SCRIPT_NAME", "")):
+        serving = self.authz.serving
+        if document := serving.metadata(facts, environ.get("SCRIPT_NAME", "")):
             return _send(document, environ, start_response)
-        outcome = authz.outcome(facts)
+        outcome = serving.outcome(facts)
         if isinstance(outcome, Refuse):
-            answer = authz.refused(facts, outcome, _accept(environ))
+            answer = serving.refused(facts, outcome, _accept(environ))
             return _send(answer, environ, start_response)
-        access = authz.admitted(facts, outcome, partial(_accept, environ))
+        access = serving.admitted(facts, outcome, partial(_accept, environ))
         environ[KEY] = access
-        if authz.settings.remote_user:
-            _set_remote_user(environ, access, with_issuer=authz.settings.remote_user != "sub")
+        if wanted := serving.settings.remote_user:
+            _set_remote_user(environ, access, with_issuer=wanted != "sub")
         enter(access)
         return _serve(self.app, environ, start_response, access)
 
@@ -87,10 +88,16 @@ def _facts(environ: WSGIEnvironment) -> RequestFacts:
         _path(environ.get("PATH_INFO", "")),
         "",  # PATH_INFO is what the app routes on; SCRIPT_NAME never decides
         () if authorization is None else (_bytes(authorization),),
-        method == "OPTIONS"
-        and "HTTP_ORIGIN" in environ
-        and "HTTP_ACCESS_CONTROL_REQUEST_METHOD" in environ,
+        _preflight(environ) if method == "OPTIONS" else "",
+        "HTTP_UPGRADE" in environ and "websocket" in environ["HTTP_UPGRADE"].lower(),
+        # Not in PEP 3333, but gunicorn and others give the target; it can only speak against.
+        holds_encoded_slash(environ.get("RAW_URI") or environ.get("REQUEST_URI") or ""),
     )
+
+
+def _preflight(environ: WSGIEnvironment) -> str:
+    asked: str = environ.get("HTTP_ACCESS_CONTROL_REQUEST_METHOD", "")
+    return asked if environ.get("HTTP_ORIGIN") else ""
 
 
 def _path(path_info: str) -> str | None:
@@ -117,7 +124,8 @@ def _set_remote_user(environ: WSGIEnvironment, access: Access, *, with_issuer: b
     environ.pop("REMOTE_USER", None)
     if principal := access.principal:
         user = f"{principal.issuer}|{principal.subject}" if with_issuer else principal.subject
-        environ["REMOTE_USER"] = user.encode("utf-8").decode("latin-1")
+        if user.isprintable():  # a line break in a log or a header is nobody's name
+            environ["REMOTE_USER"] = user.encode("utf-8").decode("latin-1")
 
 
 def _send(answer: Answer, environ: WSGIEnvironment, start_response: StartResponse) -> list[bytes]:
@@ -142,13 +150,13 @@ def _serve(
     head = _Head(start_response, access)
     try:
         body = app(environ, head)
-    except AccessDenied as denied:
+    except BaseException as error:
+        enter(None)
+        denied = AccessDenied.within(error)
+        if denied is None:
+            raise
         head.replace(denied.answer, sys.exc_info())
-        enter(None)
         return [_body(denied.answer, environ)]
-    except BaseException:
-        enter(None)
-        raise
     if head.replaced is None and _is_finished(body, environ):
         enter(None)  # none of the app's code runs any more
         return body
@@ -169,10 +177,11 @@ def _is_finished(body: Iterable[bytes], environ: WSGIEnvironment) -> bool:
 class _Head:
     """The `start_response` that the app gets: a 5xx after a denied `require` is our refusal."""
 
-    __slots__ = ("_access", "_start_response", "replaced")
+    __slots__ = ("_access", "_called", "_start_response", "replaced")
 
     def __init__(self, start_response: StartResponse, access: Access) -> None:
         self._start_response = start_response
+        self._called = False
         self._access = access
         self.replaced: Answer | None = None
 
@@ -182,18 +191,20 @@ class _Head:
         if self._access.denied is not None and status.startswith("5"):
             self.replace(self._access.denied, exc_info)
             return _discard
-        if exc_info is None:
-            return self._start_response(status, headers)
-        return self._start_response(status, headers, exc_info)
+        return self._start(status, headers, exc_info)
 
     def replace(self, answer: Answer, exc_info: ExcInfo | None) -> None:
         """Answer with `answer`; raises `exc_info` again if the head has been sent already."""
-        headers = list(answer.headers)
-        if exc_info is None:
-            self._start_response(_status(answer), headers)
-        else:
-            self._start_response(_status(answer), headers, exc_info)
+        self._start(_status(answer), list(answer.headers), exc_info if self._called else None)
         self.replaced = answer
+
+    def _start(
+        self, status: str, headers: list[tuple[str, str]], exc_info: ExcInfo | None
+    ) -> Callable[[bytes], object]:
+        self._called = True
+        if exc_info is None:
+            return self._start_response(status, headers)
+        return self._start_response(status, headers, exc_info)
 
 
 def _discard(_data: bytes) -> None:
@@ -230,8 +241,9 @@ class _Body:
                     break
                 sent = sent or bool(chunk)
                 yield chunk
-        except AccessDenied as denied:
-            if sent:
+        except Exception as error:
+            denied = AccessDenied.within(error)
+            if sent or denied is None:
                 raise
             self._head.replace(denied.answer, sys.exc_info())
         if self._head.replaced is not None:

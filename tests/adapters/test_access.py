@@ -336,13 +336,16 @@ class TestWsgiEnviron:
             ("sub", "/me", "j\xc3\xbcrgen"),
             ("iss|sub", "/me", "https://login.example.com|j\xc3\xbcrgen"),
             ("sub", "/health", None),
+            ("sub", "/me?", None),
             (None, "/me", "set by the server"),
         ],
     )
     def test_remote_user(self, remote_user, path, expected, policy, clock, issuer):
         asked = {"remote_user": remote_user} if remote_user else {}
         authz = Authz.from_mapping({**policy, **asked}, clock=clock)
-        headers = bearer(issuer.mint("jürgen")) if path == "/me" else []
+        subject = "jürgen" if path == "/me" else "jürgen\r\nadmin"
+        headers = [] if path == "/health" else bearer(issuer.mint(subject))
+        path = path.rstrip("?")
         environ = environ_for("GET", path, headers, REMOTE_USER="set by the server")
 
         def app(environ, start_response):
@@ -375,7 +378,107 @@ class TestWsgiEnviron:
         assert call_wsgi(WSGIAuthzMiddleware(NO_APP, authz), environ, validated=False).status == 400
 
 
+class TestWsgiHandshake:
+    """path-confusion: Werkzeug matches its WebSocket rules on an `Upgrade: websocket` field."""
+
+    @pytest.mark.parametrize("upgrade", ["websocket", "h2c, WebSocket", "websocket/13"])
+    @pytest.mark.parametrize(("path", "status"), [("/health", 401), ("/live", 200), ("/feed", 401)])
+    def test_must_be_allowed_as_both(self, upgrade, path, status, policy, clock):
+        routes = policy["routes"] | {"GET|WS /live": "public"}
+        authz = Authz.from_mapping({**policy, "routes": routes}, clock=clock)
+        sent = ask("wsgi", authz, "GET", path, [("Upgrade", upgrade)])
+        assert sent.status == status
+
+    def test_other_upgrades_are_nothing_to_us(self, authz):
+        assert ask("wsgi", authz, "GET", "/health", [("Upgrade", "h2c")]).status == 200
+
+
+class TestEncodedSlash:
+    """V03: what the server decoded to a separator, an app on the raw path keeps as text."""
+
+    TARGETS = (
+        ("/health", 200),
+        ("/health?next=%2Fme", 200),
+        ("/he%61lth", 200),
+        ("/health%2f", 400),
+        ("/x%2Fhealth?", 400),
+    )
+
+    @pytest.mark.parametrize(("target", "status"), TARGETS)
+    def test_asgi(self, target, status, authz):
+        scope = scope_for("GET", "/health", raw_path=target.encode())
+        app = ASGIAuthzMiddleware(Recorder().asgi, authz)
+        assert call_asgi(app, scope).status == status
+
+    @pytest.mark.parametrize(("target", "status"), TARGETS)
+    @pytest.mark.parametrize("key", ["RAW_URI", "REQUEST_URI"])
+    def test_wsgi(self, key, target, status, authz):
+        environ = environ_for("GET", "/health", **{key: target})
+        app = WSGIAuthzMiddleware(Recorder().wsgi, authz)
+        assert call_wsgi(app, environ).status == status
+
+    def test_a_raw_path_may_be_missing(self, authz):
+        app = ASGIAuthzMiddleware(Recorder().asgi, authz)
+        assert call_asgi(app, scope_for("GET", "/health", raw_path=None)).status == 200
+
+
+@pytest.mark.parametrize("world", WORLDS)
+class TestWrappedDenial:
+    """A denial that the app raises inside another exception is still the same refusal."""
+
+    def during(self, wrap: Any) -> Any:
+        def handler(access: Any) -> None:
+            try:
+                access.require("user:delete")
+            except AccessDenied as denied:
+                wrap(denied)
+
+        return handler
+
+    def test_raised_from(self, world, authz, editor):
+        def wrap(denied: AccessDenied) -> None:
+            raise RuntimeError("the app's own") from denied
+
+        assert ask(world, authz, "GET", "/me", editor, during=self.during(wrap)).status == 403
+
+    def test_in_a_group(self, world, authz, editor):
+        def wrap(denied: AccessDenied) -> None:
+            raise ExceptionGroup("tasks", [ValueError("x"), denied])
+
+        assert ask(world, authz, "GET", "/me", editor, during=self.during(wrap)).status == 403
+
+    def test_another_failure_is_not_hidden(self, world, authz, editor):
+        def later(access: Any) -> None:
+            with pytest.raises(AccessDenied):
+                access.require("user:delete")
+            raise LookupError("the app's own")
+
+        with pytest.raises(LookupError):
+            ask(world, authz, "GET", "/me", editor, during=later)
+
+
+@pytest.mark.parametrize("world", WORLDS)
+def test_no_repr_shows_the_token(world, authz, editor):
+    access = ask(world, authz, "GET", "/me", editor).access
+    token = editor[0][1].split()[1]
+    for shown in (repr(access), repr(access.facts), repr(access.principal), str(access.decision)):
+        assert not any(part in shown for part in token.split("."))
+
+
 class TestAsgi:
+    def test_headers_may_be_any_iterable(self, authz, editor):
+        seen: list[Any] = []
+
+        async def app(scope, receive, send):
+            seen.extend(scope["headers"])
+            await send({"type": "http.response.start", "status": 200, "headers": []})
+            await send({"type": "http.response.body", "body": b""})
+
+        scope = scope_for("GET", "/me", editor)
+        scope["headers"] = iter(scope["headers"])
+        assert call_asgi(ASGIAuthzMiddleware(app, authz), scope).status == 200
+        assert len(seen) == 1
+
     def test_the_scope_is_copied(self, authz, editor):
         scope = scope_for("GET", "/me", editor, authz="forged", state={"kept": 1})
         before = dict(scope)

@@ -224,6 +224,9 @@ class TestPreflight:
         ("method", "headers", "status"),
         [
             ("OPTIONS", HEADERS, 200),
+            ("OPTIONS", (HEADERS[0], ("Access-Control-Request-Method", "PATCH")), 401),
+            ("OPTIONS", (("Origin", ""), HEADERS[1]), 401),
+            ("OPTIONS", (*HEADERS, ("Authorization", "Basic dTpw")), 401),
             ("OPTIONS", HEADERS[:1], 401),
             ("OPTIONS", HEADERS[1:], 401),
             ("OPTIONS", (), 401),

@@ -151,9 +151,9 @@ FORGERIES = [
 def test_a_path_cannot_write_a_line(lines: list[logging.LogRecord], path: str) -> None:
     authz = Authz.from_mapping(policy(), clock=Clock(NOW))
     facts = request(path, mint())
-    outcome = authz.outcome(facts)
+    outcome = authz.serving.outcome(facts)
     assert not isinstance(outcome, Admit)
-    authz.refused(facts, outcome, None)
+    authz.serving.refused(facts, outcome, None)
     (record,) = lines
     assert record.getMessage().isprintable()
     assert record.getMessage().startswith(f"refused 'GET' {path!a}: ")
@@ -165,9 +165,9 @@ def test_a_path_cannot_write_a_line(lines: list[logging.LogRecord], path: str) -
 def test_a_claim_cannot_write_a_line(lines: list[logging.LogRecord], text: str) -> None:
     authz = Authz.from_mapping(policy(), clock=Clock(NOW))
     facts = request("/closed", mint(sub=text))
-    outcome = authz.outcome(facts)
+    outcome = authz.serving.outcome(facts)
     assert not isinstance(outcome, Admit)
-    authz.refused(facts, outcome, None)
+    authz.serving.refused(facts, outcome, None)
     (record,) = lines
     assert record.getMessage().isprintable()
 
@@ -236,7 +236,7 @@ def test_no_token_text_is_logged_or_told(provider: Provider, clock: Clock, caplo
                     facts = request(path, credentials)
                     outcome = (ask_async if path == "/me" else ask)(authz, facts)
                     if isinstance(outcome, Admit):
-                        access = authz.admitted(facts, outcome, lambda: None)
+                        access = authz.serving.admitted(facts, outcome, lambda: None)
                         access.allows("article:write")
                         try:
                             access.require("article:write")
@@ -244,7 +244,7 @@ def test_no_token_text_is_logged_or_told(provider: Provider, clock: Clock, caplo
                             seen += [repr(denied), str(denied)]
                         seen.append(repr(access.decision))
                     else:
-                        answer = authz.refused(facts, outcome, None)
+                        answer = authz.serving.refused(facts, outcome, None)
                         seen += [repr(answer), repr(outcome)]
     fates = {event.decision.reason for event in events}
     assert fates >= {"allowed", "invalid_token", "keys_unavailable", "role_missing", "no_rule"}
@@ -267,9 +267,9 @@ def test_threads_do_not_mix_lines(lines: list[logging.LogRecord]) -> None:
 
     def work(number: int) -> None:
         facts = request("/closed", mint(sub=f"user{number}"), method="GET")
-        outcome = authz.outcome(facts)
+        outcome = authz.serving.outcome(facts)
         assert not isinstance(outcome, Admit)
-        authz.refused(facts, outcome, None)
+        authz.serving.refused(facts, outcome, None)
 
     with ThreadPoolExecutor(8) as threads:
         list(threads.map(work, range(40)))

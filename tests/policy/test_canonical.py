@@ -10,7 +10,13 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from authz_middleware.policy.canonical import MAX_LENGTH, canonical, readings, text_readings
+from authz_middleware.policy.canonical import (
+    MAX_LENGTH,
+    MAX_MARKS,
+    canonical,
+    readings,
+    text_readings,
+)
 
 # What a server hands over, decoded once: the classes that were served as a protected handler
 # somewhere, and the paths of published advisories.
@@ -294,3 +300,18 @@ def test_text_readings() -> None:
 def test_text_readings_are_the_normal_forms(path: str) -> None:
     forms = {unicodedata.normalize(form, path) for form in ("NFC", "NFKC")} - {path}
     assert set(text_readings(path)) == forms
+
+
+# Marks that pile up (UAX #15, "Stream-Safe Text Format")
+
+
+@pytest.mark.parametrize("marks", ["\u0301", "\u0316\u0301", "\u0f73", "\u0344"])
+def test_only_so_many_marks(marks: str) -> None:
+    """Sorting them costs the square of their number, and this comes before authentication."""
+    assert canonical("/a" + marks * (MAX_MARKS // len(marks) + 1)) is None
+    assert canonical("/a" + marks * 2500) is None
+
+
+@pytest.mark.parametrize("path", ["/a\u0301\u0323x", "/\u0e17\u0e35\u0e48", "/" + "e\u0301" * 40])
+def test_marks_as_they_are_written(path: str) -> None:
+    assert canonical(path) == path

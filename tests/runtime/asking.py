@@ -63,11 +63,11 @@ def request(
 
 
 def ask(authz: Authz, facts: RequestFacts) -> Outcome:
-    return authz.outcome(facts)
+    return authz.serving.outcome(facts)
 
 
 def ask_async(authz: Authz, facts: RequestFacts) -> Outcome:
-    return asyncio.run(authz.outcome_async(facts))
+    return asyncio.run(authz.serving.outcome_async(facts))
 
 
 def became(outcome: Outcome) -> str:

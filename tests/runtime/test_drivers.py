@@ -100,7 +100,7 @@ def test_many_unknown_kids_at_once_cost_one_fetch(provider: Provider, clock: Clo
 
     def work(number: int) -> str:
         together.wait(30)
-        return became(authz.outcome(request(token=token(f"z{number}"))))
+        return became(authz.serving.outcome(request(token=token(f"z{number}"))))
 
     with ThreadPoolExecutor(20) as threads:
         for _ in range(5):
@@ -181,7 +181,7 @@ def test_a_withdrawn_key_stops_working(provider: Provider, clock: Clock, ask: As
     provider.publish(B)
     clock.now += REFRESH_AFTER
     ask(authz, request(token=old))  # starts the refresh, and does not wait for it
-    authz._remote[ISSUER].refresh().result(30)
+    authz.serving._remote[ISSUER].refresh().result(30)
     assert became(ask(authz, request(token=old))) == "invalid_token"
     assert became(ask(authz, request(token=token("b", 1, exp=clock.now + 60)))) == "in"
 
@@ -194,7 +194,7 @@ def test_fifty_requests_share_one_fetch(provider: Provider, clock: Clock) -> Non
 
     def work(number: int) -> str:
         together.wait(30)
-        return became(authz.outcome(request(token=token(sub=f"user {number}"))))
+        return became(authz.serving.outcome(request(token=token(sub=f"user {number}"))))
 
     with ThreadPoolExecutor(50) as threads:
         running = [threads.submit(work, number) for number in range(50)]
@@ -211,12 +211,12 @@ def test_the_event_loop_stays_free(provider: Provider, clock: Clock) -> None:
     authz = remote(provider, clock)
 
     async def main() -> None:
-        waiting = asyncio.create_task(authz.outcome_async(request(token=token())))
+        waiting = asyncio.create_task(authz.serving.outcome_async(request(token=token())))
         assert await asyncio.to_thread(reached.wait, 30)
-        assert became(await authz.outcome_async(request("/health"))) == "in"
-        assert became(await authz.outcome_async(request())) == "no_credentials"
-        assert became(await authz.outcome_async(request(token="a.b.c"))) == "invalid_token"
-        public = await authz.outcome_async(request("/health", token()))
+        assert became(await authz.serving.outcome_async(request("/health"))) == "in"
+        assert became(await authz.serving.outcome_async(request())) == "no_credentials"
+        assert became(await authz.serving.outcome_async(request(token="a.b.c"))) == "invalid_token"
+        public = await authz.serving.outcome_async(request("/health", token()))
         assert public.credentials == "unavailable"
         assert not waiting.done()
         gate.set()
@@ -235,7 +235,8 @@ def test_a_client_that_goes_away_does_not_cancel_the_fetch_of_others(
 
     async def main() -> None:
         leaving, staying = (
-            asyncio.create_task(authz.outcome_async(request(token=token()))) for _ in range(2)
+            asyncio.create_task(authz.serving.outcome_async(request(token=token())))
+            for _ in range(2)
         )
         assert await asyncio.to_thread(reached.wait, 30)
         leaving.cancel()
@@ -264,12 +265,15 @@ def test_a_fetch_that_has_not_begun_is_not_cancelled_either(
 
     async def main() -> None:
         blocked = [
-            asyncio.create_task(authz.outcome_async(request(token=token(iss=each["issuer"]))))
+            asyncio.create_task(
+                authz.serving.outcome_async(request(token=token(iss=each["issuer"])))
+            )
             for each in slow
         ]
         await asyncio.sleep(0)
         leaving, staying = (
-            asyncio.create_task(authz.outcome_async(request(token=token()))) for _ in range(2)
+            asyncio.create_task(authz.serving.outcome_async(request(token=token())))
+            for _ in range(2)
         )
         await asyncio.sleep(0)
         leaving.cancel()
@@ -303,7 +307,7 @@ def test_a_loop_that_closed_meanwhile_hurts_nobody(provider: Provider, clock: Cl
     authz = remote(provider, clock)
 
     async def give_up() -> None:
-        waiting = asyncio.create_task(authz.outcome_async(request(token=token())))
+        waiting = asyncio.create_task(authz.serving.outcome_async(request(token=token())))
         assert await asyncio.to_thread(reached.wait, 30)
         waiting.cancel()
 

@@ -205,9 +205,9 @@ def test_missing_issuers_are_told_beside_other_mistakes() -> None:
 
 UNDEFINED = [
     pytest.param(
-        {"role_map": {"grp-1": "viewer", "grp-2": "boss"}}, "issuers[0].role_map.grp-2", id="map"
+        {"role_map": {"grp-1": "editor", "grp-2": "boss"}}, "issuers[0].role_map.grp-2", id="map"
     ),
-    pytest.param({"grants": ["viewer", "boss"]}, "issuers[0].grants", id="grants"),
+    pytest.param({"grants": ["viewer", "editor", "boss"]}, "issuers[0].grants", id="grants"),
 ]
 
 
@@ -223,7 +223,7 @@ def test_a_role_that_nobody_defined(members: dict[str, Any], where: str) -> None
     load(issuers=[issuer], roles=None, routes={"GET /": ["boss"]})  # then any name may be used
 
 
-@pytest.mark.parametrize("grants", [["*"], ["viewer", "editor"], []])
+@pytest.mark.parametrize("grants", [["*"], ["viewer", "editor"], ["editor"]])
 def test_roles_that_may_be_granted(grants: list[str]) -> None:
     load(issuers=[table(jwks={"keys": [jwk("ES256")]}, grants=grants)])
 

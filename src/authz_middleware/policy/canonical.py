@@ -10,9 +10,11 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
-from unicodedata import normalize
+from unicodedata import category, normalize
 
-__all__ = ["MAX_LENGTH", "canonical", "readings", "text_readings"]
+__all__ = ["MAX_LENGTH", "canonical", "holds_encoded_slash", "readings", "text_readings"]
+
+MAX_MARKS = 30
 
 MAX_LENGTH = 8192
 """Characters of the longest path that is read. Servers cap the request line between 4 and 64 KiB
@@ -46,7 +48,7 @@ def canonical(path: str) -> str | None:
         return trimmed or "/"
     if path.isascii() and "%" not in path:
         return None  # the pattern above says all there is to say about plain ASCII
-    if not _has_one_reading(trimmed):
+    if not _has_one_reading(trimmed) or not _is_stream_safe(trimmed):
         return None
     # A compatibility form may hold a separator, a dot segment or an escape: U+FF0F, U+2025,
     # U+FF05 before hex digits.
@@ -70,6 +72,19 @@ def _has_one_reading(path: str) -> bool:
         segment not in {"", ".", ".."} and segment == segment.strip()
         for segment in path[1:].split("/")
     )
+
+
+def _is_stream_safe(path: str) -> bool:
+    """Say whether no character carries more than 30 marks (UAX #15, "Stream-Safe Text Format").
+
+    Sorting marks takes the square of their number; nothing that is written needs more than a few.
+    """
+    marks = 0
+    for character in path:
+        marks = marks + 1 if category(character)[0] == "M" else 0
+        if marks > MAX_MARKS:
+            return False
+    return True
 
 
 def readings(path: str | None, root_path: str) -> tuple[str, ...]:
@@ -111,6 +126,15 @@ def _folded(root: str) -> re.Pattern[str] | None:
     if canonical(root) != root:
         return None
     return re.compile(re.escape(root), re.IGNORECASE)
+
+
+def holds_encoded_slash(target: str) -> bool:
+    """Whether the path of a request target holds `%2F`.
+
+    Decoded, it is a separator like any other; apps that route on the raw path keep it as text.
+    The target is looked at for nothing else: it may only speak against a request.
+    """
+    return "%2" in target and "%2f" in target.partition("?")[0].lower()
 
 
 def text_readings(path: str) -> tuple[str, ...]:

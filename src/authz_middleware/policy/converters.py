@@ -20,9 +20,9 @@ Kind = Literal["int", "float", "uuid"]
 KINDS: Final[tuple[Kind, ...]] = ("int", "float", "uuid")
 
 _strict: Mapping[Kind, Callable[[str], object]] = {
-    "int": re.compile(r"[0-9]+").fullmatch,
-    "float": re.compile(r"[0-9]+(?:\.[0-9]+)?").fullmatch,  # Werkzeug's needs the point
-    "uuid": re.compile(r"[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}").fullmatch,
+    "int": re.compile(r"[0-9]{1,4000}").fullmatch,  # int() itself gives up at 4,300 digits
+    "float": re.compile(r"[0-9]+\.[0-9]+").fullmatch,  # Werkzeug's needs the point
+    "uuid": re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}").fullmatch,  # Django's case
 }
 
 

@@ -14,26 +14,39 @@ from authz_middleware.policy.overlap import conflicts
 from authz_middleware.policy.requirements import Names, read
 from authz_middleware.policy.roles import WILDCARD, Role, Roles, find_cycle
 from authz_middleware.policy.routekey import RouteKeyError, parse_key
+from authz_middleware.policy.spellings import Spellings
 from authz_middleware.policy.template import DoubleStar, PathTail, Template
 
 __all__ = ["load"]
 
 
-def load(root: Section, *, issuers: Collection[str], token_permissions: bool) -> Policy:
+def load(
+    root: Section,
+    *,
+    issuers: Collection[str],
+    token_permissions: bool,
+    obtainable: Collection[str] | None = None,
+) -> Policy:
     """Compile the policy half of a document; mistakes go to the section's report.
 
-    `issuers` are the configured issuer identifiers. What is returned after a mistake was reported
-    must not be served: the caller raises.
+    `issuers` are the configured issuer identifiers, `obtainable` the roles they may give (None:
+    any), `token_permissions` whether their tokens may carry permissions. What is returned after a
+    mistake was reported must not be served: the caller raises.
     """
     roles = _roles(root)
-    names = Names(roles, issuers, token_permissions)
+    names = Names(roles, issuers, token_permissions, obtainable)
     section = root.table("routes")
     groups = _routes(section, names) if section else []
     scopes = {
         scope for group in groups for each in group.by_method.values() for scope in each.scopes
     }
-    matcher = Matcher((group.template, _rule(group)) for group in groups)
-    return Policy(matcher, roles, _default(root), tuple(sorted(scopes)))
+    return Policy(
+        Matcher((group.template, _rule(group)) for group in groups),
+        roles,
+        Spellings(group.template for group in groups),
+        _default(root),
+        tuple(sorted(scopes)),
+    )
 
 
 def _default(root: Section) -> Requirement:

@@ -10,6 +10,7 @@ from authz_middleware.facts import Decision, Principal, Reason, RuleRef
 from authz_middleware.policy.canonical import text_readings
 from authz_middleware.policy.matcher import AMBIGUOUS, Ambiguous, Matcher
 from authz_middleware.policy.roles import Roles
+from authz_middleware.policy.spellings import Spellings
 
 __all__ = ["Policy", "Requirement", "Rule"]
 
@@ -64,6 +65,7 @@ class Policy:
 
     matcher: Matcher[Rule]
     roles: Roles
+    spellings: Spellings
     default: Requirement
     scopes: tuple[str, ...] = ()  # every scope that some route requires, sorted
 
@@ -84,7 +86,17 @@ class Policy:
             if with_prefix and (rule is None or rule.catches_all):
                 continue
             decisive.append(rule.requirement(method) if rule else self.default)
+        if all(each.kind == "public" for each in decisive) and any(
+            self._protects(method, spelling)
+            for reading in readings
+            for spelling in self.spellings.of(reading)
+        ):
+            return None
         return tuple(decisive)
+
+    def _protects(self, method: str, path: str) -> bool:
+        rule = self._matched(path)
+        return not isinstance(rule, Rule) or rule.requirement(method).kind != "public"
 
     def _rule(self, path: str) -> Rule | Ambiguous | None:
         rule = self._matched(path)

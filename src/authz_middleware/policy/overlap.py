@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import count, product
+from itertools import chain, count, product
 from typing import Literal, TypeAlias, TypeVar
 
 from authz_middleware.policy import segments as kinds
@@ -122,8 +122,9 @@ def _together(
     named = {*(left.literals.keys() & right.literals), *(left.choices.keys() & right.choices)}
     seen: set[frozenset[Node[T]]] = set()
     for text in (fresh.plain, *fresh.typed.values(), *sorted(named)):
-        for (ours, _), (theirs, _) in zip(left.branches(text), right.branches(text), strict=True):
-            for first, second in product(ours, theirs):
+        for ours, theirs in zip(left.branches(text), right.branches(text), strict=True):
+            # What one takes for certain and the other may take is a tie too: `1` for a float.
+            for first, second in (*product(ours[0], chain(*theirs)), *product(ours[1], theirs[0])):
                 pair = frozenset((first, second))
                 if pair not in seen:
                     seen.add(pair)

@@ -41,6 +41,7 @@ class Names:
     roles: Roles
     issuers: Collection[str]
     token_permissions: bool  # whether some issuer's tokens may carry permissions
+    obtainable: Collection[str] | None  # the roles that issuers may give; None: any
 
 
 def read(section: Section, text: str, names: Names) -> Requirement:
@@ -145,10 +146,10 @@ def _check_permission(table: Section, permission: str, names: Names) -> None:
             f"`{permission}` is a pattern; a route requires exact permissions",
             "name the permission; patterns belong to [roles]",
         )
-    elif not names.token_permissions and not names.roles.could_grant(permission):
+    elif not names.token_permissions and not names.roles.could_grant(permission, names.obtainable):
         table.error(
             "permissions",
             f"nobody could ever have permission `{permission}`",
-            "give it to a role in [roles], or name the claim that carries permissions in an"
-            " issuer's `claims.permissions`",
+            "give it to a role in [roles] that an issuer grants, or name the claim that carries"
+            " permissions in an issuer's `claims.permissions`",
         )

@@ -83,10 +83,11 @@ class Roles:
             permission.startswith(start) for role in roles for start in prefixes.get(role, ())
         )
 
-    def could_grant(self, permission: str) -> bool:
-        """Whether any role at all brings `permission`."""
-        return any(permission in texts for texts in self.permissions.values()) or self.brought_by(
-            self.permissions, permission
+    def could_grant(self, permission: str, obtainable: Collection[str] | None = None) -> bool:
+        """Whether some role brings `permission`: of those that can be had, if that is known."""
+        roles = [name for name in self.permissions if obtainable is None or name in obtainable]
+        return any(permission in self.permissions[name] for name in roles) or self.brought_by(
+            roles, permission
         )
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Generator, Mapping
 from concurrent.futures import Future
+from contextlib import suppress
+from dataclasses import replace
 from typing import Protocol, cast
 
 from authz_middleware.engine import KeysAnswer, NeedKeys, Outcome
@@ -16,11 +18,21 @@ Steps = Generator[NeedKeys, KeysAnswer, Outcome]
 Clock = Callable[[], float]
 
 
+MAX_WAIT = 10.0
+"""Seconds that a request waits for keys; discovery may take several fetches of five each."""
+
+
 class Refreshable(Protocol):
     """A key source that can be renewed."""
 
     def view(self, now: float) -> KeyView: ...
     def refresh(self) -> Future[None]: ...
+
+
+def _answer(source: Refreshable, flight: Future[None], now: float) -> KeysAnswer:
+    view = source.view(now)
+    # Waited long enough: what the keys at hand cannot tell is the provider's fault.
+    return KeysAnswer(view if flight.done() else replace(view, failing=True), now)
 
 
 def drive(steps: Steps, sources: Mapping[str, Refreshable], clock: Clock) -> Outcome:
@@ -29,9 +41,10 @@ def drive(steps: Steps, sources: Mapping[str, Refreshable], clock: Clock) -> Out
         effect = next(steps)
         while True:
             source = sources[effect.issuer]
-            source.refresh().result()
-            now = clock()
-            effect = steps.send(KeysAnswer(source.view(now), now))
+            flight = source.refresh()
+            with suppress(TimeoutError):
+                flight.result(MAX_WAIT)
+            effect = steps.send(_answer(source, flight, clock()))
     except StopIteration as stop:
         return cast("Outcome", stop.value)
 
@@ -43,8 +56,9 @@ async def drive_async(steps: Steps, sources: Mapping[str, Refreshable], clock: C
         while True:
             source = sources[effect.issuer]
             # Shielded: a client that goes away must not cancel the fetch others wait for.
-            await asyncio.shield(asyncio.wrap_future(source.refresh()))
-            now = clock()
-            effect = steps.send(KeysAnswer(source.view(now), now))
+            flight = source.refresh()
+            with suppress(TimeoutError):
+                await asyncio.wait_for(asyncio.shield(asyncio.wrap_future(flight)), MAX_WAIT)
+            effect = steps.send(_answer(source, flight, clock()))
     except StopIteration as stop:
         return cast("Outcome", stop.value)

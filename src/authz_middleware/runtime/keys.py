@@ -25,7 +25,7 @@ __all__ = ["FixedKeys", "RemoteKeys", "discovery_urls"]
 
 Fetch = Callable[[str], bytes]
 
-_MAX_WORKERS = 4  # so that one provider that hangs does not hold up another's keys
+_MAX_WORKERS = 64  # one flight an issuer: a provider that hangs holds up nobody else's keys
 
 
 class FixedKeys:
@@ -130,7 +130,9 @@ def _jwks_uri(document: Any, issuer: str) -> str:
     if members.get("issuer") != issuer:
         raise FetchFailed(f"{issuer}: the discovery document is not this issuer's")
     url = members.get("jwks_uri")
-    if not isinstance(url, str) or not secure_url(url):
+    # Plain http on this machine is for an issuer on this machine; nobody else may point there.
+    plain = isinstance(url, str) and url.startswith("http:") and not issuer.startswith("http:")
+    if not isinstance(url, str) or plain or not secure_url(url):
         raise FetchFailed(f"{issuer}: the discovery document has no https jwks_uri")
     return url
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from errno import EFBIG, EINVAL
 from typing import Literal, TypeVar, cast
 from urllib.parse import unquote, urlsplit
 
 from authz_middleware.answers import Answers, metadata
 from authz_middleware.document import Document, Report, Section
+from authz_middleware.document.paths import quoted
 from authz_middleware.facts import Answer, RuleRef
 from authz_middleware.policy import cases
 from authz_middleware.policy import load as policies
@@ -49,6 +51,9 @@ PLANNED = (
 
 WELL_KNOWN = "/.well-known/oauth-protected-resource"  # RFC 9728 §3
 
+MAX_KEY_FILE = 1024 * 1024
+"""Bytes of a key file; as much as of a key set that is fetched."""
+
 RemoteUser = Literal["sub", "iss|sub"]
 Word = TypeVar("Word", bound=str)
 
@@ -77,22 +82,25 @@ def load(document: Document) -> Settings:
     issuers = _issuers(root, sections, document)
     # Also those with a mistake: that a route names one of them is not a second mistake.
     names = [name for section in sections if isinstance(name := section.raw("issuer"), str)]
+    complete = len(issuers) == len(sections)
     policy = policies.load(
         root,
         issuers=names,
-        token_permissions=len(issuers) < len(sections)
-        or any(issuer.claims.permissions for issuer in issuers),
+        token_permissions=not complete or any(issuer.claims.permissions for issuer in issuers),
+        obtainable=_obtainable(issuers) if complete and issuers else None,
     )
     _check_roles(sections, policy)
     resource = _resource(root)
     metadata_url = _metadata_url(resource) if resource else None
+    tests = cases.load(root, issuers=names, roles=policy.roles.declared)
+    _check_cases(root, tests, issuers)
     settings = Settings(
         policy=policy,
         issuers={issuer.issuer: issuer for issuer in issuers},
         answers=Answers(_realm(root), metadata_url, _problem_base(root)),
-        cases=cases.load(root, issuers=names, roles=policy.roles.declared),
+        cases=tests,
         preflight=_preflight(root),
-        remote_user=_choice(root, "remote_user", ("sub", "iss|sub")),
+        remote_user=_remote_user(root, names),
         # Servers decode the path of a request.
         metadata_path=unquote(urlsplit(metadata_url).path) if metadata_url else None,
         metadata=metadata(resource, tuple(issuer.issuer for issuer in issuers), policy.scopes)
@@ -112,7 +120,14 @@ def _issuers(root: Section, sections: Sequence[Section], document: Document) -> 
         )
 
     def read_file(name: str) -> bytes:
-        return (document.directory / name).read_bytes()
+        file = document.directory / name
+        if file.exists() and not file.is_file():
+            raise OSError(EINVAL, "not a regular file")
+        with file.open("rb") as opened:
+            data = opened.read(MAX_KEY_FILE + 1)
+        if len(data) > MAX_KEY_FILE:
+            raise OSError(EFBIG, f"larger than {MAX_KEY_FILE} bytes")
+        return data
 
     return issuer_tables.load(sections, read_file=read_file, environ=os.environ)
 
@@ -139,8 +154,48 @@ def _check_role(section: Section, key: str, role: object, declared: frozenset[st
         section.error(
             key,
             f"role `{role}` is not defined in [roles]",
-            f"add `{role} = []` there, or use one of: {', '.join(sorted(declared))}",
+            f"add `{quoted(role)} = []` there, or use one of: {', '.join(sorted(declared))}",
         )
+
+
+def _obtainable(issuers: Iterable[Issuer]) -> frozenset[str] | None:
+    """Return the roles that these issuers may give, without what they inherit; None: any."""
+    names: set[str] = set()
+    for issuer in issuers:
+        given = issuer.grants
+        if issuer.role_map is not None:
+            mapped = frozenset(issuer.role_map.values())
+            given = mapped if given is None else given & mapped
+        if given is None:
+            return None
+        names |= given
+    return frozenset(names)
+
+
+def _check_cases(root: Section, tests: Sequence[Case], issuers: Sequence[Issuer]) -> None:
+    """Report callers of [[tests]] with a role that no token of their issuer can bring."""
+    by_name = {issuer.issuer: issuer for issuer in issuers}
+    for index, case in enumerate(tests):
+        if case.principal is None or case.principal.issuer not in by_name:
+            continue
+        given = _obtainable([by_name[case.principal.issuer]])
+        if given is not None and (never := case.principal.roles - given):
+            root.report.error(
+                ("tests", index, "as", "roles"),
+                f"no token of {case.principal.issuer} can bring role `{min(never)}`",
+                "name a role that its `grants` and `role_map` give",
+            )
+
+
+def _remote_user(root: Section, issuers: Sequence[str]) -> RemoteUser | None:
+    words: tuple[RemoteUser, RemoteUser] = ("sub", "iss|sub")
+    chosen = _choice(root, "remote_user", words)
+    # RFC 8725 §3.8: one subject of two issuers is two callers.
+    if chosen == "sub" and len(issuers) > 1:
+        root.error("remote_user", "subjects of several issuers may be equal", 'write "iss|sub"')
+    if chosen == "iss|sub" and any("|" in issuer for issuer in issuers):
+        root.error("remote_user", "an issuer holds `|`, so its callers' names could be another's")
+    return chosen
 
 
 def _preflight(root: Section) -> RuleRef | None:

@@ -72,7 +72,7 @@ def run_policy_tests(policy: str | os.PathLike[str] | Mapping[str, Any] | Authz)
         policy = (
             Authz.from_mapping(policy) if isinstance(policy, Mapping) else Authz.from_file(policy)
         )
-    settings = policy.settings
+    settings = policy.serving.settings
     return Report(tuple(_results(settings.cases, settings.policy)))
 
 

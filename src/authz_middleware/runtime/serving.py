@@ -1,0 +1,166 @@
+"""One compiled policy in force: what the adapters and every `Access` made under it ask.
+
+It never changes. Replacing the policy means replacing the `Serving`; a request keeps the one it
+began with.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from typing import Final
+from uuid import uuid4
+
+from authz_middleware import bearer
+from authz_middleware.access import Access
+from authz_middleware.bearer import Presented
+from authz_middleware.engine import Admit, Engine, KeySource, Outcome, Pending, Refuse
+from authz_middleware.facts import Answer, Decision, Principal, Reason, RequestFacts
+from authz_middleware.observe import DecisionEvent, DecisionObserver
+from authz_middleware.observe.log import LOGGER, LogObserver
+from authz_middleware.runtime.cache import VerifiedTokens
+from authz_middleware.runtime.drivers import Refreshable, drive, drive_async
+from authz_middleware.runtime.keys import FixedKeys, RemoteKeys
+from authz_middleware.runtime.settings import Settings
+from authz_middleware.tokens.issuers import StaticKeys
+
+__all__ = ["Clock", "Serving"]
+
+Clock = Callable[[], float]
+
+
+class Serving:
+    """A policy's settings with the engine, the key sources and the observers that serve it."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        observers: Sequence[DecisionObserver] = (),
+        clock: Clock | None = None,
+    ) -> None:
+        self.settings: Final = settings
+        self.clock: Final[Clock] = clock or time.time
+        self._log = LogObserver()
+        self._observers = tuple(observers)
+        self._remote: dict[str, Refreshable] = {}
+        sources: dict[str, KeySource] = {}
+        for name, issuer in settings.issuers.items():
+            if isinstance(issuer.source, StaticKeys):
+                sources[name] = FixedKeys(issuer.source.keys)
+            else:
+                sources[name] = self._remote[name] = RemoteKeys(issuer.source, self.clock)
+        self._engine = Engine(
+            settings.policy,
+            settings.issuers,
+            sources,
+            VerifiedTokens(),
+            preflight=settings.preflight,
+        )
+
+    def outcome(self, facts: RequestFacts) -> Outcome:
+        """Decide a request, blocking this thread where keys must be fetched first."""
+        outcome = self._engine.start(facts, self.clock())
+        if isinstance(outcome, Pending):
+            return drive(self._engine.resume(outcome), self._remote, self.clock)
+        return outcome
+
+    async def outcome_async(self, facts: RequestFacts) -> Outcome:
+        """Decide a request, leaving the event loop free where keys must be fetched first."""
+        outcome = self._engine.start(facts, self.clock())
+        if isinstance(outcome, Pending):
+            return await drive_async(self._engine.resume(outcome), self._remote, self.clock)
+        return outcome
+
+    def admitted(
+        self, facts: RequestFacts, admit: Admit, accept: Callable[[], str | None]
+    ) -> Access:
+        """Return the `Access` of a request that is let through, and tell the observers."""
+        self._tell(facts, admit.decision, admit.principal)
+        return Access(admit, facts, self, accept)
+
+    def refused(self, facts: RequestFacts, refuse: Refuse, accept: str | None) -> Answer:
+        """Return the answer to a refused request, and tell the observers."""
+        id = self._tell(facts, refuse.decision, refuse.principal)
+        return self.settings.answers.refusal(refuse.decision, id=id, accept=accept)
+
+    def metadata(self, facts: RequestFacts, mount: str = "") -> Answer | None:
+        """Return the RFC 9728 document if that is what is asked for.
+
+        It stands at the host's root, never under a mount (`mount` is SCRIPT_NAME): found by the
+        whole path, or by a path before which the server itself has put its root_path.
+        """
+        wanted = self.settings.metadata_path
+        if wanted is None or facts.path is None or not facts.path.endswith(wanted):
+            return None
+        if facts.kind != "http" or facts.method not in ("GET", "HEAD"):
+            return None
+        if mount + facts.path in (wanted, facts.root_path + wanted):
+            return self.settings.metadata
+        return None
+
+    # For `Access`.
+
+    def ask(self, access: Access, permission: str) -> Decision:
+        """Answer the object-level question of a handler."""
+        rule = access.decision.rule
+        if access.principal is None:
+            return Decision(False, _anonymous(access), rule)
+        if self.clock() >= access.valid_until:
+            return Decision(False, "invalid_token", rule, detail="expired")
+        if self.settings.policy.roles.grant(access.principal, permission):
+            return Decision(True, "allowed", rule)
+        return Decision(False, "permission_missing", rule, missing=(permission,))
+
+    def report(
+        self, access: Access, permission: str, decision: Decision, accept: str | None
+    ) -> Answer | None:
+        """Tell the observers of an `access.require`; return the answer to a refused one."""
+        id = self._tell(access.facts, decision, access.principal, permission)
+        if decision.allowed:
+            return None
+        return self.settings.answers.refusal(decision, id=id, accept=accept)
+
+    def _tell(
+        self,
+        facts: RequestFacts,
+        decision: Decision,
+        principal: Principal | None,
+        asked: str = "",
+    ) -> str:
+        if decision.allowed and not self._observers and not LOGGER.isEnabledFor(logging.DEBUG):
+            return ""  # nobody listens to what goes well
+        event = DecisionEvent(
+            id="" if decision.allowed else str(uuid4()),
+            at=self.clock(),
+            kind=facts.kind,
+            method=facts.method,
+            path=facts.path,
+            decision=decision,
+            subject=principal.subject if principal else None,
+            issuer=principal.issuer if principal else None,
+            asked=asked,
+        )
+        for observer in (self._log, *self._observers):
+            try:
+                observer.observe(event)
+            except Exception:  # noqa: BLE001 - whatever an observer does, the decision stands
+                _complain()
+        return event.id
+
+
+def _complain() -> None:
+    with suppress(Exception):  # the log itself may be what fails
+        LOGGER.exception("an observer failed; the decision stands")
+
+
+def _anonymous(access: Access) -> Reason:
+    """Return what the anonymous caller of a public route is told when more is asked for."""
+    if access.credentials == "unavailable":
+        return "keys_unavailable"
+    if access.credentials == "absent":
+        return "no_credentials"
+    malformed = bearer.parse(access.facts.authorization) is Presented.MALFORMED
+    return "malformed_authorization" if malformed else "invalid_token"

@@ -1,0 +1,51 @@
+"""Paths that a reader without regard to letter case would take for another."""
+
+from __future__ import annotations
+
+import pytest
+
+from authz_middleware.policy.spellings import MAX_SPELLINGS, Spellings, fold
+from authz_middleware.policy.template import parse
+from tests.policy.test_model import compiled, found
+
+ROUTES = {"/**": "public", "/admin/<x>": ["a"], "/<any(Red,blue):c>/x": ["b"], "/ok": "public"}
+
+
+@pytest.mark.parametrize(
+    ("path", "keys"),
+    [
+        ("/other/x", ("/**",)),
+        ("/admin/x", ("/admin/<x>",)),
+        ("/ADMIN/x", None),
+        ("/adm\u0131n/x", None),  # dotless i: its upper case is I
+        ("/\uff41dmin/x", None),  # a compatibility form
+        ("/red/x", None),
+        ("/Red/x", ("/<any(Red,blue):c>/x",)),
+        ("/RED", ("/**",)),  # whatever the case, no protected rule has this length
+        ("/OK", ("/**",)),  # public for either reader
+    ],
+)
+def test_a_public_rule_opens_nothing_that_another_reader_sees_protected(path, keys) -> None:
+    assert found(compiled(ROUTES), "GET", path) == keys
+
+
+def test_a_protected_rule_is_matched_exactly() -> None:
+    routes = {"/<name>": "authenticated", "/admin": ["a"]}
+    assert found(compiled(routes), "GET", "/Admin") == ("/<name>",)
+
+
+def test_two_rules_that_differ_in_case_alone() -> None:
+    routes = {"/A": "public", "/a": ["a"]}
+    assert found(compiled(routes), "GET", "/A") is None
+    assert found(compiled(routes), "GET", "/a") == ("/a",)
+
+
+def test_work_is_bounded() -> None:
+    spellings = Spellings(parse("/" + "/".join(each)) for each in (["a"] * 50, ["A"] * 50))
+    assert len(list(spellings.of("/a" * 50))) == MAX_SPELLINGS
+    assert list(spellings.of("/b/c")) == []
+
+
+@pytest.mark.parametrize("text", ["admin", "ADMIN", "\uff21dmin", "adm\u0131n"])
+def test_fold(text) -> None:
+    assert fold(text) == "admin"
