@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pickle
+
 import pytest
 
 from authz_middleware.errors import AccessDenied, AuthzError, PolicyError, Problem
@@ -32,3 +34,34 @@ def test_access_denied_carries_the_refusal_and_says_no_more_than_its_reason() ->
     assert error.decision is decision
     assert error.answer is answer
     assert str(error) == "permission_missing"
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        PolicyError([Problem("a", "x"), Problem("b", "y")]),
+        AccessDenied(Decision(False, "permission_missing"), Answer(403, (), b"body")),
+    ],
+    ids=["PolicyError", "AccessDenied"],
+)
+def test_errors_travel_between_processes(error) -> None:
+    again = pickle.loads(pickle.dumps(error))
+    assert (type(again), str(again), vars(again)) == (type(error), str(error), vars(error))
+
+
+class TestWithin:
+    DENIED = AccessDenied(Decision(False, "permission_missing"), Answer(403, (), b""))
+
+    def test_itself(self) -> None:
+        assert AccessDenied.within(self.DENIED) is self.DENIED
+
+    def test_in_groups_and_causes(self) -> None:
+        outer = ValueError("outer")
+        outer.__cause__ = ExceptionGroup("group", [KeyError("x"), RuntimeError("y")])
+        outer.__cause__.exceptions[1].__context__ = self.DENIED
+        assert AccessDenied.within(outer) is self.DENIED
+
+    def test_nowhere_also_in_a_circle(self) -> None:
+        first, second = ValueError("a"), ValueError("b")
+        first.__context__, second.__context__ = second, first
+        assert AccessDenied.within(first) is None

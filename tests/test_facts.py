@@ -134,3 +134,10 @@ def test_a_principal_can_be_a_key() -> None:
         for _ in range(2)
     )
     assert {first: "one"}[second] == "one"
+
+
+def test_claims_cannot_be_made_again() -> None:
+    claims = Claims(sub="ann")
+    with pytest.raises(TypeError):
+        claims.__init__(sub="root")  # type: ignore[misc]
+    assert claims == {"sub": "ann"}

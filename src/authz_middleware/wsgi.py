@@ -231,7 +231,11 @@ class _Body:
     def __next__(self) -> bytes:
         # The server may have served another request on this thread since the last chunk.
         enter(self._access)
-        return next(self._chunks)
+        try:
+            return next(self._chunks)
+        except BaseException:
+            enter(None)  # also at the end: a server may forget to close
+            raise
 
     def _relay(self) -> Iterator[bytes]:
         sent = False
@@ -251,6 +255,7 @@ class _Body:
 
     def close(self) -> None:
         """Close the app's body; whoever consumes it calls this (PEP 3333)."""
+        enter(self._access)
         try:
             close = getattr(self._body, "close", None)
             if close is not None:

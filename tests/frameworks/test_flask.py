@@ -41,7 +41,8 @@ def make(issuer, **config):
 
 
 def get(app, token):
-    return app.test_client().get("/write", headers={"Authorization": f"Bearer {token}"})
+    headers = {"Authorization": f"Bearer {token}"}
+    return app.test_client().get("/write", headers=headers, buffered=True)
 
 
 @pytest.mark.parametrize("config", [{}, {"DEBUG": True}, {"TESTING": True}])

@@ -3,12 +3,12 @@ from __future__ import annotations
 import json
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
 import pytest
 
-from authz_middleware import Authz, PolicyError
+from authz_middleware import ASGIAuthzMiddleware, Authz, PolicyError
 from authz_middleware.access import Access
 from authz_middleware.engine import Admit, Refuse
 from authz_middleware.errors import AccessDenied
@@ -465,3 +465,24 @@ def test_preflights_pass_where_the_policy_says_so(clock: Clock) -> None:
     preflight = request(method="OPTIONS", preflight="GET")
     assert became(made(clock).serving.outcome(preflight)) == "no_credentials"
     assert became(made(clock, preflight="pass").serving.outcome(preflight)) == "in"
+
+
+@pytest.mark.parametrize("config", [None, 5, object(), ["authz.toml"]])
+def test_a_config_of_another_type(config: Any) -> None:
+    with pytest.raises(PolicyError, match="config=: `config` is of type"):
+        ASGIAuthzMiddleware(cast("Any", None), config)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [{"clock": 5}, {"clock": lambda: "now"}, {"observers": [print]}, {"observers": [None]}],
+    ids=repr,
+)
+def test_what_would_fail_at_each_request_fails_at_once(given: Any) -> None:
+    with pytest.raises(TypeError):
+        Authz.from_mapping(policy(), **given)
+
+
+def test_an_authz_is_made_of_a_document() -> None:
+    with pytest.raises(TypeError, match="from_file"):
+        Authz(cast("Any", policy()))

@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier, Event
+from typing import Any
 
 import pytest
 
 from authz_middleware import Authz
 from authz_middleware.engine import Admit
+from authz_middleware.runtime import drivers, keys
 from authz_middleware.tokens.freshness import COOLDOWN, REFRESH_AFTER, RETRY_AFTER, STALE_LIMIT
 from tests.runtime.asking import Ask, ask, ask_async, became, policy, remote, request, table
 from tests.runtime.provider import APPENDED, JWKS, Clock, Provider, answer, gated
@@ -249,10 +251,27 @@ def test_a_client_that_goes_away_does_not_cancel_the_fetch_of_others(
     assert provider.fetched() == 1
 
 
+@pytest.mark.parametrize("send", [ask, ask_async])
+def test_a_request_does_not_wait_for_ever(
+    send: Any, provider: Provider, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The flight goes on; whoever comes later finds what it brings."""
+    monkeypatch.setattr(drivers, "MAX_WAIT", 0.01)
+    gate, reached = Event(), Event()
+    provider.publish(A)
+    provider.at[JWKS] = gated(gate, reached, provider.at[JWKS])
+    authz = remote(provider, clock)
+    assert became(send(authz, request(token=token()))) == "keys_unavailable"
+    gate.set()
+    authz.serving._remote[ISSUER].refresh().result(30)
+    assert became(send(authz, request(token=token()))) == "in"
+
+
 def test_a_fetch_that_has_not_begun_is_not_cancelled_either(
-    provider: Provider, clock: Clock
+    provider: Provider, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With every worker busy the flight is still in the queue, where it could be cancelled."""
+    monkeypatch.setattr(keys._process(), "executor", ThreadPoolExecutor(4))
     gate, reached = Event(), Event()
     provider.publish(A)
     provider.at["/slow"] = gated(gate, reached, answer(b"", 500))

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import logging
 import os
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -384,3 +385,20 @@ def test_what_a_set_leaves_out_is_logged_once(provider: Provider, clock: Clock, 
         clock.now += REFRESH_AFTER
     (record,) = caplog.records
     assert record.getMessage().startswith(f"keys of {ISSUER}: key 1 ")
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1:8500/jwks", "http://localhost/jwks"])
+def test_an_issuer_elsewhere_cannot_point_to_plain_http_on_this_machine(
+    url: str, clock: Clock, caplog
+) -> None:
+    """P12, D04: another user of this machine may listen there."""
+    document = json.dumps({"issuer": "https://x.example", "jwks_uri": url}).encode()
+    asked: list[str] = []
+
+    def fetch(address: str) -> bytes:
+        asked.append(address)
+        return document
+
+    renew(RemoteKeys(Discovery("https://x.example"), clock, fetch))
+    assert url not in asked
+    assert "no https jwks_uri" in caplog.text

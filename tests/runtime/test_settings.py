@@ -342,3 +342,50 @@ def test_loading_says_nothing_to_the_log(caplog) -> None:
     caplog.set_level(logging.DEBUG)
     load()
     assert caplog.records == []
+
+
+# What fits together
+
+
+def test_a_permission_that_no_issuer_can_bring(tmp_path: Path) -> None:
+    only = {"jwks": {"keys": [jwk("ES256")]}}
+    for members in ({"grants": ["viewer"]}, {"role_map": {"x": "viewer"}}):
+        ((where, what),) = told(issuers=[table(**only, **members)])
+        assert where == 'routes."POST /articles".permissions'
+        assert what == "nobody could ever have permission `article:write`"
+    both = {"role_map": {"x": "editor", "y": "viewer"}, "grants": ["viewer"]}
+    assert told(issuers=[table(**only, **both)])
+    load(issuers=[table(**only, **both | {"grants": ["editor"]})])
+
+
+def test_a_caller_of_the_tests_that_no_token_can_be() -> None:
+    issuer = table(jwks={"keys": [jwk("ES256")]}, grants=["editor"])
+    tests = [{"as": {"roles": ["viewer"]}, "deny": ["/closed"]}, {"as": "anonymous", "deny": ["/"]}]
+    ((where, what),) = told(issuers=[issuer], tests=tests)
+    assert where == "tests[0].as.roles"
+    assert what == f"no token of {ISSUER} can bring role `viewer`"
+
+
+@pytest.mark.parametrize(
+    ("chosen", "issuers", "what"),
+    [
+        ("sub", (ISSUER, OTHER), "subjects of several issuers may be equal"),
+        ("iss|sub", ("https://a.example/x|y",), "an issuer holds `|`"),
+    ],
+)
+def test_a_remote_user_names_one_caller(chosen: str, issuers: tuple[str, ...], what: str) -> None:
+    keys = {"keys": [jwk("ES256")]}
+    tables = [table(issuer=each, jwks=keys, grants=["*"]) for each in issuers]
+    found = [problem for where, problem in told(issuers=tables, remote_user=chosen)]
+    assert any(problem.startswith(what) for problem in found)
+
+
+def test_a_key_file_is_a_file_of_reasonable_size(tmp_path: Path) -> None:
+    (tmp_path / "huge.json").write_bytes(b" " * (settings.MAX_KEY_FILE + 1))
+    for name, reason in {
+        str(tmp_path): "not a regular file",
+        "/dev/zero": "not a regular file",
+        str(tmp_path / "huge.json"): "larger than",
+    }.items():
+        ((_, what),) = told(issuers=[table(jwks_file=name)])
+        assert reason in what

@@ -143,6 +143,13 @@ class TestKeys:
         assert SECRET.hex() not in repr(load(secret_env="KEY"))
 
 
+def test_a_secret_in_the_place_of_its_name_is_not_repeated() -> None:
+    with pytest.raises(PolicyError) as error:
+        load(secret_env="s3cr3t-" + SECRET.hex())
+    assert "write the name of the variable" in str(error.value)
+    assert SECRET.hex() not in str(error.value)
+
+
 REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "no issuer": ({"issuer": ...}, "`issuer` is missing"),
     "no audience": ({"audience": ...}, "`audience` is missing"),
