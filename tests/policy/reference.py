@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from itertools import product
+from itertools import product, zip_longest
 from typing import assert_never
 
 from authz_middleware.policy.converters import loose, strict
@@ -40,15 +40,28 @@ def takes(segment: Segment, text: str) -> bool | None:
 
 def matches(template: Template, path: str) -> bool | None:
     """Say whether a template matches; None if only with a doubtful segment."""
+    found = verdicts(template, path)
+    return False if False in found else None if None in found else True
+
+
+def tie(one: Template, other: Template, path: str) -> bool:
+    """Say whether both match, each segment being certain for at least one of them."""
+    return all(
+        True in pair and False not in pair
+        for pair in zip_longest(verdicts(one, path), verdicts(other, path), fillvalue=True)
+    )
+
+
+def verdicts(template: Template, path: str) -> list[bool | None]:
+    """Say of each segment of a template whether it takes that of the path."""
     texts = split(path)
     segments = template.segments
     if segments and isinstance(segments[-1], PathTail | DoubleStar):
         segments = segments[:-1]
         texts = texts[: len(segments)]
     if len(texts) != len(segments):
-        return False
-    verdicts = [takes(segment, text) for segment, text in zip(segments, texts, strict=True)]
-    return False if False in verdicts else None if None in verdicts else True
+        return [False]
+    return [takes(segment, text) for segment, text in zip(segments, texts, strict=True)]
 
 
 def best(templates: Sequence[Template], path: str) -> Template | str | None:
