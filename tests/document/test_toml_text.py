@@ -67,7 +67,8 @@ def test_a_key_has_the_place_where_it_is_written(text, path, position):
     [
         pytest.param("a = 1\nb == 2", (2, 4), "this is not TOML: Invalid value", id="in a line"),
         pytest.param("a =", (1, 4), "this is not TOML: Invalid value at the end", id="at the end"),
-        pytest.param("a = 1\na = 2", (2, 6), "Cannot overwrite a value", id="repeated key"),
+        pytest.param("a = 1\nb = x\na = 2", (2, 5), "Invalid value", id="before a repeated key"),
+        pytest.param("a = 1\na.b = 2", (2, 8), "Cannot overwrite a value", id="key below a value"),
         pytest.param("a = " + "9" * 5000, None, "64 bits", id="more digits than int() takes"),
         pytest.param("a = " + "[" * 5000 + "]" * 5000, None, "nested deeper", id="deep"),
     ],
@@ -77,6 +78,34 @@ def test_what_tomllib_refuses_is_told_with_its_place(text, position, what):
         toml_text.parse(text)
     assert refused.value.position == position
     assert what in refused.value.what
+
+
+@pytest.mark.parametrize(
+    ("text", "position", "what"),
+    [
+        pytest.param("a = 1\na = 2", (2, 1), "`a` stands twice in the top level", id="key"),
+        pytest.param("a = 1\r\n'a' = 2", (2, 1), "`a` stands twice in the top", id="quoted"),
+        pytest.param("a.b = 1\na . b = 2", (2, 5), "`b` stands twice in `a`", id="dotted"),
+        pytest.param(
+            '[r]\n"GET /" = []\nb = []\n"GET /" = [1,\n2]',
+            (4, 1),
+            '`"GET /"` stands twice in `r`',
+            id="in a table",
+        ),
+        pytest.param("[[a]]\nb=1\n[[a]]\nb=1\nb=2", (5, 1), "twice in `a[1]`", id="in an element"),
+        pytest.param("a = { b = 1, b = 2 }", (1, 14), "twice in `a`", id="in an inline table"),
+        pytest.param("[a]\n[b]\n[a]", (3, 2), "`a` stands twice in the top level", id="table"),
+        pytest.param("a = 1\n[a]\n", (2, 2), "`a` stands twice in the top", id="key and table"),
+        pytest.param("a = 1\na = 2\nb = 1\nb = 2", (2, 1), "`a` stands", id="the first of two"),
+        pytest.param("a = 1\na = ", (2, 1), "`a` stands twice", id="and without a value"),
+    ],
+)
+def test_a_repeated_key_is_named_at_its_second_place(text, position, what):
+    with pytest.raises(Refused) as refused:
+        toml_text.parse(text)
+    assert refused.value.position == position
+    assert what in refused.value.what
+    assert refused.value.fix == "keep one of them"
 
 
 def test_an_error_without_a_place_is_told_without_one(monkeypatch):
@@ -191,6 +220,7 @@ def test_every_recorded_place_holds_its_key(mapping, data):
     writer.table(mapping)
     text = "".join(writer.out)
     parsed = toml_text.parse(text)
+    assert toml_text._repeated(text) is None
     assert parsed.root == mapping
     assert set(parsed.positions) == set(paths(mapping))
     rows = text.split("\n")

@@ -8,9 +8,9 @@ from typing import assert_never
 
 from authz_middleware.policy.converters import loose, strict
 from authz_middleware.policy.segments import (
-    Any,
+    AnyOf,
     DoubleStar,
-    Literal,
+    Exact,
     PathTail,
     Plain,
     Segment,
@@ -26,9 +26,9 @@ def split(path: str) -> list[str]:
 def takes(segment: Segment, text: str) -> bool | None:
     """Say whether a segment takes a text; None if only some framework's converter would."""
     match segment:
-        case Literal(literal):
+        case Exact(literal):
             return text == literal
-        case Any(values):
+        case AnyOf(values):
             return text in values
         case Typed(kind):
             return True if strict(kind, text) else None if loose(kind, text) else False

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from authz_middleware.policy.matcher import AMBIGUOUS, Match, Matcher
-from authz_middleware.policy.segments import DoubleStar, Literal
+from authz_middleware.policy.segments import DoubleStar, Exact
 from authz_middleware.policy.template import MAX_SEGMENTS, Template, parse
 from tests.policy import reference
 
@@ -213,7 +213,7 @@ def test_agrees_with_trying_every_template(some: list[Template], segments: list[
             texts = dict(zip(expected.names, found.params.values(), strict=True))
             assert texts == found.params
             rebuilt = [
-                part.text if isinstance(part, Literal) else found.params[part.name]
+                part.text if isinstance(part, Exact) else found.params[part.name]
                 for part in expected.segments
                 if not isinstance(part, DoubleStar)
             ]

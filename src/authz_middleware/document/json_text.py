@@ -12,8 +12,8 @@ import re
 from contextlib import suppress
 from typing import Any, cast
 
-from authz_middleware.document.parsed import Parsed, Refused
-from authz_middleware.document.paths import MAX_DEPTH, KeyPath, Lines, Position, dotted, quoted
+from authz_middleware.document.parsed import Parsed, Refused, repeated
+from authz_middleware.document.paths import MAX_DEPTH, KeyPath, Lines, Position
 from authz_middleware.document.values import INTEGER_BEYOND
 
 __all__ = ["parse"]
@@ -79,9 +79,7 @@ class _Scanner:
             name: str = json.loads(lexeme)
             at = (*path, name)
             if name in seen:
-                table = f"`{dotted(path)}`" if path else "the top level"
-                what = f"`{quoted(name)}` stands twice in {table}"
-                self.problems.append(Refused(position, what, "keep one of them"))
+                self.problems.append(repeated(position, at))
             else:
                 self.positions[at] = position
                 seen.add(name)

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from authz_middleware.document.paths import KeyPath, Position
+from authz_middleware.document.paths import KeyPath, Position, dotted, quoted
 from authz_middleware.errors import Problem
 
-__all__ = ["Parsed", "Refused"]
+__all__ = ["Parsed", "Refused", "repeated"]
 
 
 class Refused(Exception):
@@ -24,6 +24,13 @@ class Refused(Exception):
     def problem(self, source: str) -> Problem:
         """The same, in the file that `source` names."""
         return Problem(":".join(map(str, (source, *(self.position or ())))), self.what, self.fix)
+
+
+def repeated(position: Position, path: KeyPath) -> Refused:
+    """The key at `path` stands a second time, at `position`."""
+    *table, name = path
+    where = f"`{dotted(tuple(table))}`" if table else "the top level"
+    return Refused(position, f"`{quoted(str(name))}` stands twice in {where}", "keep one of them")
 
 
 @dataclass(frozen=True, slots=True)

@@ -166,20 +166,6 @@ class Section:
             return default
         return value
 
-    @overload
-    def flag(self, name: str, default: bool = False) -> bool: ...
-    @overload
-    def flag(self, name: str, default: None) -> bool | None: ...
-    def flag(self, name: str, default: bool | None = False) -> bool | None:
-        """A boolean."""
-        value = self.mapping.get(name)
-        if value is None:
-            return default
-        if not isinstance(value, bool):
-            self._wrong(name, "true or false", True)
-            return default
-        return value
-
     def table(self, name: str) -> Section | None:
         """A table, or None if there is none."""
         value = self.mapping.get(name)
@@ -215,7 +201,9 @@ class Section:
             if name in known:
                 continue
             if name in planned:
-                self.error(name, f"`{quoted(name)}` is not supported in this version")
+                self.error(
+                    name, f"`{quoted(name)}` is not supported in this version", "leave it out"
+                )
                 continue
             near = difflib.get_close_matches(name, sorted(known), n=1)
             if near:

@@ -2,7 +2,8 @@
 
 The scanner walks text that `tomllib` has already accepted, so it knows tokens and nesting but
 checks nothing. Where it meets what it does not know it stops: positions are then missing, and
-messages fall back to the nearest known table. No value is ever taken from it.
+messages fall back to the nearest known table. No value is ever taken from it. Of a text that
+`tomllib` refused it tells one thing more, which key stands twice.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import re
 import tomllib
 from contextlib import suppress
 
-from authz_middleware.document.parsed import Parsed, Refused
+from authz_middleware.document.parsed import Parsed, Refused, repeated
 from authz_middleware.document.paths import MAX_DEPTH, KeyPath, Lines, Position
 
 __all__ = ["parse", "positions"]
@@ -41,17 +42,38 @@ def _refused(error: tomllib.TOMLDecodeError, text: str) -> Refused:
         return Refused(None, f"this is not TOML: {message}")
     what = f"this is not TOML: {message[: place.start()]}"
     if place[1] is None:
-        return Refused(Lines(text).at(len(text)), f"{what} at the end of the file")
-    return Refused((int(place[1]), int(place[2])), what)
+        position = Lines(text).at(len(text))
+        what += " at the end of the file"
+    else:
+        position = int(place[1]), int(place[2])
+    # Of a repeated key `tomllib` tells only where its value ends. What stands before the place of
+    # the error is valid, but for the statement at fault: a key repeated there is that fault.
+    twice = _repeated(text)
+    if twice is not None and twice.position is not None and twice.position < position:
+        return twice
+    return Refused(position, what)
+
+
+def _repeated(text: str) -> Refused | None:
+    """The first key or table that stands twice, as far as the text is known."""
+    scanner = _scanned(text)
+    if scanner.repeated is None:
+        return None
+    path, offset = scanner.repeated
+    return repeated(Lines(text).at(offset), path)
 
 
 def positions(text: str) -> dict[KeyPath, Position]:
     """Line and column of every key and list item of a valid TOML text."""
+    lines = Lines(text)
+    return {path: lines.at(offset) for path, offset in _scanned(text).offsets.items()}
+
+
+def _scanned(text: str) -> _Scanner:
     scanner = _Scanner(text)
     with suppress(_Unknown):  # what was found until there is still right
         scanner.document()
-    lines = Lines(text)
-    return {path: lines.at(offset) for path, offset in scanner.offsets.items()}
+    return scanner
 
 
 class _Unknown(Exception):
@@ -76,10 +98,12 @@ _SCALAR = re.compile(
 
 
 class _Scanner:
-    __slots__ = ("_at", "_lengths", "_text", "offsets")
+    __slots__ = ("_at", "_defined", "_lengths", "_text", "offsets", "repeated")
 
     def __init__(self, text: str) -> None:
         self.offsets: dict[KeyPath, int] = {}
+        self.repeated: tuple[KeyPath, int] | None = None  # the first one
+        self._defined: set[KeyPath] = set()  # keys with a value, and tables with a header
         self._text = text
         self._at = 0
         self._lengths: dict[KeyPath, int] = {}  # of each [[array of tables]] so far
@@ -111,19 +135,27 @@ class _Scanner:
             path = (*path, self._lengths[path] - 1)
         # The table's own header says more than one below it, which may have come first.
         self.offsets[path] = offset
+        self._define(path, offset)
         self._match(_SPACE)
         self._expect("]]" if array else "]")
         return path
 
     def _pair(self, table: KeyPath, depth: int) -> None:
         path = table
-        for name, offset in self._key():
+        parts = self._key()
+        for name, offset in parts:
             path = (*path, name)
             self.offsets.setdefault(path, offset)
+        self._define(path, parts[-1][1])
         self._match(_SPACE)
         self._expect("=")
         self._match(_SPACE)
         self._value(path, depth)
+
+    def _define(self, path: KeyPath, offset: int) -> None:
+        if path in self._defined and self.repeated is None:
+            self.repeated = path, offset
+        self._defined.add(path)
 
     def _key(self) -> list[tuple[str, int]]:
         """The parts of a dotted key, each with its offset; stands behind the last one."""

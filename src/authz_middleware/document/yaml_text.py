@@ -13,8 +13,8 @@ from typing import Any
 
 import yaml
 
-from authz_middleware.document.parsed import Parsed, Refused
-from authz_middleware.document.paths import MAX_DEPTH, KeyPath, Lines, Position, dotted, quoted
+from authz_middleware.document.parsed import Parsed, Refused, repeated
+from authz_middleware.document.paths import MAX_DEPTH, KeyPath, Lines, Position, dotted
 
 __all__ = ["parse"]
 
@@ -97,8 +97,7 @@ class _Reader:
             name = self._name(event, table)
             at = (*path, name)
             if name in mapping:
-                what = f"`{quoted(name)}` stands twice in {table}"
-                self._problem(event, what, "keep one of them")
+                self.problems.append(repeated(self._place(event), at))
             else:
                 self.positions[at] = self._place(event)
             value = self._value(at, self._loader.get_event())

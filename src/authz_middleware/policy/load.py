@@ -167,7 +167,7 @@ def _rule(group: _Group) -> Rule:
 
 def _check_conflicts(section: Section, groups: list[_Group]) -> None:
     texts = {group.template: group.text for group in groups}
-    for conflict in conflicts([(group.template, None) for group in groups]):
+    for conflict in conflicts(group.template for group in groups):
         text, other = texts[conflict.template], texts[conflict.other]
         named = f"`{other}` ({section.where(other)})"
         if conflict.kind == "unreachable":

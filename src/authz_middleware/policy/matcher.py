@@ -16,7 +16,7 @@ from collections.abc import Iterable, Sequence
 from enum import Enum
 from typing import Final, Generic, NamedTuple, TypeVar
 
-from authz_middleware.policy.segments import Literal, PathTail, Plain
+from authz_middleware.policy.segments import Exact, PathTail, Plain
 from authz_middleware.policy.template import Template
 from authz_middleware.policy.tree import Ending, Node, grow
 
@@ -63,7 +63,7 @@ class Matcher(Generic[T]):
         self._fixed: dict[str, list[T]] = {}
         branching: list[tuple[Template, _Leaf[T]]] = []
         for template, value in entries:
-            texts = [part.text for part in template.segments if isinstance(part, Literal)]
+            texts = [part.text for part in template.segments if isinstance(part, Exact)]
             if len(texts) == len(template.segments):
                 # Literals alone outrank every other template that matches their path.
                 self._fixed.setdefault("/" + "/".join(texts), []).append(value)

@@ -11,50 +11,51 @@ from dataclasses import dataclass
 from itertools import chain, count, product
 from typing import Literal, TypeAlias, TypeVar
 
-from authz_middleware.policy import segments as kinds
 from authz_middleware.policy.converters import Kind
-from authz_middleware.policy.segments import DoubleStar, PathTail, Segment
+from authz_middleware.policy.segments import (
+    AnyOf,
+    DoubleStar,
+    Exact,
+    PathTail,
+    Segment,
+    Typed,
+)
 from authz_middleware.policy.template import Template
 from authz_middleware.policy.tree import Ending, Node, grow
 
-__all__ = ["Conflict", "Problem", "conflicts"]
+__all__ = ["Conflict", "ConflictKind", "conflicts"]
 
 T = TypeVar("T")
-Problem: TypeAlias = Literal["tie", "duplicate_names", "unreachable"]
+ConflictKind: TypeAlias = Literal["tie", "unreachable"]
 
 
 @dataclass(frozen=True, slots=True)
 class Conflict:
     """Two templates that cannot both stand, and a path that shows it.
 
-    `tie`: equal rank, and both match `example`. `duplicate_names`: one template, written twice
-    with other parameter names. `unreachable`: every path of `template`, such as `example`, is
-    decided by more specific templates, of which `other` is one.
+    `tie`: equal rank, and both match `example`. `unreachable`: every path of `template`, such as
+    `example`, is decided by more specific templates, of which `other` is one.
     """
 
-    kind: Problem
+    kind: ConflictKind
     template: Template
     other: Template
     example: str
 
 
-def conflicts(entries: Iterable[tuple[Template, object]]) -> list[Conflict]:
-    """Return every conflict among `entries`, whatever their order.
+def conflicts(templates: Iterable[Template]) -> list[Conflict]:
+    """Return every conflict among `templates`, whatever their order.
 
     The same template twice is a tie with itself: give each template once.
     """
-    templates = sorted(
-        (template for template, _ in entries), key=lambda each: (each.rank, each.text)
-    )
-    root = grow((template, template) for template in templates)
-    fresh = _Fresh(templates)
+    ordered = sorted(templates, key=lambda each: (each.rank, each.text))
+    root = grow((template, template) for template in ordered)
+    fresh = _Fresh(ordered)
     found: list[Conflict] = []
     for path, first, second in _ties(root, fresh):
-        renamed = first.shape == second.shape and first.names != second.names
-        kind: Problem = "duplicate_names" if renamed else "tie"
         one, other = (first, second) if first.text <= second.text else (second, first)
-        found.append(Conflict(kind, one, other, "/" + "/".join(path)))
-    for template in templates:
+        found.append(Conflict("tie", one, other, "/" + "/".join(path)))
+    for template in ordered:
         if any(template.rank):  # nothing is more specific than literals alone
             taken = _taken(template, root, fresh)
             if taken is not None:
@@ -77,9 +78,9 @@ class _Fresh:
         named: set[str] = set()
         for template in templates:
             for segment in template.segments:
-                if isinstance(segment, kinds.Literal):
+                if isinstance(segment, Exact):
                     named.add(segment.text)
-                elif isinstance(segment, kinds.Any):
+                elif isinstance(segment, AnyOf):
                     named.update(segment.values)
 
         def unnamed(form: str) -> str:
@@ -179,11 +180,11 @@ def _taken_from(
 def _witnesses(segment: Segment, fresh: _Fresh) -> tuple[str, ...]:
     """Return texts of which one is left to `segment`, if any that it takes is."""
     match segment:
-        case kinds.Literal(text):
+        case Exact(text):
             return (text,)
-        case kinds.Any(values):
+        case AnyOf(values):
             return values
-        case kinds.Typed(kind):
+        case Typed(kind):
             return (fresh.typed[kind],)
         case _:
             return (fresh.plain,)

@@ -12,7 +12,7 @@ __all__ = ["WEBSOCKET", "RouteKey", "RouteKeyError", "parse_key", "request_metho
 WEBSOCKET = "WS"
 """The pseudo-method of a WebSocket handshake; no HTTP request can pose as it."""
 
-EVERY_METHOD = frozenset({"*", "ANY", "ALL"})
+WORDS_FOR_EVERY_METHOD = frozenset({"*", "ANY", "ALL"})
 """What other configurations write for "every method"; here it would be a method of that name."""
 
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110 §5.6.2
@@ -55,7 +55,7 @@ def split_key(text: str) -> tuple[tuple[str, ...], str]:
             f"`{text}` does not name a path", 'write "/path", "GET /path" or "GET|POST /path"'
         )
     methods = tuple(before.split("|"))
-    if any(method.upper() in EVERY_METHOD for method in methods):
+    if any(method.upper() in WORDS_FOR_EVERY_METHOD for method in methods):
         raise RouteKeyError(
             f"`{before}` is not a method", f'write "{path}": a key without one covers them all'
         )

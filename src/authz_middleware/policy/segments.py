@@ -11,11 +11,11 @@ from typing import ClassVar, TypeAlias
 
 from authz_middleware.policy.converters import Kind
 
-__all__ = ["Any", "DoubleStar", "Literal", "PathTail", "Plain", "Segment", "Typed"]
+__all__ = ["AnyOf", "DoubleStar", "Exact", "PathTail", "Plain", "Segment", "Typed"]
 
 
 @dataclass(frozen=True, slots=True)
-class Literal:
+class Exact:
     """This text and no other."""
 
     text: str
@@ -28,7 +28,7 @@ class Literal:
 
 
 @dataclass(frozen=True, slots=True)
-class Any:
+class AnyOf:
     """One of `values`, in the order written."""
 
     values: tuple[str, ...]
@@ -89,4 +89,4 @@ class DoubleStar:
         return ("**",)
 
 
-Segment: TypeAlias = Literal | Any | Typed | Plain | PathTail | DoubleStar
+Segment: TypeAlias = Exact | AnyOf | Typed | Plain | PathTail | DoubleStar

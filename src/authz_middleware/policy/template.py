@@ -13,7 +13,7 @@ than read as literal text: a rule that silently matches nothing leaves its paths
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from unicodedata import normalize
@@ -22,9 +22,9 @@ from urllib.parse import unquote
 from authz_middleware.policy.canonical import canonical
 from authz_middleware.policy.converters import KINDS
 from authz_middleware.policy.segments import (
-    Any,
+    AnyOf,
     DoubleStar,
-    Literal,
+    Exact,
     PathTail,
     Plain,
     Segment,
@@ -33,9 +33,9 @@ from authz_middleware.policy.segments import (
 
 __all__ = [
     "MAX_SEGMENTS",
-    "Any",
+    "AnyOf",
     "DoubleStar",
-    "Literal",
+    "Exact",
     "PathTail",
     "Plain",
     "Segment",
@@ -81,44 +81,40 @@ class Template:
 
 
 class TemplateError(ValueError):
-    """A template that cannot be read: what is wrong, what to write, and at which offset."""
+    """A template that cannot be read: `what` is wrong, `fix` is what to write."""
 
-    def __init__(self, what: str, fix: str, column: int) -> None:
+    def __init__(self, what: str, fix: str) -> None:
         self.what = what
         self.fix = fix
-        self.column = column
         super().__init__(f"{what}; {fix}")
 
 
 def parse(text: str) -> Template:
     """Read `text` as a template; raise `TemplateError` for everything that is not exactly one."""
     if text[:1] != "/":
-        raise TemplateError("a path starts with `/`", f"write `/{text}`", 0)
-    pieces = list(_pieces(text))
+        raise TemplateError("a path starts with `/`", f"write `/{text}`")
+    pieces = _pieces(text)
     if len(pieces) > MAX_SEGMENTS:
         raise TemplateError(
             f"more than {MAX_SEGMENTS} segments",
             "end the path with `/**` further up",
-            pieces[MAX_SEGMENTS][0],
         )
     segments: list[Segment] = []
     names: set[str] = set()
     openings: set[str] = set()
-    for number, (column, piece) in enumerate(pieces, start=1):
-        segment = _segment(piece, column)
+    for number, piece in enumerate(pieces, start=1):
+        segment = _segment(piece)
         if piece[0] in _BRACKETS:
             openings.add(piece[0])
         if len(openings) > 1:
             raise TemplateError(
-                "`<name>` and `{name}` in one path", "write all its parameters one way", column
+                "`<name>` and `{name}` in one path", "write all its parameters one way"
             )
         if segment.name is not None and segment.name in names:
-            raise TemplateError(
-                f"a second parameter `{segment.name}`", "give each its own name", column
-            )
+            raise TemplateError(f"a second parameter `{segment.name}`", "give each its own name")
         if isinstance(segment, PathTail | DoubleStar) and number < len(pieces):
             raise TemplateError(
-                f"`{piece}` stands only at the end", "write `<name>` for one segment", column
+                f"`{piece}` stands only at the end", "write `<name>` for one segment"
             )
         if segment.name is not None:
             names.add(segment.name)
@@ -126,32 +122,29 @@ def parse(text: str) -> Template:
     return Template(text, tuple(segments))
 
 
-def _pieces(text: str) -> Iterator[tuple[int, str]]:
-    """Yield each segment's text and where it begins; `/items/` has the segments of `/items`."""
-    column = 1
-    for piece in text[1:].removesuffix("/").split("/") if text != "/" else ():
-        if not piece:
-            raise TemplateError("an empty segment", "write one `/` instead of `//`", column)
-        yield column, piece
-        column += len(piece) + 1
+def _pieces(text: str) -> list[str]:
+    """Return each segment's text; `/items/` has the segments of `/items`."""
+    pieces = text[1:].removesuffix("/").split("/") if text != "/" else []
+    if "" in pieces:
+        raise TemplateError("an empty segment", "write one `/` instead of `//`")
+    return pieces
 
 
-def _segment(piece: str, column: int) -> Segment:
+def _segment(piece: str) -> Segment:
     if piece == "**":
         return DoubleStar()
     if match := _parameter(piece):
-        return _named(match["angle"] or match["brace"] or "", piece, column)
+        return _named(match["angle"] or match["brace"] or "", piece)
     if not _BRACKETS.keys().isdisjoint(piece) or not _closing.isdisjoint(piece):
-        raise _bracket_error(piece, column)
+        raise _bracket_error(piece)
     if match := _foreign(piece):
         raise TemplateError(
             f"`{match[0]}` in `{piece}` is another pattern language",
             "write `<name>` for any one segment, `<any(a,b):name>` for one of several texts, "
             "or `/**` at the end for all below",
-            column + match.start(),
         )
-    _check_text(piece, column)
-    return Literal(piece)
+    _check_text(piece)
+    return Exact(piece)
 
 
 _BRACKETS: Mapping[str, str] = {"<": ">", "{": "}"}
@@ -162,15 +155,14 @@ _parameter = re.compile(r"<(?P<angle>[^<>{}]*)>|\{(?P<brace>[^<>{}]*)\}").fullma
 _foreign = re.compile(r"[*^|\[\]]|^:(?=\w)|\$\Z").search
 
 
-def _bracket_error(piece: str, column: int) -> TemplateError:
+def _bracket_error(piece: str) -> TemplateError:
     """Tell a parameter beside other text from a bracket that is never closed."""
     if inner := re.search(r"<[A-Za-z_][^<>{}]*>|\{[A-Za-z_][^<>{}]*\}", piece):
         return TemplateError(
             f"`{piece}` is more than a parameter",
             f"write `{inner[0]}` alone: a parameter fills its whole segment",
-            column,
         )
-    return TemplateError(f"unbalanced brackets in `{piece}`", "write `<name>` or `{name}`", column)
+    return TemplateError(f"unbalanced brackets in `{piece}`", "write `<name>` or `{name}`")
 
 
 _SAME: Mapping[str, str] = {kind: kind for kind in KINDS}
@@ -181,37 +173,32 @@ _angle = re.compile(r"(?:(?P<converter>[^:(]*)(?:\((?P<arguments>.*)\))?:)?(?P<n
 _brace = re.compile(r"(?P<name>[^:]*)(?::(?P<converter>.*))?")
 
 
-def _named(content: str, piece: str, column: int) -> Segment:
+def _named(content: str, piece: str) -> Segment:
     angle = piece[0] == "<"
-    column += 1
     match = (_angle if angle else _brace).fullmatch(content)
     if match is None:
-        raise TemplateError(f"`{piece}` is no parameter", "write `<converter:name>`", column)
+        raise TemplateError(f"`{piece}` is no parameter", "write `<converter:name>`")
     parts = match.groupdict()
     name, converter, arguments = parts["name"], parts["converter"], parts.get("arguments")
     if converter is not None:
         known = _ANGLE if angle else _BRACE
         kind = known.get(converter)
         if kind is None:
-            raise _unknown_converter(
-                converter, name, known, angle, column + match.start("converter")
-            )
+            raise _unknown_converter(converter, name, known, angle)
     else:
         kind = "plain"
     if not name.isidentifier():
         raise TemplateError(
             f"`{name}` is no parameter name" if name else "a parameter without a name",
             "write letters, digits and `_`, not starting with a digit",
-            column + match.start("name"),
         )
     if kind == "any":
-        return Any(_values(arguments, name, column + len("any(")), name)
+        return AnyOf(_values(arguments, name), name)
     if arguments is not None:
         raise TemplateError(
             f"`{converter}` takes no arguments in a policy",
             f"write `{_spell(converter or '', name, angle)}`: "
             "the rule then covers what the app narrows",
-            column + match.start("arguments") - 1,
         )
     if kind == "plain":
         return Plain(name)
@@ -227,54 +214,51 @@ def _spell(converter: str, name: str, angle: bool) -> str:
 
 
 def _unknown_converter(
-    converter: str, name: str, known: Mapping[str, str], angle: bool, column: int
+    converter: str, name: str, known: Mapping[str, str], angle: bool
 ) -> TemplateError:
     what = f"unknown converter `{converter}`"
     if name in known and converter.isidentifier():  # `<id:int>`, `{int:id}`: the other order
-        return TemplateError(what, f"write `{_spell(name, converter, angle)}`", column)
+        return TemplateError(what, f"write `{_spell(name, converter, angle)}`")
     plain = _spell("str", name or "name", angle)
     if close := get_close_matches(converter, known, n=1):
         spelled = _spell(close[0], name or "name", angle)
-        return TemplateError(what, f"write `{spelled}`, or `{plain}` for any segment", column)
-    return TemplateError(what, f"write `{plain}`, which takes any segment", column)
+        return TemplateError(what, f"write `{spelled}`, or `{plain}` for any segment")
+    return TemplateError(what, f"write `{plain}`, which takes any segment")
 
 
-def _values(arguments: str | None, name: str, column: int) -> tuple[str, ...]:
+def _values(arguments: str | None, name: str) -> tuple[str, ...]:
     if arguments is None or not arguments.strip():
-        raise TemplateError("`any` without values", f"write `<any(a,b):{name}>`", column)
+        raise TemplateError("`any` without values", f"write `<any(a,b):{name}>`")
     values: list[str] = []
     for argument in arguments.split(","):
         value = argument.strip()
         if len(value) > 1 and value[0] in "\"'" and value[-1] == value[0]:
             value = value[1:-1]
         if value in values:
-            raise TemplateError(f"`{value}` twice in `any`", "write it once", column)
+            raise TemplateError(f"`{value}` twice in `any`", "write it once")
         if not value:
-            raise TemplateError("an empty value in `any`", "leave out the comma", column)
-        _check_text(value, column)
+            raise TemplateError("an empty value in `any`", "leave out the comma")
+        _check_text(value)
         values.append(value)
-        column += len(argument) + 1
     return tuple(values)
 
 
-def _check_text(text: str, column: int) -> None:
+def _check_text(text: str) -> None:
     """Refuse a text that no request which is let through can hold as a segment."""
     if canonical("/" + text) != "/" + text:
         decoded = unquote(text)
         if decoded != text and "/" not in decoded and canonical("/" + decoded) == "/" + decoded:
             raise TemplateError(
-                f"`{text}` is percent-encoded", f"write the decoded form `{decoded}`", column
+                f"`{text}` is percent-encoded", f"write the decoded form `{decoded}`"
             )
         raise TemplateError(
             f"{text!a} can be read in two ways",
             "write a path without dot segments, escapes, `;`, `?`, `#`, `\\`, outer spaces "
             "and invisible characters: every other path is answered 400",
-            column,
         )
     folded = normalize("NFKC", text)
     if folded != text:
         raise TemplateError(
             f"{text!a} is not in normal form",
             f"write `{folded}` ({folded!a}), as NFKC has it",
-            column,
         )

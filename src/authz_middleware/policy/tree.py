@@ -6,19 +6,18 @@ kind, so that a look-up costs the same under ten templates and under ten thousan
 
 from __future__ import annotations
 
-import typing
 from collections.abc import Iterable
-from typing import Generic, TypeAlias, TypeVar
+from typing import Generic, Literal, TypeAlias, TypeVar
 
 from authz_middleware.policy.converters import Kind, loose, strict
-from authz_middleware.policy.segments import Any, Literal, PathTail, Plain, Typed
+from authz_middleware.policy.segments import AnyOf, Exact, PathTail, Plain, Typed
 from authz_middleware.policy.template import Template
 
 __all__ = ["Branch", "Ending", "Node", "grow"]
 
 T = TypeVar("T")
 
-Ending: TypeAlias = typing.Literal["here", "tail", "below"]
+Ending: TypeAlias = Literal["here", "tail", "below"]
 """How templates end: at a node, there or below it by a name, there or below it without one."""
 
 
@@ -80,9 +79,9 @@ def grow(entries: Iterable[tuple[Template, T]]) -> Node[T]:
         ending = node.here
         for segment in template.segments:
             match segment:
-                case Literal(text):
+                case Exact(text):
                     node = node.literals.setdefault(text, Node())
-                case Any(values):
+                case AnyOf(values):
                     known = branches.get((node, segment.shape))
                     if known is None:
                         known = branches[node, segment.shape] = Node()

@@ -83,7 +83,7 @@ class RemoteKeys:
 
     def _renew(self) -> None:
         try:
-            keys = from_jwks(strict_json.loads(self._fetch(self._keys_url())), published=True)
+            keys = from_jwks(strict_json.loads(self._fetch(self._keys_url())))
         except (FetchFailed, KeysUnusable, Rejected) as error:
             LOGGER.error("keys of %s not renewed: %s", self._config.issuer, error)
             self._state = freshness.failed(self._state, self._clock())

@@ -4,6 +4,16 @@ from __future__ import annotations
 
 from authz_middleware.testing.clock import FrozenClock
 from authz_middleware.testing.issuer import DevelopmentIssuer
-from authz_middleware.testing.policy_tests import Report, Result, run_policy_tests
+from authz_middleware.testing.policy_tests import (
+    PolicyTestReport,
+    PolicyTestResult,
+    run_policy_tests,
+)
 
-__all__ = ["DevelopmentIssuer", "FrozenClock", "Report", "Result", "run_policy_tests"]
+__all__ = [
+    "DevelopmentIssuer",
+    "FrozenClock",
+    "PolicyTestReport",
+    "PolicyTestResult",
+    "run_policy_tests",
+]

@@ -14,11 +14,11 @@ from authz_middleware.policy.cases import Case, Expectation
 from authz_middleware.policy.model import Policy
 from authz_middleware.runtime.authz import Authz
 
-__all__ = ["Report", "Result", "run_policy_tests"]
+__all__ = ["PolicyTestReport", "PolicyTestResult", "run_policy_tests"]
 
 
 @dataclass(frozen=True, slots=True)
-class Result:
+class PolicyTestResult:
     """One request of a test. ERROR means that the request decides nothing: it is ambiguous."""
 
     outcome: Literal["PASS", "FAIL", "ERROR"]
@@ -41,10 +41,10 @@ class Result:
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
+class PolicyTestReport:
     """All results, in the order of the policy file."""
 
-    results: tuple[Result, ...]
+    results: tuple[PolicyTestResult, ...]
 
     @property
     def ok(self) -> bool:
@@ -62,7 +62,9 @@ class Report:
         return "\n".join(lines)
 
 
-def run_policy_tests(policy: str | os.PathLike[str] | Mapping[str, Any] | Authz) -> Report:
+def run_policy_tests(
+    policy: str | os.PathLike[str] | Mapping[str, Any] | Authz,
+) -> PolicyTestReport:
     """Run the `[[tests]]` of a policy: its file, a mapping, or an `Authz`.
 
     Raises `PolicyError` if the policy cannot be compiled. Nothing is fetched, and no token is
@@ -73,10 +75,10 @@ def run_policy_tests(policy: str | os.PathLike[str] | Mapping[str, Any] | Authz)
             Authz.from_mapping(policy) if isinstance(policy, Mapping) else Authz.from_file(policy)
         )
     settings = policy.serving.settings
-    return Report(tuple(_results(settings.cases, settings.policy)))
+    return PolicyTestReport(tuple(_results(settings.cases, settings.policy)))
 
 
-def _results(cases: tuple[Case, ...], policy: Policy) -> Iterator[Result]:
+def _results(cases: tuple[Case, ...], policy: Policy) -> Iterator[PolicyTestResult]:
     for case in cases:
         caller = _describe(case.principal)
         principal = policy.roles.expand(case.principal) if case.principal else None
@@ -87,7 +89,7 @@ def _results(cases: tuple[Case, ...], policy: Policy) -> Iterator[Result]:
                 outcome = "ERROR"
             else:
                 outcome = "PASS" if decision.allowed == expectation.allowed else "FAIL"
-            yield Result(
+            yield PolicyTestResult(
                 outcome,
                 f"{expectation.method} {expectation.path}",
                 caller,

@@ -18,7 +18,7 @@ from authz_middleware.tokens.claim_paths import ClaimPaths
 from authz_middleware.tokens.key_sources import (
     Discovery,
     JwksUri,
-    KeySource,
+    KeyConfig,
     ReadFile,
     StaticKeys,
     secure_url,
@@ -37,7 +37,7 @@ __all__ = [
     "Discovery",
     "Issuer",
     "JwksUri",
-    "KeySource",
+    "KeyConfig",
     "StaticKeys",
     "load",
     "secure_url",
@@ -87,7 +87,7 @@ class Issuer:
 
     issuer: str
     audience: frozenset[str]
-    source: KeySource
+    source: KeyConfig
     algorithms: frozenset[str] = _DEFAULT_ALGORITHMS
     token_types: frozenset[str] = frozenset(
         _DEFAULT_TOKEN_TYPES

@@ -31,7 +31,7 @@ __all__ = [
     "SOURCES",
     "Discovery",
     "JwksUri",
-    "KeySource",
+    "KeyConfig",
     "ReadFile",
     "StaticKeys",
     "named",
@@ -70,7 +70,7 @@ class Discovery:
     issuer: str
 
 
-KeySource: TypeAlias = StaticKeys | JwksUri | Discovery
+KeyConfig: TypeAlias = StaticKeys | JwksUri | Discovery
 
 
 def named(section: Section) -> str | None:
@@ -92,7 +92,7 @@ def read(
     *,
     read_file: ReadFile,
     environ: Mapping[str, str],
-) -> KeySource | None:
+) -> KeyConfig | None:
     """The source called `name` in the table, or None if it was reported as unusable."""
     if name is None:
         return _discovery(section, issuer)

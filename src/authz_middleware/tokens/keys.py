@@ -23,11 +23,11 @@ from authz_middleware.tokens.signature import algorithms_for
 __all__ = ["KeySet", "KeysUnusable", "VerificationKey", "from_jwks", "from_pem", "from_secret"]
 
 
-def from_jwks(document: object, *, published: bool = True) -> KeySet:
+def from_jwks(document: object) -> KeySet:
     """Return the usable keys of a JWK set (RFC 7517 §5), or raise KeysUnusable.
 
     Keys that we cannot use are left out and the rest works, so that an issuer may add a new
-    type. A secret in a `published` set is no secret, and is left out too.
+    type. A secret in a key set is no secret, and is left out too.
     """
     listed = cast("dict[str, Any]", document).get("keys") if isinstance(document, dict) else None
     if not isinstance(listed, list):
@@ -44,7 +44,7 @@ def from_jwks(document: object, *, published: bool = True) -> KeySet:
     broken: set[str] = set()
     for index, entry in enumerate(entries):
         try:
-            keys.append(_entry(entry, published))
+            keys.append(_entry(entry))
         except KeysUnusable as unusable:
             notes.append(f"key {index} {unusable.reason}")
             if isinstance(unusable, KeyBroken) and isinstance(entry.get("kid"), str):
@@ -57,11 +57,11 @@ def from_jwks(document: object, *, published: bool = True) -> KeySet:
     return KeySet(tuple(keys), frozenset(broken), tuple(notes))
 
 
-def _entry(entry: object, published: bool) -> VerificationKey:
+def _entry(entry: object) -> VerificationKey:
     if not isinstance(entry, dict):
         raise KeysUnusable("is not an object")
     members = cast("dict[str, Any]", entry)
-    if published and members.get("kty") == "oct":
+    if members.get("kty") == "oct":
         raise KeysUnusable("is a secret, and a key set is no place for one")
     return jwk.read(members)
 
