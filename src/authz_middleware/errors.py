@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 if TYPE_CHECKING:
     from authz_middleware.facts import Answer, Decision
@@ -73,6 +73,6 @@ class AccessDenied(AuthzError):
                 continue
             seen.add(id(found))
             if isinstance(found, BaseExceptionGroup):
-                queue += found.exceptions
+                queue += cast("tuple[BaseException, ...]", found.exceptions)
             queue += [found.__cause__, found.__context__]
         return None

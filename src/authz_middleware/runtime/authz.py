@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, cast
 from uuid import uuid4
 
 from authz_middleware.answers import Answers
@@ -95,6 +95,15 @@ def not_loaded(accept: str | None) -> Answer:
     return Answers().refusal(decision, id=str(uuid4()), accept=accept)
 
 
+def _document(config: object) -> Document:
+    if isinstance(config, Mapping):
+        return Document.from_mapping(cast("Mapping[str, Any]", config))
+    if isinstance(config, (str, os.PathLike)):
+        return Document.read(cast("str | os.PathLike[str]", config))
+    what = f"`config` is of type {type(config).__name__}"
+    raise PolicyError([Problem("config=", what, "give a path, a mapping or an Authz")])
+
+
 def compiled(
     config: str | os.PathLike[str] | Mapping[str, Any] | Authz,
     *,
@@ -113,13 +122,7 @@ def compiled(
                 " Authz.from_file or Authz.from_mapping"
             )
         return config
-    given: object = config
-    if not isinstance(given, (str, os.PathLike, Mapping)):
-        what = f"`config` is of type {type(config).__name__}"
-        raise PolicyError([Problem("config=", what, "give a path, a mapping or an Authz")])
-    document = (
-        Document.from_mapping(config) if isinstance(config, Mapping) else Document.read(config)
-    )
+    document = _document(config)
     return Authz(document, loaders=loaders, observers=observers, clock=clock, store=store)
 
 

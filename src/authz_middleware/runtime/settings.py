@@ -188,8 +188,7 @@ def _check_cases(root: Section, tests: Sequence[Case], issuers: Sequence[Issuer]
 
 
 def _remote_user(root: Section, issuers: Sequence[str]) -> RemoteUser | None:
-    words: tuple[RemoteUser, RemoteUser] = ("sub", "iss|sub")
-    chosen = _choice(root, "remote_user", words)
+    chosen = cast("RemoteUser | None", _choice(root, "remote_user", ("sub", "iss|sub")))
     # RFC 8725 §3.8: one subject of two issuers is two callers.
     if chosen == "sub" and len(issuers) > 1:
         root.error("remote_user", "subjects of several issuers may be equal", 'write "iss|sub"')
