@@ -42,8 +42,18 @@ def test_two_rules_that_differ_in_case_alone() -> None:
 
 def test_work_is_bounded() -> None:
     spellings = Spellings(parse("/" + "/".join(each)) for each in (["a"] * 50, ["A"] * 50))
-    assert len(list(spellings.of("/a" * 50))) == MAX_SPELLINGS
-    assert list(spellings.of("/b/c")) == []
+    assert spellings.of("/a" * 50) is None
+    assert spellings.of("/b/c") == []
+    depth = MAX_SPELLINGS.bit_length() - 1
+    assert len(spellings.of("/a" * depth) or ()) == MAX_SPELLINGS - 1
+    assert spellings.of("/a" * (depth + 1)) is None
+
+
+def test_too_many_spellings_are_refused_and_not_let_in() -> None:
+    routes = {"/**": "public", "/a/b/c/d/e/f/g": ["admin"]}
+    for path in ("/A/B/C/D/E/F/g", "/A/B/C/D/E/F/G"):
+        assert found(compiled(routes), "GET", path) is None
+    assert found(compiled(routes), "GET", "/h/B/C/D/E/F/h") == ("/**",)
 
 
 @pytest.mark.parametrize("text", ["admin", "ADMIN", "\uff21dmin", "adm\u0131n"])

@@ -87,16 +87,21 @@ class Policy:
                 continue
             decisive.append(rule.requirement(method) if rule else self.default)
         if all(each.kind == "public" for each in decisive) and any(
-            self._protects(method, spelling)
-            for reading in readings
-            for spelling in self.spellings.of(reading)
+            self._protected_elsewhere(method, reading) for reading in readings
         ):
             return None
         return tuple(decisive)
 
-    def _protects(self, method: str, path: str) -> bool:
-        rule = self._matched(path)
-        return not isinstance(rule, Rule) or rule.requirement(method).kind != "public"
+    def _protected_elsewhere(self, method: str, path: str) -> bool:
+        """Whether a reader without regard to case may see a protected rule for this path."""
+        spellings = self.spellings.of(path)
+        if spellings is None:
+            return True
+        rules = [self._matched(spelling) for spelling in spellings]
+        return any(
+            not isinstance(rule, Rule) or rule.requirement(method).kind != "public"
+            for rule in rules
+        )
 
     def _rule(self, path: str) -> Rule | Ambiguous | None:
         rule = self._matched(path)

@@ -7,8 +7,9 @@ it for such a reader when another rule protects what that reader sees.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from itertools import islice, product
+from collections.abc import Iterable, Mapping
+from itertools import product
+from math import prod
 from unicodedata import normalize
 
 from authz_middleware.policy.template import Template
@@ -40,15 +41,18 @@ class Spellings:
             folded: tuple(sorted(texts)) for folded, texts in known.items()
         }
 
-    def of(self, path: str) -> Iterator[str]:
-        """Yield the other paths, with the policy's own words, that `path` may be taken for."""
-        segments = path.split("/")
+    def of(self, path: str) -> list[str] | None:
+        """Return the other paths, in the policy's own words, that `path` may be taken for.
+
+        None if they are too many to look at: nobody writes such a path by accident.
+        """
         choices = [
             (segment, *(text for text in self._known.get(fold(segment), ()) if text != segment))
-            for segment in segments
+            for segment in path.split("/")
         ]
-        if any(len(each) > 1 for each in choices):
-            spellings = product(*choices)
-            next(spellings)  # the path itself
-            for spelling in islice(spellings, MAX_SPELLINGS):
-                yield "/".join(spelling)
+        count = prod(map(len, choices))
+        if count == 1:
+            return []
+        if count > MAX_SPELLINGS:
+            return None
+        return ["/".join(spelling) for spelling in product(*choices)][1:]  # but for itself
