@@ -65,3 +65,9 @@ class TestWithin:
         first, second = ValueError("a"), ValueError("b")
         first.__context__, second.__context__ = second, first
         assert AccessDenied.within(first) is None
+
+    def test_a_context_that_was_set_aside_is_not_followed(self) -> None:
+        error = ValueError("the app's own")
+        error.__context__ = self.DENIED
+        error.__suppress_context__ = True  # raise ... from None
+        assert AccessDenied.within(error) is None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from contextvars import ContextVar, Token
 from typing import Any, Final, Protocol
 
@@ -99,4 +100,5 @@ def enter(access: Access | None) -> Token[Access | None]:
 
 def leave(token: Token[Access | None]) -> None:
     """Undo an `enter` of this context."""
-    _current.reset(token)
+    with suppress(ValueError):  # a request that is given up may be closed from another context
+        _current.reset(token)

@@ -66,6 +66,7 @@ class ASGIAuthzMiddleware:
             self._failure = str(error)
             LOGGER.critical("the policy cannot be served: %s", error)
         frameworks.prepare(app)
+        self._root_path = frameworks.honours_root_path(app)
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Serve one connection. The scope is copied, never edited (ASGI, "Middleware")."""
@@ -95,7 +96,7 @@ class ASGIAuthzMiddleware:
             await exchange.answer(not_loaded(_accept(scope)))
             return
         serving = self.authz.serving
-        facts = _facts(scope)
+        facts = _facts(scope, self._root_path)
         if document := serving.metadata(facts):
             await exchange.answer(document)
             return
@@ -109,19 +110,22 @@ class ASGIAuthzMiddleware:
         await exchange.serve(self.app, access)
 
 
-def _facts(scope: Mapping[str, Any]) -> RequestFacts:
-    authorization: tuple[bytes, ...] = ()
-    for name, value in _headers(scope):
-        # Names may come in any case (ASGI, "HTTP Connection Scope"); every field line counts.
-        if len(name) == 13 and name.lower() == b"authorization":
-            authorization = (*authorization, value)
+def _facts(scope: Mapping[str, Any], honoured: bool) -> RequestFacts:
+    # Names may come in any case (ASGI, "HTTP Connection Scope"); every field line counts.
+    authorization = tuple(
+        [
+            value
+            for name, value in _headers(scope)
+            if len(name) == 13 and name.lower() == b"authorization"
+        ]
+    )
     websocket = scope["type"] == "websocket"
     method = "GET" if websocket else scope["method"]
     return RequestFacts(
         "websocket" if websocket else "http",
         method,
         scope["path"],
-        scope.get("root_path") or "",
+        (scope.get("root_path") or "") if honoured else "",
         authorization,
         _preflight(scope) if method == "OPTIONS" else "",
         encoded_slash=holds_encoded_slash((scope.get("raw_path") or b"").decode("latin-1")),

@@ -9,6 +9,7 @@ Nothing else of ours leaves the package: on the request path every outcome is a 
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
@@ -64,9 +65,9 @@ class AccessDenied(AuthzError):
     def within(cls, error: BaseException) -> AccessDenied | None:
         """Return the denial that `error` is, holds (an exception group), or was raised from."""
         seen: set[int] = set()
-        queue: list[BaseException | None] = [error]
+        queue: deque[BaseException | None] = deque([error])
         while queue:
-            found = queue.pop(0)
+            found = queue.popleft()
             if isinstance(found, cls):
                 return found
             if found is None or id(found) in seen:
@@ -74,5 +75,7 @@ class AccessDenied(AuthzError):
             seen.add(id(found))
             if isinstance(found, BaseExceptionGroup):
                 queue += cast("tuple[BaseException, ...]", found.exceptions)
-            queue += [found.__cause__, found.__context__]
+            queue.append(found.__cause__)
+            if not found.__suppress_context__:
+                queue.append(found.__context__)
         return None

@@ -89,7 +89,9 @@ def _facts(environ: WSGIEnvironment) -> RequestFacts:
         "",  # PATH_INFO is what the app routes on; SCRIPT_NAME never decides
         () if authorization is None else (_bytes(authorization),),
         _preflight(environ) if method == "OPTIONS" else "",
-        "HTTP_UPGRADE" in environ and "websocket" in environ["HTTP_UPGRADE"].lower(),
+        # As loose as the loosest app: some look at one of the two only.
+        "websocket" in environ.get("HTTP_UPGRADE", "").lower()
+        or "HTTP_SEC_WEBSOCKET_KEY" in environ,
         # Not in PEP 3333, but gunicorn and others give the target; it can only speak against.
         holds_encoded_slash(environ.get("RAW_URI") or environ.get("REQUEST_URI") or ""),
     )
@@ -152,7 +154,7 @@ def _serve(
         body = app(environ, head)
     except BaseException as error:
         enter(None)
-        denied = AccessDenied.within(error)
+        denied = AccessDenied.within(error) if isinstance(error, Exception) else None
         if denied is None:
             raise
         head.replace(denied.answer, sys.exc_info())
@@ -188,6 +190,8 @@ class _Head:
     def __call__(
         self, status: str, headers: list[tuple[str, str]], exc_info: ExcInfo | None = None, /
     ) -> Callable[[bytes], object]:
+        if self.replaced is not None:
+            return _discard
         if self._access.denied is not None and status.startswith("5"):
             self.replace(self._access.denied, exc_info)
             return _discard

@@ -269,6 +269,30 @@ class TestWsgiBodies:
 
         assert wsgi(authz, app, editor).status == 404
 
+    def test_who_ends_the_process_after_a_denial_does(self, authz, editor):
+        def app(environ, start_response):
+            try:
+                environ["authz"].require("user:delete")
+            except AccessDenied:
+                raise SystemExit(1)  # noqa: B904 - as gunicorn's abort handler does
+
+        with pytest.raises(SystemExit):
+            wsgi(authz, app, editor)
+
+    def test_nothing_replaces_the_refusal(self, authz, editor):
+        def app(environ, start_response):
+            with pytest.raises(AccessDenied):
+                environ["authz"].require("user:delete")
+            start_response("500 Oops", [("Content-Type", "text/plain")])
+            try:
+                raise LookupError
+            except LookupError:
+                start_response("200 OK", [("Content-Type", "text/plain")], sys.exc_info())
+            return iter([b"secret"])
+
+        sent = wsgi(authz, app, editor)
+        assert (sent.status, b"secret" in sent.body) == (403, False)
+
     def test_write_is_passed_through(self, authz, editor):
         def app(environ, start_response):
             start_response("200 OK", [("Content-Type", "text/plain")])(b"written ")
@@ -388,6 +412,10 @@ class TestWsgiHandshake:
         authz = Authz.from_mapping({**policy, "routes": routes}, clock=clock)
         sent = ask("wsgi", authz, "GET", path, [("Upgrade", upgrade)])
         assert sent.status == status
+
+    def test_a_key_alone_may_do_for_some_servers(self, authz):
+        headers = [("Sec-WebSocket-Key", "x")]
+        assert ask("wsgi", authz, "GET", "/health", headers).status == 401
 
     def test_other_upgrades_are_nothing_to_us(self, authz):
         assert ask("wsgi", authz, "GET", "/health", [("Upgrade", "h2c")]).status == 200
@@ -526,6 +554,36 @@ class TestAsgi:
         scope = scope_for("GET", "/admin/svc/health", root_path="/svc")
         assert call_asgi(ASGIAuthzMiddleware(NO_APP, authz), scope).status == 401
         assert "rule=/admin/**" in caplog.text
+
+    def test_an_app_that_ignores_root_path_is_judged_by_the_whole_path(self, authz):
+        class App(Recorder):
+            __module__ = "falcon.asgi.app"
+
+            async def __call__(self, *args):
+                await self.asgi(*args)
+
+        scope = scope_for("GET", "/svc/health", root_path="/svc")
+        assert call_asgi(ASGIAuthzMiddleware(App(), authz), scope).status == 401
+        assert call_asgi(ASGIAuthzMiddleware(Recorder().asgi, authz), scope).status == 200
+
+    def test_a_request_given_up_from_another_context(self, authz):
+        async def app(scope, receive, send):
+            await receive()
+
+        async def never():
+            await asyncio.get_running_loop().create_future()
+
+        async def main():
+            request = ASGIAuthzMiddleware(app, authz)(scope_for("GET", "/health"), never, never)
+            copy_context().run(request.send, None)
+            request.close()
+
+        asyncio.run(main())
+
+    def test_many_authorization_fields_cost_little(self, authz):
+        scope = scope_for("GET", "/me")
+        scope["headers"] = [(b"authorization", b"Bearer x")] * 200_000
+        assert call_asgi(ASGIAuthzMiddleware(NO_APP, authz), scope).status == 400
 
     def test_lifespan_passes(self, authz):
         seen: list[Any] = []

@@ -27,3 +27,11 @@ def test_built_on_a_short_stack():
     thread.start()
     thread.join()
     assert seen == [False]
+
+
+def test_falcon_routes_on_the_whole_path():
+    """path-confusion: it ignores root_path, so no rule for a tail may decide."""
+    falcon = type("App", (), {"__module__": "falcon.asgi.app"})
+    assert not frameworks.honours_root_path(falcon())
+    assert not frameworks.honours_root_path(type("Ours", (falcon,), {})())
+    assert frameworks.honours_root_path(object())

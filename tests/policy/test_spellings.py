@@ -56,6 +56,23 @@ def test_too_many_spellings_are_refused_and_not_let_in() -> None:
     assert found(compiled(routes), "GET", "/h/B/C/D/E/F/h") == ("/**",)
 
 
+@pytest.mark.parametrize(
+    ("routes", "path"),
+    [
+        ({"GET /Login": "public", "GET /users/login": ["a"]}, "/Login"),
+        ({"/API/docs": "public", "GET /v1/api/keys": ["a"]}, "/API/docs"),
+        ({"/wiki/<any(Python,Rust):p>": "public", "/lang/python": ["a"]}, "/wiki/Python"),
+    ],
+)
+def test_a_word_spelled_otherwise_elsewhere_closes_nothing(routes, path) -> None:
+    assert found(compiled(routes), "GET", path) is not None
+
+
+def test_what_would_be_ambiguous_for_the_other_reader_is_refused() -> None:
+    routes = {"/<any(A,b):x>/**": "public", "/a/<int:i>": "public"}
+    assert found(compiled(routes), "GET", "/A/+1") is None
+
+
 @pytest.mark.parametrize("text", ["admin", "ADMIN", "\uff21dmin", "adm\u0131n"])
 def test_fold(text) -> None:
     assert fold(text) == "admin"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 
-__all__ = ["built_late", "prepare"]
+__all__ = ["built_late", "honours_root_path", "prepare"]
 
 
 def prepare(app: object) -> None:
@@ -18,6 +18,11 @@ def prepare(app: object) -> None:
         from authz_middleware.frameworks import flask  # noqa: PLC0415 - only where it is used
 
         flask.prepare(owner)
+
+
+def honours_root_path(app: object) -> bool:
+    """Whether the app may cut the ASGI `root_path` off the path it routes on; Falcon never does."""
+    return not any(base.__module__.partition(".")[0] == "falcon" for base in type(app).__mro__)
 
 
 def built_late() -> bool:

@@ -15,6 +15,7 @@ from unicodedata import category, normalize
 __all__ = ["MAX_LENGTH", "canonical", "holds_encoded_slash", "readings", "text_readings"]
 
 MAX_MARKS = 30
+_MARKS_IN_DISGUISE = "\uff9e\uff9f"  # the only letters whose NFKC form is a mark
 
 MAX_LENGTH = 8192
 """Characters of the longest path that is read. Servers cap the request line between 4 and 64 KiB
@@ -81,7 +82,8 @@ def _is_stream_safe(path: str) -> bool:
     """
     marks = 0
     for character in path:
-        marks = marks + 1 if category(character)[0] == "M" else 0
+        is_mark = category(character)[0] == "M" or character in _MARKS_IN_DISGUISE
+        marks = marks + 1 if is_mark else 0
         if marks > MAX_MARKS:
             return False
     return True

@@ -26,19 +26,29 @@ _strict: Mapping[Kind, Callable[[str], object]] = {
 }
 
 
+# Signs, also behind leading zeros (pydantic strips those first), underscores, a fraction, an
+# exponent (msgspec takes `1e3` for an int), white space around. Possessive: no retries.
+_number = re.compile(
+    r"\s*+[+-]?[0_]*+[+-]?[\d_]*+(?P<fraction>\.[\d_]*+)?(?P<exponent>[eE][+-]?[\d_]++)?\s*+"
+).fullmatch
+
+
 def _loose_int(text: str) -> bool:
-    """int() of Python, `\\d+` of regular expressions, and pydantic's `1.0` for 1."""
-    unsigned = text.strip()
-    if unsigned[:1] in {"+", "-"}:
-        unsigned = unsigned[1:]
-    whole, _, fraction = unsigned.replace("_", "").partition(".")
-    return whole.isdigit() and not fraction.strip("0")
+    """Python's int(), `\\d+` in regular expressions, pydantic (`0-1`, `1.0`), msgspec (`1e3`)."""
+    if text.strip(" +-_").isdigit():
+        return True  # also the digits that are no number to int(), such as superscripts
+    number = _number(text)
+    if number is None or not any(map(str.isdecimal, text)):
+        return False
+    return bool(number["exponent"]) or not (number["fraction"] or "").strip("._0")
 
 
 def _loose_float(text: str) -> bool:
-    """float() of Python; pydantic also takes an underscore beside the point."""
+    """float() of Python, with an underscore anywhere as pydantic takes it."""
     if _loose_int(text):
-        return True  # also the digits that are no number to float(), such as superscripts
+        return True
+    if _number(text) and any(map(str.isdecimal, text)):
+        return True
     try:
         float(text.replace("_", ""))
     except ValueError:

@@ -99,7 +99,7 @@ class Policy:
             return True
         rules = [self._matched(spelling) for spelling in spellings]
         return any(
-            not isinstance(rule, Rule) or rule.requirement(method).kind != "public"
+            rule is AMBIGUOUS or (rule and rule.requirement(method).kind != "public")
             for rule in rules
         )
 
