@@ -20,7 +20,6 @@ ANSWERING = Answers(realm="orders")
 ROWS: dict[str, tuple[int, str | None, bool, bool]] = {
     "path_ambiguous": (400, None, False, False),
     "method_ambiguous": (400, None, False, False),
-    "scope_type_unknown": (400, None, False, False),
     "malformed_authorization": (400, "invalid_request", True, False),
     "no_credentials": (401, None, True, False),
     "invalid_token": (401, "invalid_token", True, False),

@@ -31,7 +31,6 @@ class Kind(NamedTuple):
 ANSWERS: dict[Reason, Kind] = {
     "path_ambiguous": Kind(400, challenged=False),
     "method_ambiguous": Kind(400, challenged=False),
-    "scope_type_unknown": Kind(400, challenged=False),
     "malformed_authorization": Kind(400, "invalid_request"),
     "no_credentials": Kind(401),
     "invalid_token": Kind(401, "invalid_token"),

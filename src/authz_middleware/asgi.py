@@ -66,7 +66,7 @@ class ASGIAuthzMiddleware:
             self._failure = str(error)
             LOGGER.critical("the policy cannot be served: %s", error)
         frameworks.prepare(app)
-        self._root_path = frameworks.honours_root_path(app)
+        self._honours_root_path = frameworks.honours_root_path(app)
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Serve one connection. The scope is copied, never edited (ASGI, "Middleware")."""
@@ -96,7 +96,7 @@ class ASGIAuthzMiddleware:
             await exchange.answer(not_loaded(_accept(scope)))
             return
         serving = self.authz.serving
-        facts = _facts(scope, self._root_path)
+        facts = _facts(scope, honours_root_path=self._honours_root_path)
         if document := serving.metadata(facts):
             await exchange.answer(document)
             return
@@ -110,7 +110,7 @@ class ASGIAuthzMiddleware:
         await exchange.serve(self.app, access)
 
 
-def _facts(scope: Mapping[str, Any], honoured: bool) -> RequestFacts:
+def _facts(scope: Mapping[str, Any], *, honours_root_path: bool) -> RequestFacts:
     # Names may come in any case (ASGI, "HTTP Connection Scope"); every field line counts.
     authorization = tuple(
         [
@@ -125,7 +125,7 @@ def _facts(scope: Mapping[str, Any], honoured: bool) -> RequestFacts:
         "websocket" if websocket else "http",
         method,
         scope["path"],
-        (scope.get("root_path") or "") if honoured else "",
+        (scope.get("root_path") or "") if honours_root_path else "",
         authorization,
         _preflight(scope) if method == "OPTIONS" else "",
         encoded_slash=holds_encoded_slash((scope.get("raw_path") or b"").decode("latin-1")),

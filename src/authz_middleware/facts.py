@@ -28,7 +28,6 @@ Reason = Literal[
     "allowed",
     "path_ambiguous",
     "method_ambiguous",
-    "scope_type_unknown",
     "no_credentials",
     "malformed_authorization",
     "invalid_token",

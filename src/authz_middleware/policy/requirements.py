@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -12,7 +12,7 @@ from authz_middleware.facts import RuleRef
 from authz_middleware.policy.model import Requirement
 from authz_middleware.policy.roles import WILDCARD, Roles
 
-__all__ = ["REQUIREMENT_KEYS", "REQUIREMENT_PLANNED", "Names", "read"]
+__all__ = ["REQUIREMENT_KEYS", "REQUIREMENT_PLANNED", "Names", "check_roles", "read"]
 
 REQUIREMENT_KEYS = ("roles", "scopes", "permissions", "issuers")
 REQUIREMENT_PLANNED = (
@@ -56,7 +56,7 @@ def read(section: Section, text: str, names: Names) -> Requirement:
             )
         case list():
             roles = section.texts(text) or ()
-            _check_roles(section, text, roles, names)
+            check_roles(section, text, roles, names.roles.declared)
             return Requirement("table", ref, roles=frozenset(roles))
         case {} if table := section.table(text):
             return _table(table, ref, names)
@@ -91,7 +91,7 @@ def _table(table: Section, ref: RuleRef, names: Names) -> Requirement:
             'write "authenticated" if any verified caller may, or name what is required',
         )
     values = {name: _required(table, name) for name in REQUIREMENT_KEYS}
-    _check_roles(table, "roles", values["roles"], names)
+    check_roles(table, "roles", values["roles"], names.roles.declared)
     for permission in values["permissions"]:
         _check_permission(table, permission, names)
     for issuer in values["issuers"]:
@@ -127,8 +127,10 @@ def _required(table: Section, name: str) -> tuple[str, ...]:
     return values or ()
 
 
-def _check_roles(section: Section, key: str, roles: tuple[str, ...], names: Names) -> None:
-    declared = names.roles.declared
+def check_roles(
+    section: Section, key: str, roles: Iterable[str], declared: Collection[str] | None
+) -> None:
+    """Report each of `roles` under `key` that [roles] does not define (None: any name will do)."""
     for role in roles:
         if declared is not None and role not in declared:
             section.error(

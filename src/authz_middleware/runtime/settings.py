@@ -11,12 +11,12 @@ from urllib.parse import unquote, urlsplit
 
 from authz_middleware.answers import Answers, metadata
 from authz_middleware.document import Document, Report, Section
-from authz_middleware.document.paths import quoted
 from authz_middleware.facts import Answer, RuleRef
 from authz_middleware.policy import cases
 from authz_middleware.policy import load as policies
 from authz_middleware.policy.cases import Case
 from authz_middleware.policy.model import Policy
+from authz_middleware.policy.requirements import check_roles
 from authz_middleware.tokens import issuers as issuer_tables
 from authz_middleware.tokens.issuers import Issuer, secure_url
 
@@ -142,20 +142,14 @@ def _check_roles(sections: Sequence[Section], policy: Policy) -> None:
         mapped, granted = section.raw("role_map"), section.raw("grants")
         if isinstance(mapped, Mapping) and (table := section.table("role_map")):
             for name in table:
-                _check_role(table, name, table.raw(name), declared)
+                check_roles(table, name, _names([table.raw(name)]), declared)
         if isinstance(granted, list):
-            for role in cast("Sequence[object]", granted):
-                if role != "*":
-                    _check_role(section, "grants", role, declared)
+            named = _names(cast("Sequence[object]", granted))
+            check_roles(section, "grants", [name for name in named if name != "*"], declared)
 
 
-def _check_role(section: Section, key: str, role: object, declared: frozenset[str]) -> None:
-    if isinstance(role, str) and role and role not in declared:
-        section.error(
-            key,
-            f"role `{role}` is not defined in [roles]",
-            f"add `{quoted(role)} = []` there, or use one of: {', '.join(sorted(declared))}",
-        )
+def _names(values: Sequence[object]) -> list[str]:
+    return [value for value in values if isinstance(value, str) and value]
 
 
 def _obtainable(issuers: Iterable[Issuer]) -> frozenset[str] | None:
