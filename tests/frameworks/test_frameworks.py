@@ -3,13 +3,49 @@
 from __future__ import annotations
 
 import threading
+from typing import Any
 
-from authz_middleware import frameworks
+import flask
+import pytest
+from werkzeug.middleware.proxy_fix import ProxyFix
+
+from authz_middleware import AccessDenied, frameworks
 
 
 def test_what_is_no_framework_is_left_alone():
     for app in (lambda environ, start_response: [], object(), None):
         frameworks.prepare(app)
+
+
+class Around:
+    """A middleware, as most are written."""
+
+    def __init__(self, app: Any) -> None:
+        self.app = app
+
+
+def test_a_framework_is_found_behind_its_middleware():
+    app = flask.Flask(__name__)
+    for wrapped in (app, app.wsgi_app, ProxyFix(app.wsgi_app), Around(Around(app))):
+        assert frameworks.find(wrapped) == (app, "flask")
+
+
+def test_a_subclass_is_found():
+    app = type("Ours", (flask.Flask,), {})(__name__)
+    assert frameworks.find(app) == (app, "flask")
+
+
+def test_a_chain_without_an_end_finds_nothing():
+    around = Around(None)
+    around.app = around
+    assert frameworks.find(around) is None
+
+
+@pytest.mark.parametrize("wrap", [lambda app: app, lambda app: ProxyFix(app.wsgi_app)])
+def test_a_framework_is_prepared_behind_its_middleware(wrap):
+    app = flask.Flask(__name__)
+    frameworks.prepare(wrap(app))
+    assert AccessDenied in app.error_handler_spec[None][None]
 
 
 def build_middleware_stack() -> bool:
@@ -34,4 +70,5 @@ def test_falcon_routes_on_the_whole_path():
     falcon = type("App", (), {"__module__": "falcon.asgi.app"})
     assert not frameworks.honours_root_path(falcon())
     assert not frameworks.honours_root_path(type("Ours", (falcon,), {})())
+    assert not frameworks.honours_root_path(Around(falcon()))
     assert frameworks.honours_root_path(object())

@@ -1,28 +1,54 @@
-"""What a framework needs from us, found by the wrapped object; nothing is imported to find out."""
+"""What a framework needs from us, found by the wrapped object; nothing is imported to find out.
+
+Each framework has one module here. It is imported only where an object of that framework is
+wrapped, and its `prepare` gets that object.
+"""
 
 from __future__ import annotations
 
 import inspect
+from collections.abc import Iterator
+from importlib import import_module
+from typing import Final, NamedTuple
 
-__all__ = ["built_late", "honours_root_path", "prepare"]
+__all__ = ["Found", "built_late", "find", "honours_root_path", "prepare"]
+
+_MODULES: Final = {"flask.app": "flask"}
+"""Where a framework defines its application class -> our module for it."""
+
+_MAX_LAYERS: Final = 32
+"""Middlewares that are looked through; a chain that is longer is a cycle."""
+
+
+class Found(NamedTuple):
+    """An application object of a framework that we know, and the name of our module for it."""
+
+    app: object
+    module: str
+
+
+def find(app: object) -> Found | None:
+    """Return the framework's object that `app` is, is a bound method of, or stands around."""
+    for layer in _layers(app):
+        for base in type(layer).__mro__:
+            if module := _MODULES.get(base.__module__):
+                return Found(layer, module)
+    return None
 
 
 def prepare(app: object) -> None:
-    """Register the framework's own handler of `AccessDenied` where the app can be recognised.
-
-    `app` is what was wrapped: the application object, or a bound method of it such as Flask's
-    `app.wsgi_app`.
-    """
-    owner = getattr(app, "__self__", app)
-    if _is_a(owner, "flask.app"):
-        from authz_middleware.frameworks import flask  # noqa: PLC0415 - only where it is used
-
-        flask.prepare(owner)
+    """Register the framework's own handler of `AccessDenied` where the app can be recognised."""
+    if found := find(app):
+        import_module(f"{__name__}.{found.module}").prepare(found.app)
 
 
 def honours_root_path(app: object) -> bool:
     """Whether the app may cut the ASGI `root_path` off the path it routes on; Falcon never does."""
-    return not any(base.__module__.partition(".")[0] == "falcon" for base in type(app).__mro__)
+    return not any(
+        base.__module__.partition(".")[0] == "falcon"
+        for layer in _layers(app)
+        for base in type(layer).__mro__
+    )
 
 
 def built_late() -> bool:
@@ -41,5 +67,11 @@ def built_late() -> bool:
     return False
 
 
-def _is_a(owner: object, module: str) -> bool:
-    return any(base.__module__ == module for base in type(owner).__mro__)
+def _layers(app: object) -> Iterator[object]:
+    """`app`, and what it stands around: middlewares keep what they wrap under `app`."""
+    for _ in range(_MAX_LAYERS):
+        if app is None:
+            return
+        app = getattr(app, "__self__", app)  # such as Flask's `app.wsgi_app`
+        yield app
+        app = getattr(app, "app", None)
