@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from authz_middleware.answers import ANSWERS, Answers, metadata
+from authz_middleware.answers import ANSWERS, Answers, Body, checked_body, metadata
 from authz_middleware.facts import Decision, Reason, RuleRef
 
 ID = "01234567-89ab-4cde-8f01-23456789abcd"
@@ -51,7 +51,7 @@ def refused(reason: str, accept: str | None = None, answers: Answers = ANSWERING
         detail="secret-detail",
         **more,
     )
-    return answers.refusal(decision, id=ID, accept=accept)
+    return answers.answer(answers.refusal(decision, id=ID, accept=accept))
 
 
 @pytest.mark.parametrize("reason", ROWS)
@@ -188,3 +188,38 @@ def test_a_huge_accept_field_is_not_parsed() -> None:
     assert dict(refused("no_credentials", "text/plain").headers)["content-type"].startswith("text")
     huge = "text/plain, " + "a/b, " * 300
     assert dict(refused("no_credentials", huge).headers)["content-type"] == JSON
+
+
+def test_a_body_of_somebody_elses_changes_nothing_of_the_head() -> None:
+    answers = Answers(realm="orders")
+    refusal = answers.refusal(Decision(False, "scope_missing", scopes=("a",)), id=ID, accept=None)
+    ours, theirs = answers.answer(refusal), answers.answer(refusal, Body("application/json", b"{}"))
+    assert (theirs.status, theirs.body) == (403, b"{}")
+    assert dict(theirs.headers) == dict(ours.headers) | {
+        "content-type": "application/json",
+        "content-length": "2",
+    }
+
+
+@pytest.mark.parametrize("body", [None, Body("text/html; charset=utf-8", b""), ("a/b", b"x")])
+def test_a_body_that_can_be_sent(body) -> None:
+    assert checked_body(body) == body
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        pytest.param("text", id="text"),
+        pytest.param(["a/b", b""], id="a list"),
+        pytest.param(("a/b",), id="one part"),
+        pytest.param(("a/b", b"", 403), id="a status"),
+        pytest.param(("a/b", "text"), id="text as content"),
+        pytest.param((b"a/b", b""), id="bytes as media type"),
+        pytest.param(("", b""), id="no media type"),
+        pytest.param(("a/b\r\nSet-Cookie: a=b", b""), id="a second field"),
+        pytest.param(("a/\u00e9", b""), id="not ASCII"),
+    ],
+)
+def test_a_body_that_cannot_be_sent(body) -> None:
+    with pytest.raises((TypeError, ValueError)):
+        checked_body(body)

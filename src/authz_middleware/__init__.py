@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from authz_middleware.access import Access, current_access
+from authz_middleware.answers import Body, Refusal, RefusalRenderer
 from authz_middleware.asgi import ASGIAuthzMiddleware
 from authz_middleware.errors import AccessDenied, AuthzError, PolicyError, Problem
 from authz_middleware.facts import Actor, Answer, Claims, Decision, Principal, RuleRef
@@ -19,6 +20,7 @@ __all__ = [
     "Answer",
     "Authz",
     "AuthzError",
+    "Body",
     "Claims",
     "Decision",
     "DecisionEvent",
@@ -26,6 +28,8 @@ __all__ = [
     "PolicyError",
     "Principal",
     "Problem",
+    "Refusal",
+    "RefusalRenderer",
     "RuleRef",
     "WSGIAuthzMiddleware",
     "__version__",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import NamedTuple
+from typing import NamedTuple, Protocol, cast
 
 from werkzeug.datastructures import MIMEAccept
 from werkzeug.http import parse_accept_header
@@ -14,7 +14,16 @@ from authz_middleware.bearer import challenge
 from authz_middleware.facts import Answer, Decision, Reason
 from authz_middleware.tokens.freshness import RETRY_AFTER
 
-__all__ = ["ANSWERS", "Answers", "Kind", "metadata"]
+__all__ = [
+    "ANSWERS",
+    "Answers",
+    "Body",
+    "Kind",
+    "Refusal",
+    "RefusalRenderer",
+    "checked_body",
+    "metadata",
+]
 
 
 class Kind(NamedTuple):
@@ -45,6 +54,42 @@ ANSWERS: dict[Reason, Kind] = {
     "policy_not_loaded": Kind(503, challenged=False),
 }
 
+
+class Body(NamedTuple):
+    """The body of an answer: `media_type` as in `application/json`, and its bytes."""
+
+    media_type: str
+    content: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """What a renderer may write about.
+
+    `status`, `title` ("Forbidden"), `error` (the code of RFC 6750 §3.1) and `scopes` are in the
+    answer's head anyway; `id` finds the line in the log. `reason` says more than a client is told
+    otherwise: think before you send it. `accept` is the client's Accept field, None without one.
+    """
+
+    status: int
+    title: str
+    error: str | None
+    scopes: tuple[str, ...]
+    reason: Reason
+    id: str
+    accept: str | None
+
+
+class RefusalRenderer(Protocol):
+    """Writes the body of a refusal in an app's own shape; None stands for ours.
+
+    Status and fields are never a renderer's to choose. It is called on the thread or task of the
+    request: return quickly. If it fails, our own body is sent.
+    """
+
+    def render(self, refusal: Refusal) -> Body | None: ...
+
+
 JSON = "application/problem+json"
 MAX_ACCEPT = 1024
 """Bytes of an Accept field that are parsed for a refusal, which anybody can ask for."""
@@ -59,43 +104,73 @@ class Answers:
     resource_metadata: str | None = None
     problem_base: str | None = None
 
-    def refusal(self, decision: Decision, *, id: str, accept: str | None) -> Answer:
-        """Render a refused `decision`.
+    def refusal(self, decision: Decision, *, id: str, accept: str | None) -> Refusal:
+        """Return what is told of a refused `decision`.
 
-        `id` is a random UUID that finds the log line; `accept` the client's Accept field. The
-        client learns the status and the OAuth error code, never which rule or check failed.
+        `id` is a random UUID that finds the log line; `accept` the client's Accept field.
         """
         kind = ANSWERS[decision.reason]
-        headers = [("cache-control", "no-store")]
-        if kind.challenged:
-            headers.append(("www-authenticate", self._challenge(kind, decision)))
-        if kind.status == HTTPStatus.SERVICE_UNAVAILABLE:
-            headers.append(("retry-after", f"{RETRY_AFTER:.0f}"))
-        phrase = HTTPStatus(kind.status).phrase
-        if _accepts_json(accept):
-            slug = kind.error or phrase.lower().replace(" ", "_")
-            problem = {
-                "type": f"{self.problem_base}{slug}" if self.problem_base else "about:blank",
-                "title": phrase,
-                "status": kind.status,
-                "instance": f"urn:uuid:{id}",
-            }
-            if kind.error:
-                problem["error"] = kind.error
-            media_type, body = JSON, json.dumps(problem)
-        else:
-            media_type, body = "text/plain; charset=utf-8", f"{kind.status} {phrase}\nid: {id}\n"
-        data = body.encode()
-        headers += [("content-type", media_type), ("content-length", str(len(data)))]
-        return Answer(kind.status, tuple(headers), data)
-
-    def _challenge(self, kind: Kind, decision: Decision) -> str:
-        return challenge(
-            self.realm,
+        return Refusal(
+            status=kind.status,
+            title=HTTPStatus(kind.status).phrase,
             error=kind.error,
             scopes=decision.scopes,
+            reason=decision.reason,
+            id=id,
+            accept=accept,
+        )
+
+    def answer(self, refusal: Refusal, body: Body | None = None) -> Answer:
+        """Render a refusal, with a body of our own unless one is given.
+
+        The client learns the status and the OAuth error code, never which rule or check failed.
+        """
+        headers = [("cache-control", "no-store")]
+        if ANSWERS[refusal.reason].challenged:
+            headers.append(("www-authenticate", self._challenge(refusal)))
+        if refusal.status == HTTPStatus.SERVICE_UNAVAILABLE:
+            headers.append(("retry-after", f"{RETRY_AFTER:.0f}"))
+        media_type, content = body or self._body(refusal)
+        headers += [("content-type", media_type), ("content-length", str(len(content)))]
+        return Answer(refusal.status, tuple(headers), content)
+
+    def _body(self, refusal: Refusal) -> Body:
+        if not _accepts_json(refusal.accept):
+            text = f"{refusal.status} {refusal.title}\nid: {refusal.id}\n"
+            return Body("text/plain; charset=utf-8", text.encode())
+        slug = refusal.error or refusal.title.lower().replace(" ", "_")
+        problem = {
+            "type": f"{self.problem_base}{slug}" if self.problem_base else "about:blank",
+            "title": refusal.title,
+            "status": refusal.status,
+            "instance": f"urn:uuid:{refusal.id}",
+        }
+        if refusal.error:
+            problem["error"] = refusal.error
+        return Body(JSON, json.dumps(problem).encode())
+
+    def _challenge(self, refusal: Refusal) -> str:
+        return challenge(
+            self.realm,
+            error=refusal.error,
+            scopes=refusal.scopes,
             resource_metadata=self.resource_metadata,
         )
+
+
+def checked_body(body: object) -> Body | None:
+    """Return what a renderer returned if it can be sent; raises TypeError or ValueError."""
+    if body is None:
+        return None
+    if not isinstance(body, tuple):
+        raise TypeError("a renderer returns a Body, or None")
+    media_type, content = cast("tuple[object, ...]", body)
+    if not isinstance(media_type, str) or not isinstance(content, bytes):
+        raise TypeError("a body is a media type (str) and its content (bytes)")
+    # RFC 9110 §5.5: a line break in a field would be a field, or an answer, of somebody else's.
+    if not (media_type and media_type.isascii() and media_type.isprintable()):
+        raise ValueError("a media type is printable ASCII")
+    return Body(media_type, content)
 
 
 def metadata(resource: str, issuers: tuple[str, ...], scopes: tuple[str, ...]) -> Answer:

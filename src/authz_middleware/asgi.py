@@ -9,6 +9,7 @@ from typing import Any
 
 from authz_middleware import frameworks
 from authz_middleware.access import Access, enter, leave
+from authz_middleware.answers import RefusalRenderer
 from authz_middleware.engine import Refuse
 from authz_middleware.errors import AccessDenied, PolicyError
 from authz_middleware.facts import Answer, RequestFacts
@@ -31,7 +32,8 @@ Send = Callable[[Message], Awaitable[None]]
 class ASGIAuthzMiddleware:
     """Verifies the bearer token of every request to an ASGI app and enforces the policy.
 
-    `config` is a policy file, a mapping of its shape, or an `Authz`. Raises `PolicyError` if the
+    `config` is a policy file, a mapping of its shape, or an `Authz`; without it, the file that the
+    environment variable AUTHZ_CONFIG names. Raises `PolicyError` if the
     policy cannot be served; built late by a framework, where a server would go on without us, it
     fails the start-up and answers every request with 503 instead. A request that is let through
     carries an `Access` under `scope["authz"]`; the app is never called for one that is refused.
@@ -40,13 +42,14 @@ class ASGIAuthzMiddleware:
     def __init__(
         self,
         app: Any,
-        config: str | os.PathLike[str] | Mapping[str, Any] | Authz,
+        config: str | os.PathLike[str] | Mapping[str, Any] | Authz | None = None,
         *,
         routes_of: object | None = None,
         loaders: Mapping[str, Any] | None = None,
         observers: Sequence[DecisionObserver] = (),
         clock: Callable[[], float] | None = None,
         store: object | None = None,
+        renderer: RefusalRenderer | None = None,
     ) -> None:
         self.app = app
         self.authz: Authz | None = None
@@ -59,6 +62,7 @@ class ASGIAuthzMiddleware:
                 observers=observers,
                 clock=clock,
                 store=store,
+                renderer=renderer,
             )
         except PolicyError as error:
             if not frameworks.built_late():

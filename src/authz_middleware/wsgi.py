@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from authz_middleware import frameworks
 from authz_middleware.access import Access, enter
+from authz_middleware.answers import RefusalRenderer
 from authz_middleware.engine import Refuse
 from authz_middleware.errors import AccessDenied
 from authz_middleware.facts import Answer, RequestFacts
@@ -32,7 +33,8 @@ ExcInfo = tuple[type[BaseException], BaseException, TracebackType] | tuple[None,
 class WSGIAuthzMiddleware:
     """Verifies the bearer token of every request to a WSGI app and enforces the policy.
 
-    `config` is a policy file, a mapping of its shape, or an `Authz`. Raises `PolicyError` if the
+    `config` is a policy file, a mapping of its shape, or an `Authz`; without it, the file that the
+    environment variable AUTHZ_CONFIG names. Raises `PolicyError` if the
     policy cannot be served. A request that is let through carries an `Access` under
     `environ["authz"]`; the app is never called for one that is refused.
     """
@@ -40,13 +42,14 @@ class WSGIAuthzMiddleware:
     def __init__(
         self,
         app: WSGIApplication,
-        config: str | os.PathLike[str] | Mapping[str, Any] | Authz,
+        config: str | os.PathLike[str] | Mapping[str, Any] | Authz | None = None,
         *,
         routes_of: object | None = None,
         loaders: Mapping[str, Any] | None = None,
         observers: Sequence[DecisionObserver] = (),
         clock: Callable[[], float] | None = None,
         store: object | None = None,
+        renderer: RefusalRenderer | None = None,
     ) -> None:
         self.app = app
         self.authz = compiled(
@@ -56,6 +59,7 @@ class WSGIAuthzMiddleware:
             observers=observers,
             clock=clock,
             store=store,
+            renderer=renderer,
         )
         frameworks.prepare(app)
 

@@ -25,5 +25,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     pem = public.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
     (keys / "public.pem").write_bytes(pem)
     monkeypatch.setenv("ORDERS_SECRET", SECRET)
+    monkeypatch.setenv("LOGIN_HOST", "login.example.com")
+    monkeypatch.setenv("STAGE", "test")
     monkeypatch.chdir(tmp_path)
     return tmp_path

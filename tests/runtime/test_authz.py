@@ -10,6 +10,7 @@ import pytest
 
 from authz_middleware import ASGIAuthzMiddleware, Authz, PolicyError
 from authz_middleware.access import Access
+from authz_middleware.answers import Refusal
 from authz_middleware.engine import Admit, Refuse
 from authz_middleware.errors import AccessDenied
 from authz_middleware.facts import Decision, RequestFacts
@@ -27,6 +28,7 @@ NOTHING: dict[str, Any] = {
     "observers": (),
     "clock": None,
     "store": None,
+    "renderer": None,
 }
 
 
@@ -36,6 +38,13 @@ class Recorder:
 
     def observe(self, event: DecisionEvent) -> None:
         self.events.append(event)
+
+
+class Plain:
+    """A renderer that leaves everything as it is."""
+
+    def render(self, refusal: Refusal) -> None:
+        return None
 
 
 def made(clock: Clock, *observers: Any, **top: Any) -> Authz:
@@ -72,6 +81,37 @@ FILES = [
     ("authz.yaml", YAML),
     ("authz.yml", YAML),
 ]
+
+
+def found(config: None) -> list[Authz]:
+    """What is compiled where no path is given, in each of the ways."""
+    return [compiled(config, **NOTHING), Authz.from_file(), Authz.from_file(config)]
+
+
+def test_without_a_path_the_environment_names_the_file(tmp_path: Path, monkeypatch) -> None:
+    (tmp_path / "orders.toml").write_text(TOML)
+    (tmp_path / "keys.json").write_text(json.dumps(KEYS))
+    monkeypatch.setenv("AUTHZ_CONFIG", str(tmp_path / "orders.toml"))
+    assert {authz.source for authz in found(None)} == {str(tmp_path / "orders.toml")}
+
+
+@pytest.mark.parametrize("value", [None, ""], ids=["unset", "empty"])
+@pytest.mark.parametrize("make", [lambda: compiled(None, **NOTHING), Authz.from_file])
+def test_without_a_path_or_the_variable_nothing_is_looked_for(
+    tmp_path: Path, monkeypatch, make, value: str | None
+) -> None:
+    """Not even an authz.toml that happens to be here."""
+    (tmp_path / "authz.toml").write_text(TOML)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("AUTHZ_CONFIG", raising=False)
+    if value is not None:
+        monkeypatch.setenv("AUTHZ_CONFIG", value)
+    with pytest.raises(PolicyError) as raised:
+        make()
+    assert str(raised.value) == (
+        "config=: no policy: none is given, and the environment variable AUTHZ_CONFIG is not set;"
+        " give a path, or set AUTHZ_CONFIG to one"
+    )
 
 
 @pytest.mark.parametrize(("name", "text"), FILES)
@@ -183,7 +223,13 @@ def test_an_authz_is_taken_as_it_is() -> None:
 
 @pytest.mark.parametrize(
     "given",
-    [{"loaders": {}}, {"observers": [Recorder()]}, {"clock": time.time}, {"store": object()}],
+    [
+        {"loaders": {}},
+        {"observers": [Recorder()]},
+        {"clock": time.time},
+        {"store": object()},
+        {"renderer": Plain()},
+    ],
     ids=lambda given: next(iter(given)),
 )
 def test_what_belongs_to_the_authz_is_not_given_twice(given: dict[str, Any]) -> None:
@@ -467,7 +513,7 @@ def test_preflights_pass_where_the_policy_says_so(clock: Clock) -> None:
     assert became(made(clock, preflight="pass").serving.outcome(preflight)) == "in"
 
 
-@pytest.mark.parametrize("config", [None, 5, object(), ["authz.toml"]])
+@pytest.mark.parametrize("config", [5, object(), ["authz.toml"]])
 def test_a_config_of_another_type(config: Any) -> None:
     with pytest.raises(PolicyError, match="config=: `config` is of type"):
         ASGIAuthzMiddleware(cast("Any", None), config)
@@ -475,7 +521,13 @@ def test_a_config_of_another_type(config: Any) -> None:
 
 @pytest.mark.parametrize(
     "given",
-    [{"clock": 5}, {"clock": lambda: "now"}, {"observers": [print]}, {"observers": [None]}],
+    [
+        {"clock": 5},
+        {"clock": lambda: "now"},
+        {"observers": [print]},
+        {"observers": [None]},
+        {"renderer": lambda refusal: None},
+    ],
     ids=repr,
 )
 def test_what_would_fail_at_each_request_fails_at_once(given: Any) -> None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NoReturn
 
-from authz_middleware.document import json_text, toml_text
+from authz_middleware.document import environment, json_text, toml_text
 from authz_middleware.document.parsed import Parsed, Refused
 from authz_middleware.document.paths import KeyPath, Position, dotted, quoted
 from authz_middleware.document.values import checked, kind
@@ -47,7 +47,7 @@ class Document:
     """A policy as written: its values (dicts, lists and TOML's scalars) and where they stand.
 
     `source` is the file as the user named it, or `<mapping>`. `directory` is what relative files
-    in the policy are resolved against.
+    in the policy are resolved against. References to the environment (`${NAME}`) are replaced.
     """
 
     root: Mapping[str, Any] = field(repr=False)
@@ -105,6 +105,8 @@ class Document:
             found[Problem(bare.where(path), what, fix)] = bare.position(path) or (0, 0)
 
         copy = checked(root, complain)
+        if not found:
+            copy, positions = environment.expanded(copy, positions, os.environ, complain)
         if found:
             raise PolicyError(sorted(found, key=found.__getitem__))
         return cls(copy, source, directory, positions, suffix)

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final, cast
 from uuid import uuid4
 
-from authz_middleware.answers import Answers
+from authz_middleware.answers import Answers, RefusalRenderer
 from authz_middleware.document import Document
 from authz_middleware.errors import PolicyError, Problem
 from authz_middleware.facts import Answer, Decision
@@ -21,8 +21,9 @@ __all__ = ["Authz", "compiled", "not_loaded"]
 class Authz:
     """A compiled policy. Make one with `from_file` or `from_mapping`; both raise `PolicyError`.
 
-    `observers` are told of every decision. `clock` returns seconds since the epoch. `loaders` and
-    `store` are not supported in this version and refused.
+    `observers` are told of every decision. `clock` returns seconds since the epoch. `renderer`
+    writes the bodies of refusals. `loaders` and `store` are not supported in this version and
+    refused.
     """
 
     def __init__(
@@ -33,26 +34,38 @@ class Authz:
         observers: Sequence[DecisionObserver] = (),
         clock: Clock | None = None,
         store: object | None = None,
+        renderer: RefusalRenderer | None = None,
     ) -> None:
         unsupported(loaders=loaders, store=store)
-        _check_arguments(document, observers, clock)
+        _check_arguments(document, observers, clock, renderer)
         self.source: Final = document.source
-        self.serving: Final = Serving(settings.load(document), observers=observers, clock=clock)
+        self.serving: Final = Serving(
+            settings.load(document), observers=observers, clock=clock, renderer=renderer
+        )
         """The policy in force; an adapter looks at it once a request."""
 
     @classmethod
     def from_file(
         cls,
-        path: str | os.PathLike[str],
+        path: str | os.PathLike[str] | None = None,
         *,
         loaders: Mapping[str, Any] | None = None,
         observers: Sequence[DecisionObserver] = (),
         clock: Clock | None = None,
         store: object | None = None,
+        renderer: RefusalRenderer | None = None,
     ) -> Authz:
-        """Compile a TOML, JSON or YAML file; relative files in it are beside it."""
+        """Compile a TOML, JSON or YAML file; relative files in it are beside it.
+
+        Without `path` it is the file that the environment variable AUTHZ_CONFIG names.
+        """
         return cls(
-            Document.read(path), loaders=loaders, observers=observers, clock=clock, store=store
+            Document.read(_from_environment() if path is None else path),
+            loaders=loaders,
+            observers=observers,
+            clock=clock,
+            store=store,
+            renderer=renderer,
         )
 
     @classmethod
@@ -64,6 +77,7 @@ class Authz:
         observers: Sequence[DecisionObserver] = (),
         clock: Clock | None = None,
         store: object | None = None,
+        renderer: RefusalRenderer | None = None,
     ) -> Authz:
         """Compile a mapping of the file's shape; relative files are in the working directory."""
         return cls(
@@ -72,13 +86,16 @@ class Authz:
             observers=observers,
             clock=clock,
             store=store,
+            renderer=renderer,
         )
 
     def __repr__(self) -> str:
         return f"Authz({self.source!r})"
 
 
-def _check_arguments(document: object, observers: Sequence[object], clock: object) -> None:
+def _check_arguments(
+    document: object, observers: Sequence[object], clock: object, renderer: object
+) -> None:
     """Raise TypeError at start for what would otherwise fail at each request."""
     if not isinstance(document, Document):
         raise TypeError("make an Authz with Authz.from_file(path) or Authz.from_mapping(mapping)")
@@ -87,15 +104,29 @@ def _check_arguments(document: object, observers: Sequence[object], clock: objec
             raise TypeError(f"{observer!r} is no observer: it has no observe(event) method")
     if clock is not None and not (callable(clock) and isinstance(clock(), (int, float))):
         raise TypeError("clock must be a callable that returns seconds since the epoch")
+    if renderer is not None and not callable(getattr(renderer, "render", None)):
+        raise TypeError(f"{renderer!r} is no renderer: it has no render(refusal) method")
 
 
 def not_loaded(accept: str | None) -> Answer:
     """Return the answer to every request while there is no policy that could be served."""
     decision = Decision(False, "policy_not_loaded")
-    return Answers().refusal(decision, id=str(uuid4()), accept=accept)
+    answers = Answers()
+    return answers.answer(answers.refusal(decision, id=str(uuid4()), accept=accept))
+
+
+def _from_environment() -> str:
+    """Return the path of the policy file where the code names none."""
+    path = os.environ.get("AUTHZ_CONFIG")
+    if not path:
+        what = "no policy: none is given, and the environment variable AUTHZ_CONFIG is not set"
+        raise PolicyError([Problem("config=", what, "give a path, or set AUTHZ_CONFIG to one")])
+    return path
 
 
 def _document(config: object) -> Document:
+    if config is None:
+        return Document.read(_from_environment())
     if isinstance(config, Mapping):
         return Document.from_mapping(cast("Mapping[str, Any]", config))
     if isinstance(config, (str, os.PathLike)):
@@ -105,25 +136,32 @@ def _document(config: object) -> Document:
 
 
 def compiled(
-    config: str | os.PathLike[str] | Mapping[str, Any] | Authz,
+    config: str | os.PathLike[str] | Mapping[str, Any] | Authz | None,
     *,
     routes_of: object | None,
     loaders: Mapping[str, Any] | None,
     observers: Sequence[DecisionObserver],
     clock: Clock | None,
     store: object | None,
+    renderer: RefusalRenderer | None,
 ) -> Authz:
     """Return the `Authz` that a middleware's arguments stand for; raises PolicyError."""
     unsupported(routes_of=routes_of)
     if isinstance(config, Authz):
-        if loaders is not None or observers or clock is not None or store is not None:
+        if observers or any(given is not None for given in (loaders, clock, store, renderer)):
             raise TypeError(
-                "loaders, observers, clock and store belong to the Authz: give them to"
+                "loaders, observers, clock, store and renderer belong to the Authz: give them to"
                 " Authz.from_file or Authz.from_mapping"
             )
         return config
-    document = _document(config)
-    return Authz(document, loaders=loaders, observers=observers, clock=clock, store=store)
+    return Authz(
+        _document(config),
+        loaders=loaders,
+        observers=observers,
+        clock=clock,
+        store=store,
+        renderer=renderer,
+    )
 
 
 def unsupported(**arguments: object | None) -> None:

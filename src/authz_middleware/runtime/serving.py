@@ -15,6 +15,7 @@ from uuid import uuid4
 
 from authz_middleware import bearer
 from authz_middleware.access import Access
+from authz_middleware.answers import RefusalRenderer, checked_body
 from authz_middleware.bearer import Presented
 from authz_middleware.engine import Admit, Engine, KeySource, Outcome, Pending, Refuse
 from authz_middleware.facts import Answer, Decision, Principal, Reason, RequestFacts
@@ -40,11 +41,13 @@ class Serving:
         *,
         observers: Sequence[DecisionObserver] = (),
         clock: Clock | None = None,
+        renderer: RefusalRenderer | None = None,
     ) -> None:
         self.settings: Final = settings
         self.clock: Final[Clock] = clock or time.time
         self._log = LogObserver()
         self._observers = tuple(observers)
+        self._renderer = renderer
         self._remote: dict[str, Refreshable] = {}
         sources: dict[str, KeySource] = {}
         for name, issuer in settings.issuers.items():
@@ -84,7 +87,7 @@ class Serving:
     def refused(self, facts: RequestFacts, refuse: Refuse, accept: str | None) -> Answer:
         """Return the answer to a refused request, and tell the observers."""
         id = self._tell(facts, refuse.decision, refuse.principal)
-        return self.settings.answers.refusal(refuse.decision, id=id, accept=accept)
+        return self._answer(refuse.decision, id, accept)
 
     def metadata(self, facts: RequestFacts, mount: str = "") -> Answer | None:
         """Return the RFC 9728 document if that is what is asked for.
@@ -121,7 +124,18 @@ class Serving:
         id = self._tell(access.facts, decision, access.principal, permission)
         if decision.allowed:
             return None
-        return self.settings.answers.refusal(decision, id=id, accept=accept)
+        return self._answer(decision, id, accept)
+
+    def _answer(self, decision: Decision, id: str, accept: str | None) -> Answer:
+        answers = self.settings.answers
+        refusal = answers.refusal(decision, id=id, accept=accept)
+        body = None
+        if self._renderer is not None:
+            try:
+                body = checked_body(self._renderer.render(refusal))
+            except Exception:  # noqa: BLE001 - whatever a renderer does, the refusal stands
+                _complain("the renderer of refusals failed; our own body is sent")
+        return answers.answer(refusal, body)
 
     def _tell(
         self,
@@ -147,13 +161,13 @@ class Serving:
             try:
                 observer.observe(event)
             except Exception:  # noqa: BLE001 - whatever an observer does, the decision stands
-                _complain()
+                _complain("an observer failed; the decision stands")
         return event.id
 
 
-def _complain() -> None:
+def _complain(what: str) -> None:
     with suppress(Exception):  # the log itself may be what fails
-        LOGGER.exception("an observer failed; the decision stands")
+        LOGGER.exception(what)
 
 
 def _anonymous(access: Access) -> Reason:

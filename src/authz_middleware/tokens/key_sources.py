@@ -6,13 +6,13 @@ described. RFC 8414 §2 and §6 (https), RFC 7517 §5, RFC 8725 §3.5.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Final, TypeAlias
 from urllib.parse import urlsplit
 
+from authz_middleware.document.environment import VARIABLE
 from authz_middleware.tokens import strict_json
 from authz_middleware.tokens.keys import (
     KeySet,
@@ -41,8 +41,6 @@ __all__ = [
 
 SECRETS: Final = ("secret_env", "secret_file")
 SOURCES: Final = ("jwks_uri", "jwks_file", "jwks", "public_key_file", *SECRETS)
-
-_VARIABLE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 ReadFile: TypeAlias = Callable[[str], bytes]
 """Returns the bytes of a file named in the policy; raises OSError if it cannot."""
@@ -139,7 +137,7 @@ def _static(
         return from_pem(read_file(value))
     if name == "secret_file":
         return from_secret(_without_line_end(read_file(value)))
-    if not _VARIABLE.fullmatch(value):
+    if not VARIABLE.fullmatch(value):
         # Not repeated: it may be the secret itself, written in the wrong place.
         section.error(
             name,
