@@ -120,6 +120,13 @@ def _together(
     left: Node[T], right: Node[T], fresh: _Fresh
 ) -> Iterator[tuple[Node[T], Node[T], str]]:
     """Yield each pair of branches of equal rank, one of each node, that one segment can take."""
+    if left is right and not left.choices and len(left.typed) <= 1:
+        # Nearly every node: no two of its branches have one rank, so each is paired with itself.
+        yield from ((child, child, text) for text, child in left.literals.items())
+        yield from ((child, child, fresh.typed[kind]) for kind, child in left.typed.items())
+        if left.plain is not None:
+            yield left.plain, left.plain, fresh.plain
+        return
     named = {*(left.literals.keys() & right.literals), *(left.choices.keys() & right.choices)}
     seen: set[frozenset[Node[T]]] = set()
     for text in (fresh.plain, *fresh.typed.values(), *sorted(named)):

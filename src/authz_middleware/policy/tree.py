@@ -80,7 +80,10 @@ def grow(entries: Iterable[tuple[Template, T]]) -> Node[T]:
         for segment in template.segments:
             match segment:
                 case Exact(text):
-                    node = node.literals.setdefault(text, Node())
+                    child = node.literals.get(text)
+                    if child is None:
+                        child = node.literals[text] = Node()
+                    node = child
                 case AnyOf(values):
                     known = branches.get((node, segment.shape))
                     if known is None:
