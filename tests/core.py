@@ -39,6 +39,11 @@ def statuses() -> list[str]:
         return [b"ok"]
 
     got: list[str] = []
+
+    def start_response(status, headers, exc_info=None):
+        got.append(status[:3])
+        return lambda data: None
+
     wrapped = WSGIAuthzMiddleware(app, Authz.from_mapping(policy))
     for path, roles in (
         ("/health", None),
@@ -49,7 +54,7 @@ def statuses() -> list[str]:
         environ = {"REQUEST_METHOD": "GET", "PATH_INFO": path}
         if roles is not None:
             environ["HTTP_AUTHORIZATION"] = f"Bearer {issuer.mint('ann', roles=roles)}"
-        list(wrapped(environ, lambda status, headers, exc_info=None: got.append(status[:3])))
+        list(wrapped(environ, start_response))
     return got
 
 
