@@ -177,10 +177,12 @@ def metadata(resource: str, issuers: tuple[str, ...], scopes: tuple[str, ...]) -
     """Return the protected resource metadata document (RFC 9728 §3.2), readable by any origin."""
     document: dict[str, object] = {
         "resource": resource,
-        "authorization_servers": issuers,
         "bearer_methods_supported": ["header"],
     }
-    if scopes:  # RFC 9728 §3.2: parameters with zero values are omitted
+    # RFC 9728 §3.2: parameters with zero values are omitted
+    if issuers:
+        document["authorization_servers"] = issuers
+    if scopes:
         document["scopes_supported"] = scopes
     data = json.dumps(document).encode()
     headers = (

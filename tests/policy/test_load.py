@@ -389,12 +389,10 @@ REFUSED = {
             "",
         )
         for key, value in {
-            "preset": '"keycloak"',
             "introspection": "{}",
             "dpop": "true",
             "mtls": "true",
             "jwks_cache": '"x"',
-            "tenants": "[]",
             "prefix": '"x"',
         }.items()
     },

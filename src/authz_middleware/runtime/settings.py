@@ -18,6 +18,7 @@ from authz_middleware.policy.cases import Case
 from authz_middleware.policy.model import Policy
 from authz_middleware.policy.requirements import check_roles
 from authz_middleware.tokens import issuers as issuer_tables
+from authz_middleware.tokens import tenants
 from authz_middleware.tokens.issuers import Issuer, secure_url
 
 __all__ = ["Settings", "load"]
@@ -81,8 +82,8 @@ def load(document: Document) -> Settings:
     sections = root.tables("issuers")
     issuers = _issuers(root, sections, document)
     # Also those with a mistake: that a route names one of them is not a second mistake.
-    names = [name for section in sections if isinstance(name := section.raw("issuer"), str)]
-    complete = len(issuers) == len(sections)
+    names = [name for section in sections for name in tenants.names(section)]
+    complete = len(issuers) == sum(len(tenants.names(section)) or 1 for section in sections)
     policy = policies.load(
         root,
         issuers=names,
@@ -103,9 +104,7 @@ def load(document: Document) -> Settings:
         remote_user=_remote_user(root, names),
         # Servers decode the path of a request.
         metadata_path=unquote(urlsplit(metadata_url).path) if metadata_url else None,
-        metadata=metadata(resource, tuple(issuer.issuer for issuer in issuers), policy.scopes)
-        if resource
-        else None,
+        metadata=metadata(resource, _published(issuers), policy.scopes) if resource else None,
     )
     report.raise_if_any()
     return settings
@@ -130,6 +129,11 @@ def _issuers(root: Section, sections: Sequence[Section], document: Document) -> 
         return data
 
     return issuer_tables.load(sections, read_file=read_file, environ=os.environ)
+
+
+def _published(issuers: Iterable[Issuer]) -> tuple[str, ...]:
+    """The authorization servers to name in public. Which tenants a service has is nobody's."""
+    return tuple(issuer.issuer for issuer in issuers if not issuer.from_template)
 
 
 def _check_roles(sections: Sequence[Section], policy: Policy) -> None:

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import re
 import tomllib
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 if TYPE_CHECKING:
     from authz_middleware.document import Section
 
-__all__ = ["ClaimPath", "ClaimPathError", "ClaimPaths", "parse", "read"]
+__all__ = ["ClaimPath", "ClaimPathError", "ClaimPaths", "follow", "parse", "read"]
 
 ClaimPath: TypeAlias = tuple[str, ...]
 """The names to follow from the claims set down."""
@@ -63,10 +64,19 @@ def parse(text: str) -> ClaimPath:
             return tuple(names)
 
 
-def read(section: Section) -> ClaimPaths:
+def follow(payload: Mapping[str, Any], path: ClaimPath) -> Any:
+    """The value at `path`, or None."""
+    value: Any = payload
+    for name in path:
+        if not isinstance(value, dict):
+            return None
+        value = cast("dict[str, Any]", value).get(name)
+    return value
+
+
+def read(section: Section, default: ClaimPaths) -> ClaimPaths:
     """The `claims` table of an issuer; what is wrong in it is reported and reads as the default."""
     table = section.table("claims")
-    default = ClaimPaths()
     if table is None:
         return default
     table.only(("roles", "permissions", "scopes", "subject"))

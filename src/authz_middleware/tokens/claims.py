@@ -12,8 +12,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple, TypeGuard, cast
 
 from authz_middleware.facts import Actor, Claims, Principal
-from authz_middleware.tokens import media_types
-from authz_middleware.tokens.claim_paths import ClaimPath
+from authz_middleware.tokens import marks, media_types
+from authz_middleware.tokens.claim_paths import ClaimPath, follow
 from authz_middleware.tokens.issuers import Issuer
 from authz_middleware.tokens.rejection import Rejected
 
@@ -51,7 +51,12 @@ def verify_claims(
     check_header(header, issuer)
     if payload.get("iss") != issuer.issuer:  # by code point: RFC 7519 §7.3
         raise Rejected("wrong_issuer")
-    _check_audience(payload, issuer.audience)
+    # Before the audience: an ID token must not look as if an audience were missing in the policy.
+    if not marks.borne(issuer.mark, payload):
+        raise Rejected("not_an_access_token")
+    if not marks.borne(issuer.tenant, payload):
+        raise Rejected("wrong_tenant")
+    _check_audience(payload, issuer)
     verified = _verified(payload, issuer)
     check_times(verified, now)
     return verified
@@ -95,7 +100,7 @@ def _verified(payload: dict[str, Any], issuer: Issuer) -> Verified:
 
 def _principal(payload: dict[str, Any], issuer: Issuer, expires_at: float) -> Principal:
     paths = issuer.claims
-    subject = _at(payload, paths.subject)
+    subject = follow(payload, paths.subject)
     if not isinstance(subject, str) or not subject:
         state = "missing" if subject is None else "bad"
         raise Rejected(f"{state}_claim:{'.'.join(paths.subject)}")
@@ -121,17 +126,22 @@ def _roles(names: set[str], issuer: Issuer) -> frozenset[str]:
     return frozenset(names)
 
 
-def _check_audience(payload: Mapping[str, Any], audience: frozenset[str]) -> None:
-    if "aud" not in payload:
-        raise Rejected("missing_claim:aud")
-    named = payload["aud"]
-    if isinstance(named, str):
-        named = [named]
-    if not _is_text_list(named):
-        raise Rejected("bad_claim:aud")
-    # RFC 7519 §4.1.3: whole values only; no prefix, no case folding.
-    if audience.isdisjoint(named):
-        raise Rejected("wrong_audience")
+def _check_audience(payload: Mapping[str, Any], issuer: Issuer) -> None:
+    """The claim that names this service; and `aud` wherever it is there (RFC 7519 §4.1.3)."""
+    claim = issuer.audience_claim
+    if claim not in payload:
+        raise Rejected(f"missing_claim:{claim}")
+    for name in dict.fromkeys((claim, "aud")):
+        if name not in payload:
+            continue
+        named = payload[name]
+        if isinstance(named, str):
+            named = [named]
+        elif name != "aud" or not _is_text_list(named):
+            raise Rejected(f"bad_claim:{name}")
+        # Whole values only; no prefix, no case folding.
+        if issuer.audience.isdisjoint(named):
+            raise Rejected("wrong_audience")
 
 
 def _time(payload: Mapping[str, Any], name: str) -> float | None:
@@ -171,22 +181,13 @@ def _names(
     """The names that stand at any of `paths`. Whatever is not text or a list of it is nothing."""
     names: set[str] = set()
     for path in paths:
-        value = _at(payload, path)
+        value = follow(payload, path)
         if isinstance(value, str):
             names.update(value.split(" ") if path in spaced else [value])
         elif _is_text_list(value):
             names.update(value)
     names.discard("")
     return names
-
-
-def _at(payload: Mapping[str, Any], path: ClaimPath) -> Any:
-    value: Any = payload
-    for name in path:
-        if not isinstance(value, dict):
-            return None
-        value = cast("dict[str, Any]", value).get(name)
-    return value
 
 
 def _is_text_list(value: object) -> TypeGuard[list[str]]:

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
-from authz_middleware.tokens import claim_paths, key_sources, media_types
+from authz_middleware.tokens import claim_paths, key_sources, media_types, presets, tenants
 from authz_middleware.tokens.claim_paths import ClaimPaths
 from authz_middleware.tokens.key_sources import (
     Discovery,
@@ -24,6 +24,8 @@ from authz_middleware.tokens.key_sources import (
     secure_url,
 )
 from authz_middleware.tokens.keys import KeySet
+from authz_middleware.tokens.marks import NO_MARK, Mark
+from authz_middleware.tokens.presets import TEMPLATE, Preset
 from authz_middleware.tokens.signature import ALGORITHMS
 
 if TYPE_CHECKING:
@@ -51,7 +53,7 @@ ASYMMETRIC: Final = frozenset(name for name in ALGORITHMS if not ALGORITHMS[name
 # secp256k1 is for those who ask for it (RFC 8812 §3.1).
 _DEFAULT_ALGORITHMS: Final = ASYMMETRIC - {"ES256K"}
 
-_DEFAULT_TOKEN_TYPES: Final = ("at+jwt",)  # RFC 9068 §4
+_DEFAULT_TOKEN_TYPES: Final = presets.NO_PRESET.token_types
 
 _REQUIRED: Final = {
     "issuer": "who issues the tokens, exactly as they name it in `iss`",
@@ -60,6 +62,8 @@ _REQUIRED: Final = {
 _KNOWN: Final = (
     "issuer",
     "audience",
+    "preset",
+    "tenants",
     *key_sources.SOURCES,
     "algorithms",
     "token_types",
@@ -71,12 +75,10 @@ _KNOWN: Final = (
     "max_lifetime",
 )
 _PLANNED: Final = (
-    "preset",
     "introspection",
     "dpop",
     "mtls",
     "jwks_cache",
-    "tenants",
     "prefix",
 )
 
@@ -98,6 +100,11 @@ class Issuer:
     grants: frozenset[str] | None = None  # our names; None: all
     required_claims: tuple[str, ...] = ()
     max_lifetime: float | None = None  # seconds from `iat` to `exp`
+    audience_claim: str = "aud"  # the claim that must name this service
+    mark: Mark = NO_MARK  # what tells its access tokens from its other tokens
+    tenant: Mark = NO_MARK  # what its tokens must say of the tenant they come from
+    tenant_id: str = ""  # of an issuer that is one of many at its provider
+    from_template: bool = False  # ... and stands for one tenant of a template
 
 
 def load(
@@ -106,52 +113,89 @@ def load(
     """Read `[[issuers]]`. Every mistake goes to the report; an issuer with one is left out."""
     issuers: list[Issuer] = []
     seen: set[str] = set()
+    alone = sum(len(tenants.names(section)) or 1 for section in sections) == 1
     for section in sections:
-        issuer = _issuer(section, read_file, environ, alone=len(sections) == 1)
-        name = section.raw("issuer")
-        if isinstance(name, str) and name in seen:
+        found = _issuers(section, read_file, environ, alone=alone)
+        named = tenants.names(section)
+        if not seen.isdisjoint(named):
             # Two sets of keys or rules for one name: one of them would be ignored.
             section.error("issuer", "this issuer is listed twice", "make one table of the two")
-        elif issuer is not None:
-            issuers.append(issuer)
-        if isinstance(name, str):
-            seen.add(name)
+        else:
+            issuers += found
+        seen.update(named)
     return tuple(issuers)
 
 
-def _issuer(
+def _issuers(
     section: Section, read_file: ReadFile, environ: Mapping[str, str], *, alone: bool
-) -> Issuer | None:
+) -> tuple[Issuer, ...]:
+    """The issuers that one table stands for: one, or one for each tenant."""
     before = len(section.report.problems)
     section.only(_KNOWN, _PLANNED)
-    name = section.text("issuer", example="https://login.example.com")
+    preset = presets.read(section)
+    name = section.text("issuer", example=preset.example)
     audience = section.texts("audience", one_or_many=True, example=("my-api",))
     for key, meaning in _REQUIRED.items():
         if key not in section:
             section.error(None, f"`{key}` is missing", f"write {meaning}")
     _check_not_empty(section, "audience", "algorithms", "token_types")
+    named = tenants.expand(section, preset, name) if name is not None else ()
     source_name = key_sources.named(section)
     algorithms = _algorithms(section, secret=source_name in key_sources.SECRETS)
     source = None
     if name is not None and "introspection" not in section:
-        source = key_sources.read(section, source_name, name, read_file=read_file, environ=environ)
+        address = preset.metadata or name
+        if source_name is None:
+            presets.check_discovery(section, preset, address)
+        source = key_sources.read(
+            section, source_name, address, read_file=read_file, environ=environ
+        )
     if isinstance(source, StaticKeys) and source_name is not None:
         _check_serving(section, source_name, source.keys, algorithms)
+    grants = _grants(section, alone=alone)
     issuer = Issuer(
         issuer=name or "",
         audience=frozenset(audience or ()),
         source=source or Discovery(""),
         algorithms=algorithms,
-        token_types=_token_types(section),
+        token_types=_token_types(section, preset),
         leeway=_leeway(section),
-        claims=claim_paths.read(section),
+        claims=claim_paths.read(section, _usual_claims(preset, audience or (), grants)),
         role_map=_role_map(section),
-        grants=_grants(section, alone=alone),
+        grants=grants,
         required_claims=section.texts("required_claims") or (),
         max_lifetime=_max_lifetime(section),
+        audience_claim=preset.audience_claim,
+        mark=preset.mark,
     )
     # Whatever stands in for a missing value goes no further.
-    return issuer if source and len(section.report.problems) == before else None
+    if source is None or len(section.report.problems) > before:
+        return ()
+    return tuple(
+        replace(
+            issuer,
+            issuer=each.issuer,
+            source=_filled_in(source, each.tenant_id),
+            tenant=each.tenant,
+            tenant_id=each.tenant_id,
+            from_template=each.from_template,
+        )
+        for each in named
+    )
+
+
+def _filled_in(source: KeyConfig, tenant: str) -> KeyConfig:
+    if isinstance(source, StaticKeys):
+        return source
+    return replace(source, issuer=source.issuer.replace(TEMPLATE, tenant))
+
+
+def _usual_claims(
+    preset: Preset, audience: Sequence[str], grants: frozenset[str] | None
+) -> ClaimPaths:
+    claims = preset.claims_for(audience)
+    # `grants` says how far the issuer is believed: a preset alone does not go beyond.
+    return claims if grants is None else replace(claims, permissions=())
 
 
 def _check_not_empty(section: Section, *names: str) -> None:
@@ -221,9 +265,9 @@ def _check_serving(
         )
 
 
-def _token_types(section: Section) -> frozenset[str]:
+def _token_types(section: Section, preset: Preset) -> frozenset[str]:
     types = section.texts("token_types", allow_empty=True, example=("at+jwt",))
-    return frozenset(map(media_types.normalise, types or _DEFAULT_TOKEN_TYPES))
+    return frozenset(map(media_types.normalise, types or preset.token_types))
 
 
 def _leeway(section: Section) -> float:

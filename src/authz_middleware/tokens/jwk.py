@@ -51,7 +51,7 @@ def read(members: Mapping[str, Any]) -> VerificationKey:
         algorithms &= {pinned}
     if not algorithms:
         raise KeysUnusable("is too short, or its `alg` is not one we verify with this type of key")
-    return VerificationKey(kid, algorithms, key)
+    return VerificationKey(kid, algorithms, key, _optional_text(members, "issuer"))
 
 
 def sound(key: Key) -> Key:

@@ -37,6 +37,7 @@ class VerificationKey:
     kid: str | None
     algorithms: frozenset[str]
     key: Key = field(repr=False)
+    issuer: str | None = None  # the issuer it signs for, where a set of many says so
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from authz_middleware.tokens import signature
+from authz_middleware.tokens import signature, tenants
 from authz_middleware.tokens.claims import Verified, check_header, verify_claims
 from authz_middleware.tokens.compact import Unverified
 from authz_middleware.tokens.issuers import Issuer
@@ -50,7 +50,11 @@ def verify(unverified: Unverified, issuer: Issuer, keys: KeySet, now: float) -> 
     header = unverified.header
     check_header(header, issuer)
     algorithm: str = header["alg"]
-    candidates = keys.candidates(algorithm, header.get("kid"))
+    candidates = [
+        key
+        for key in keys.candidates(algorithm, header.get("kid"))
+        if tenants.signs_for(key.issuer, issuer.tenant_id)
+    ]
     if not candidates:
         raise Rejected("unknown_key")
     if not any(
