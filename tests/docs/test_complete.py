@@ -25,7 +25,7 @@ from authz_middleware.facts import Reason
 from authz_middleware.policy import requirements
 from authz_middleware.policy.canonical import readings
 from authz_middleware.runtime import settings
-from authz_middleware.tokens import claim_paths, freshness, issuers, signature
+from authz_middleware.tokens import claim_paths, freshness, issuers, presets, signature
 from tests.docs.pages import ROOT, headings, page_ids, pages, prose
 
 DOCS = ROOT / "docs"
@@ -179,9 +179,23 @@ def test_every_page_is_reached_from_the_first():
     index = (DOCS / "index.md").read_text()
     for page in DOCS.glob("*.md"):
         assert page.name == "index.md" or f"({page.name}" in index, page.name
-    decisions = (DOCS / "decisions" / "index.md").read_text()
-    for page in (DOCS / "decisions").glob("0*.md"):
-        assert f"({page.name})" in decisions, page.name
+    for folder in ("decisions", "providers"):
+        assert f"({folder}/index.md)" in index
+        listed = (DOCS / folder / "index.md").read_text()
+        for page in (DOCS / folder).glob("*.md"):
+            assert page.name == "index.md" or f"({page.name})" in listed, page.name
+
+
+def test_the_table_of_presets_is_what_they_do():
+    rows = {row[0]: row for row in cells((DOCS / "providers" / "index.md").read_text())}
+    for name, preset in presets.PRESETS.items():
+        _, roles, scopes, permissions, _, tenants = rows[f"[`{name}`]({name}.md)"]
+        assert re.findall(r"`([^`]+)`", roles)[: len(preset.claims.roles)] == [
+            ".".join(path) for path in preset.claims.roles
+        ]
+        assert re.findall(r"`([^`]+)`", scopes) == [".".join(p) for p in preset.claims.scopes]
+        assert (permissions != "none") == bool(preset.claims.permissions)
+        assert tenants.startswith(f"`{preset.tenants.claim}`" if preset.tenants else "none")
 
 
 # Planned keys whose names say something else too: a known key elsewhere, a converter, a word.

@@ -389,3 +389,49 @@ def test_a_key_file_is_a_file_of_reasonable_size(tmp_path: Path) -> None:
     }.items():
         ((_, what),) = told(issuers=[table(jwks_file=name)])
         assert reason in what
+
+
+TEMPLATE = "https://login.microsoftonline.com/{tenantid}/v2.0"
+TENANTS = ["5f1c5d6e-0a1b-4c2d-8e3f-001122334455", "aaaabbbb-0000-1111-2222-ccccdddd0000"]
+
+
+def tenants(**top: Any) -> dict[str, Any]:
+    issuer = table(preset="entra", issuer=TEMPLATE, tenants=TENANTS, grants=["viewer", "editor"])
+    return {"issuers": [issuer]} | top
+
+
+class TestTenants:
+    """Each tenant of a template is an issuer, wherever the policy names issuers."""
+
+    names: tuple[str, ...] = tuple(TEMPLATE.format(tenantid=tenant) for tenant in TENANTS)
+
+    def test_routes_and_tests_name_them(self) -> None:
+        caller = {"issuer": self.names[1], "roles": ["viewer"]}
+        made = load(
+            **tenants(
+                routes={"GET /": {"issuers": [self.names[0]]}},
+                tests=[{"as": caller, "deny": ["GET /"]}],
+            )
+        )
+        assert tuple(made.issuers) == self.names
+        assert made.cases[0].principal is not None
+        assert made.cases[0].principal.issuer == self.names[1]
+
+    def test_subjects_of_two_tenants_may_be_equal(self) -> None:
+        found = told(**tenants(remote_user="sub"))
+        assert ("remote_user", "subjects of several issuers may be equal") in found
+
+    def test_the_template_is_no_issuer(self) -> None:
+        ((where, _),) = told(**tenants(routes={"GET /": {"issuers": [TEMPLATE]}}))
+        assert where.startswith('routes."GET /"')
+
+    def test_one_mistake_is_told_once(self) -> None:
+        """Which roles these tenants give is not known then, so no permission is out of reach."""
+        issuer = table(preset="entra", issuer=TEMPLATE, tenants=[*TENANTS, "x"], grants=["viewer"])
+        ((where, _),) = told(issuers=[issuer], routes={"GET /": {"permissions": ["p"]}})
+        assert where == "issuers[0].tenants"
+
+    def test_metadata_does_not_publish_them(self) -> None:
+        made = load(**tenants(resource="https://api.example.com"))
+        assert made.metadata is not None
+        assert b"authorization_servers" not in made.metadata.body

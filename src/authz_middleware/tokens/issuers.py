@@ -187,7 +187,10 @@ def _issuers(
 def _filled_in(source: KeyConfig, tenant: str) -> KeyConfig:
     if isinstance(source, StaticKeys):
         return source
-    return replace(source, issuer=source.issuer.replace(TEMPLATE, tenant))
+    source = replace(source, issuer=source.issuer.replace(TEMPLATE, tenant))
+    if isinstance(source, JwksUri):
+        return replace(source, url=source.url.replace(TEMPLATE, tenant))
+    return source
 
 
 def _usual_claims(
