@@ -23,6 +23,7 @@ __all__ = ["ASGIAuthzMiddleware"]
 KEY = "authz"
 
 POLICY_VIOLATION = 1008  # RFC 6455 §7.4.1
+SERVER_ERRORS = (1011, 4500)  # RFC 6455 §7.4.1; Litestar's
 
 Message = dict[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -222,14 +223,14 @@ class _WebSocketExchange(_HttpExchange):
 
     async def serve(self, app: Any, access: Access) -> None:
         """Let the app speak; a `require` that is denied ends the conversation."""
-        del access
+        self._access = access
         try:
             await app(self._scope, self._listen, self._relay)
         except Exception as error:
             denied = AccessDenied.within(error)
-            if denied is None or self._closed:
+            if denied is None or (self._closed and not self._replaced):
                 raise
-            await (self._close() if self._started else self.answer(denied.answer))
+            await self._deny(denied.answer)
 
     async def _listen(self) -> Message:
         message: Message = await self._receive()
@@ -238,9 +239,24 @@ class _WebSocketExchange(_HttpExchange):
 
     async def _relay(self, message: Message) -> None:
         kind = message["type"]
+        denied = self._access.denied if self._access else None
+        if denied is not None and (self._replaced or self._failed(message)):
+            await self._deny(denied)
+            return
         self._started = self._started or kind == "websocket.accept"
         self._closed = self._closed or kind not in ("websocket.accept", "websocket.send")
         await self._send(message)
+
+    def _failed(self, message: Message) -> bool:
+        """Whether the app gives up with nothing to say: what a framework makes of an exception."""
+        if message["type"] == "websocket.close":
+            return not self._started or message.get("code") in SERVER_ERRORS
+        return bool(message["type"] == "websocket.http.response.start" and message["status"] >= 500)
+
+    async def _deny(self, answer: Answer) -> None:
+        if not self._replaced:
+            self._replaced = True
+            await (self._close() if self._started else self.answer(answer))
 
     async def _close(self) -> None:
         await self._send({"type": "websocket.close", "code": POLICY_VIOLATION, "reason": ""})

@@ -13,7 +13,14 @@ from typing import Final, NamedTuple
 
 __all__ = ["Found", "built_late", "find", "honours_root_path", "prepare"]
 
-_MODULES: Final = {"flask.app": "flask"}
+_MODULES: Final = {
+    "bottle": "bottle",
+    "falcon.app": "falcon",
+    "flask.app": "flask",
+    "litestar.app": "litestar",
+    "pyramid.router": "pyramid",
+    "quart.app": "quart",
+}
 """Where a framework defines its application class -> our module for it."""
 
 _MAX_LAYERS: Final = 32

@@ -1,0 +1,50 @@
+"""Bottle: `AccessDenied` is answered by a plugin, or by the app's own page for the status."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+
+from bottle import HTTPError, HTTPResponse  # type: ignore[import-untyped]  # Bottle has no types
+
+from authz_middleware.errors import AccessDenied
+
+__all__ = ["prepare"]
+
+
+def prepare(app: Any) -> None:
+    """Install the plugin outside of all others, in the app and in those that are merged into it."""
+    for owner in {app, *(route.app for route in app.routes)}:
+        if not any(isinstance(plugin, _Denials) for plugin in owner.plugins):
+            owner.plugins.insert(0, _Denials(app))
+            owner.reset()
+            app.reset()
+
+
+class _Denials:
+    """A plugin (API 2): what a route, or a plugin inside of this one, raises becomes a response."""
+
+    name = "authz_middleware"
+    api = 2
+
+    def __init__(self, app: Any) -> None:
+        self._app = app
+
+    def apply(self, callback: Callable[..., Any], _route: object) -> Callable[..., Any]:
+        @wraps(callback)
+        def called(*args: Any, **kwargs: Any) -> Any:
+            try:
+                return callback(*args, **kwargs)
+            except AccessDenied as denied:
+                return self._answer(denied)
+
+        return called
+
+    def _answer(self, denied: AccessDenied) -> Any:
+        answer = denied.answer
+        if answer.status not in self._app.error_handler:
+            return HTTPResponse(answer.body.decode(), answer.status, list(answer.headers))
+        # `@app.error(403)` makes the body; the challenge stays.
+        headers = [field for field in answer.headers if not field[0].startswith("content-")]
+        return HTTPError(answer.status, exception=denied, headers=headers)

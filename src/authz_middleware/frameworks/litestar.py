@@ -1,0 +1,25 @@
+"""Litestar: `AccessDenied` is answered by an exception handler of the app."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from litestar import Request, Response
+
+from authz_middleware.errors import AccessDenied
+
+__all__ = ["prepare"]
+
+
+def prepare(app: Any) -> None:
+    """Register a handler, unless the app brings one of its own, and log no traceback for it."""
+    app.exception_handlers.setdefault(AccessDenied, _answer)
+    if app.logging_config is not None:
+        app.logging_config.disable_stack_trace.add(AccessDenied)
+
+
+def _answer(_request: Request[Any, Any, Any], denied: AccessDenied) -> Response[bytes]:
+    answer = denied.answer
+    headers = dict(answer.headers)
+    media_type = headers.pop("content-type")
+    return Response(answer.body, status_code=answer.status, headers=headers, media_type=media_type)
