@@ -94,7 +94,8 @@ class ASGIAuthzMiddleware:
     async def _request(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
         scope.pop(KEY, None)  # nobody outside can hand us a caller
         if not isinstance(scope.get("headers"), (list, tuple)):
-            scope["headers"] = list(scope.get("headers", ()))  # any iterable, read more than once
+            # Any iterable of any iterables (Falcon's test client has those), read more than once.
+            scope["headers"] = [tuple(field) for field in scope.get("headers", ())]
         websocket = scope["type"] == "websocket"
         exchange = (_WebSocketExchange if websocket else _HttpExchange)(scope, receive, send)
         if self.authz is None:

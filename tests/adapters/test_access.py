@@ -503,7 +503,7 @@ class TestAsgi:
             await send({"type": "http.response.body", "body": b""})
 
         scope = scope_for("GET", "/me", editor)
-        scope["headers"] = iter(scope["headers"])
+        scope["headers"] = iter([iter(field) for field in scope["headers"]])
         assert call_asgi(ASGIAuthzMiddleware(app, authz), scope).status == 200
         assert len(seen) == 1
 
@@ -700,6 +700,47 @@ class TestWebSocket:
         )
         messages = asyncio.run(exchange(ASGIAuthzMiddleware(app, authz), scope))
         assert [message["type"] for message in messages] == expected
+
+    @pytest.mark.parametrize(
+        ("sends", "expected"),
+        [
+            pytest.param([("close", 1000)], "http.response.body", id="closed-unaccepted"),
+            pytest.param(
+                [("http.response.start", 500), ("http.response.body", 0)],
+                "http.response.body",
+                id="error-page",
+            ),
+            pytest.param([("http.response.start", 302)], 302, id="answered-otherwise"),
+            pytest.param([("accept", 0), ("close", 1011)], 1008, id="server-error"),
+            pytest.param([("accept", 0), ("close", 4500)], 1008, id="litestar"),
+            pytest.param([("accept", 0), ("close", 1000)], 1000, id="closed-on-purpose"),
+            pytest.param([("accept", 0), ("close", 3003)], 3003, id="closed-with-a-code"),
+        ],
+    )
+    @pytest.mark.parametrize("raises", [False, True])
+    def test_what_an_app_makes_of_a_denial(self, sends, expected, raises, authz, issuer):
+        """Giving up is our refusal, also if the exception comes after; an answer is the app's."""
+
+        async def app(scope, receive, send):
+            await receive()
+            try:
+                scope["authz"].require("user:delete")
+            except AccessDenied:
+                for kind, code in sends:
+                    await send({"type": f"websocket.{kind}", "code": code, "status": code})
+                if raises and expected in (1008, "http.response.body"):
+                    raise
+
+        headers = bearer(issuer.mint("vi", roles=["viewer"]))
+        scope = scope_for("", "/feed", headers, kind="websocket")
+        *before, last = asyncio.run(exchange(ASGIAuthzMiddleware(app, authz), scope))
+        if expected == "http.response.body":
+            assert [(each["type"], each["status"]) for each in before] == [
+                ("websocket.http.response.start", 403)
+            ]
+            assert b"insufficient_scope" in last["body"]
+        else:
+            assert expected == last["code"]
 
     def test_a_denied_require_after_the_close_is_passed_on(self, authz, issuer):
         async def app(scope, receive, send):

@@ -2,62 +2,18 @@
 
 from __future__ import annotations
 
-import logging
 import re
-from collections.abc import Callable, Mapping
 from typing import Any
 
 import pytest
 
-from authz_middleware import Authz, current_access, frameworks
-from authz_middleware.testing import DevelopmentIssuer
+from authz_middleware import current_access, frameworks
 from tests.adapters.exchange import Sent
-from tests.frameworks.apps import KINDS, ROUTES, BrokenError, Kind, call, talk
+from tests.frameworks.apps import KINDS, BrokenError, Kind, call, talk
 
 MODES = [(name, mode) for name, kind in KINDS.items() for mode in kind.modes]
 SOCKETS = [(name, mode) for name, mode in MODES if KINDS[name].asgi]
 ID = re.compile(rb"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
-
-
-@pytest.fixture(scope="module")
-def issuer():
-    return DevelopmentIssuer("https://login.example.com", "orders-api")
-
-
-@pytest.fixture(scope="module")
-def authz(issuer) -> Authz:
-    return Authz.from_mapping(
-        {
-            "issuers": [issuer.policy_issuer()],
-            "roles": {"viewer": ["article:read"], "editor": ["article:*"]},
-            "routes": ROUTES,
-        }
-    )
-
-
-@pytest.fixture(scope="module")
-def callers(issuer) -> Mapping[str, list[tuple[str, str]]]:
-    def bearing(token: str) -> list[tuple[str, str]]:
-        return [("Authorization", f"Bearer {token}")]
-
-    return {
-        "absent": [],
-        "invalid": bearing(issuer.expired("ann", roles=["editor"])),
-        "malformed": [("Authorization", "Bearer")],
-        "viewer": bearing(issuer.mint("ann", roles=["viewer"])),
-        "editor": bearing(issuer.mint("bob", roles=["editor"])),
-    }
-
-
-@pytest.fixture
-def quiet(caplog, capfd) -> Callable[[str], None]:
-    """Fails if a denial is reported like an error of the app."""
-
-    def check(errors: str) -> None:
-        loud = [each for each in caplog.records if each.levelno > logging.INFO or each.exc_info]
-        assert (loud, errors, capfd.readouterr().err) == ([], "", "")
-
-    return check
 
 
 def same(one: Sent, other: Sent) -> None:
@@ -82,7 +38,9 @@ def test_who_is_let_in(name, mode, authz, callers):
     kind = KINDS[name]
     app = kind.wrapped(authz, mode)
     for path, expected in STATUSES.items():
-        got = {who: call(kind, app, "GET", f"/{path}", fields).sent for who, fields in callers.items()}
+        got = {
+            who: call(kind, app, "GET", f"/{path}", fields).sent for who, fields in callers.items()
+        }
         assert {who: sent.status for who, sent in got.items()} == expected, path
         if path == "public":
             assert [sent.body for sent in got.values()] == [b"nobody"] * 3 + [b"ann", b"bob"]

@@ -10,6 +10,7 @@ import pytest
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from authz_middleware import AccessDenied, frameworks
+from tests.frameworks.apps import KINDS
 
 
 def test_what_is_no_framework_is_left_alone():
@@ -28,6 +29,17 @@ def test_a_framework_is_found_behind_its_middleware():
     app = flask.Flask(__name__)
     for wrapped in (app, app.wsgi_app, ProxyFix(app.wsgi_app), Around(Around(app))):
         assert frameworks.find(wrapped) == (app, "flask")
+
+
+@pytest.mark.parametrize(
+    ("name", "module"), {**{name: name for name in KINDS}, "falcon-asgi": "falcon"}.items()
+)
+def test_every_framework_is_found(name, module):
+    kind = KINDS[name]
+    app = kind.make()
+    for wrapped in (app, Around(app), getattr(app, kind.attribute or "__call__")):
+        found = frameworks.find(wrapped)
+        assert found == (app, module)
 
 
 def test_a_subclass_is_found():

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from falcon import Request, Response
-from falcon.asgi import App, WebSocket
+import falcon
+from falcon.asgi import App, Request, Response, WebSocket
 
 from authz_middleware.errors import AccessDenied
 
@@ -21,11 +21,13 @@ def prepare(app: Any) -> None:
     app.add_error_handler(AccessDenied, _answer_async if isinstance(app, App) else _answer)
 
 
-def _answer(_request: Request, response: Response, denied: AccessDenied, _params: object) -> None:
+def _answer(
+    _request: falcon.Request, response: falcon.Response, denied: AccessDenied, _params: object
+) -> None:
     answer = denied.answer
     response.status = answer.status
     response.set_headers(answer.headers)
-    response.stream = None  # begun before the question was asked
+    response.stream = None  # what was prepared before the question was asked
     response.data = answer.body
 
 
@@ -37,6 +39,7 @@ async def _answer_async(
     ws: WebSocket | None = None,
 ) -> None:
     if response is not None:
+        response.sse = None
         _answer(request, response, denied, params)
     elif ws is not None:
         # Of a close before the handshake is accepted the adapter makes the refusal.

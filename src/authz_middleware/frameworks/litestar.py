@@ -20,6 +20,4 @@ def prepare(app: Any) -> None:
 
 def _answer(_request: Request[Any, Any, Any], denied: AccessDenied) -> Response[bytes]:
     answer = denied.answer
-    headers = dict(answer.headers)
-    media_type = headers.pop("content-type")
-    return Response(answer.body, status_code=answer.status, headers=headers, media_type=media_type)
+    return Response(answer.body, status_code=answer.status, headers=dict(answer.headers))

@@ -1,4 +1,4 @@
-"""Pyramid: `AccessDenied` is answered by an exception view; `config.include` adds `request.authz`."""
+"""Pyramid: `AccessDenied` is answered by an exception view; `include` adds `request.authz`."""
 
 from __future__ import annotations
 

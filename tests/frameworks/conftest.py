@@ -1,0 +1,53 @@
+"""The policy of the app that every framework serves, its callers, and a watch over the logs."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+
+import pytest
+
+from authz_middleware import Authz
+from authz_middleware.testing import DevelopmentIssuer
+from tests.frameworks.apps import ROUTES
+
+
+@pytest.fixture(scope="session")
+def issuer() -> DevelopmentIssuer:
+    return DevelopmentIssuer("https://login.example.com", "orders-api")
+
+
+@pytest.fixture(scope="session")
+def authz(issuer) -> Authz:
+    return Authz.from_mapping(
+        {
+            "issuers": [issuer.policy_issuer()],
+            "roles": {"viewer": ["article:read"], "editor": ["article:*"]},
+            "routes": ROUTES,
+        }
+    )
+
+
+@pytest.fixture(scope="session")
+def callers(issuer) -> Mapping[str, list[tuple[str, str]]]:
+    def bearing(token: str) -> list[tuple[str, str]]:
+        return [("Authorization", f"Bearer {token}")]
+
+    return {
+        "absent": [],
+        "invalid": bearing(issuer.expired("ann", roles=["editor"])),
+        "malformed": [("Authorization", "Bearer")],
+        "viewer": bearing(issuer.mint("ann", roles=["viewer"])),
+        "editor": bearing(issuer.mint("bob", roles=["editor"])),
+    }
+
+
+@pytest.fixture
+def quiet(caplog, capfd) -> Callable[[str], None]:
+    """Fails if a denial is reported like an error of the app."""
+
+    def check(errors: str) -> None:
+        loud = [each for each in caplog.records if each.levelno > logging.INFO or each.exc_info]
+        assert (loud, errors, capfd.readouterr().err) == ([], "", "")
+
+    return check

@@ -1,0 +1,135 @@
+"""Pyramid: who answers `AccessDenied`, and what `config.include` adds."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from authz_middleware import AccessDenied
+from tests.frameworks.apps import KINDS, call, pyramid_app, who, write
+from tests.frameworks.installed import installed
+
+Configurator = installed("pyramid.config").Configurator
+Response = installed("pyramid.response").Response
+KIND = KINDS["pyramid"]
+MODULE = "authz_middleware.frameworks.pyramid"
+
+
+def own(denied: AccessDenied, request: Any) -> Any:
+    return Response(f"no: {denied.decision.missing[0]}", 403)
+
+
+def configured(view: Any = lambda request: Response(write()), **arguments: Any) -> Any:
+    config = Configurator(**arguments)
+    config.add_route("me", "/me")
+    config.add_view(view, route_name="me")
+    return config
+
+
+def me(app: Any, fields: Any) -> Any:
+    return call(KIND, app, "GET", "/me", fields)
+
+
+@pytest.mark.parametrize("introspection", [True, False])
+def test_the_apps_own_view_wins_if_it_was_there_before(introspection, authz, callers):
+    config = configured(introspection=introspection)
+    config.add_exception_view(own, context=AccessDenied)
+    sent = me(KIND.wrap(config.make_wsgi_app(), authz), callers["viewer"]).sent
+    assert (sent.status, sent.body) == (403, b"no: article:write")
+
+
+def test_the_apps_own_view_wins_if_it_comes_after(authz, callers):
+    app = configured().make_wsgi_app()
+    wrapped = KIND.wrap(app, authz)
+    Configurator(registry=app.registry, autocommit=True).add_exception_view(
+        own, context=AccessDenied
+    )
+    assert me(wrapped, callers["viewer"]).sent.body == b"no: article:write"
+
+
+@pytest.mark.parametrize("first", [True, False], ids=["before", "after"])
+def test_the_apps_own_view_wins_over_what_is_included(first, authz, callers):
+    config = configured()
+    if first:
+        config.add_exception_view(own, context=AccessDenied)
+    config.include(MODULE)
+    if not first:
+        config.add_exception_view(own, context=AccessDenied)
+    sent = me(KIND.wrap(config.make_wsgi_app(), authz), callers["viewer"]).sent
+    assert sent.body == b"no: article:write"
+
+
+def test_an_own_view_for_one_route_wins_there(authz, callers):
+    config = configured()
+    config.add_exception_view(own, context=AccessDenied, route_name="me")
+    assert me(KIND.wrap(config.make_wsgi_app(), authz), callers["viewer"]).sent.body[:3] == b"no:"
+
+
+def test_an_app_that_catches_everything_still_refuses(authz, callers):
+    config = configured()
+    config.add_exception_view(lambda error, request: Response("broke", 500), context=Exception)
+    assert me(KIND.wrap(config.make_wsgi_app(), authz), callers["viewer"]).sent.status == 403
+
+
+@pytest.mark.parametrize("included", [True, False])
+def test_a_default_permission_does_not_hide_the_refusal(included, authz, callers, quiet):
+    config = configured()
+    config.set_default_permission("view")
+    config.set_default_csrf_options(require_csrf=True)
+    if included:
+        config.include(MODULE)
+    done = me(KIND.wrap(config.make_wsgi_app(), authz), callers["viewer"])
+    assert done.sent.status == 403
+    assert done.sent.header("content-type") == "application/problem+json"
+    quiet(done.errors)
+
+
+def test_include_adds_the_caller_to_the_request(authz, callers):
+    def view(request: Any) -> Any:
+        blank = type(request).blank("/elsewhere")
+        blank.registry = request.registry
+        return Response(f"{request.authz.principal.subject} {request.authz.allows('article:read')}")
+
+    config = configured(view)
+    config.include(MODULE)
+    app = config.make_wsgi_app()
+    assert me(KIND.wrap(app, authz), callers["viewer"]).sent.body == b"ann True"
+
+
+def test_without_the_middleware_there_is_no_caller():
+    config = configured(lambda request: Response(str(request.authz)))
+    config.include(MODULE)
+    assert me(config.make_wsgi_app(), []).sent.body == b"None"
+
+
+def over(handler: Any, registry: Any) -> Any:
+    def tween(request: Any) -> Any:
+        write()
+        return handler(request)
+
+    return tween
+
+
+@pytest.mark.parametrize("where", ["over", "under"])
+def test_a_tween_that_asks(where, authz, callers, quiet):
+    config = configured(lambda request: Response(who()))
+    excview = "pyramid.tweens.excview_tween_factory"
+    config.add_tween(f"{__name__}.over", **{where: excview})
+    app = KIND.wrap(config.make_wsgi_app(), authz)
+    done = me(app, callers["viewer"])
+    assert done.sent.status == 403
+    assert done.sent.header("content-type") == "application/problem+json"
+    quiet(done.errors)
+    assert me(app, callers["editor"]).sent.body == b"bob"
+
+
+def test_the_environ(authz, callers):
+    app = configured(lambda request: Response(request.environ["authz"].principal.subject))
+    assert me(KIND.wrap(app.make_wsgi_app(), authz), callers["viewer"]).sent.body == b"ann"
+
+
+def test_wrapped_twice_it_is_registered_once(authz, callers):
+    app = pyramid_app()
+    KIND.wrap(app, authz)
+    assert call(KIND, KIND.wrap(app, authz), "GET", "/write", callers["viewer"]).sent.status == 403
