@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import pytest
 
@@ -18,14 +19,17 @@ def issuer() -> DevelopmentIssuer:
 
 
 @pytest.fixture(scope="session")
-def authz(issuer) -> Authz:
-    return Authz.from_mapping(
-        {
-            "issuers": [issuer.policy_issuer()],
-            "roles": {"viewer": ["article:read"], "editor": ["article:*"]},
-            "routes": ROUTES,
-        }
-    )
+def policy(issuer) -> dict[str, Any]:
+    return {
+        "issuers": [issuer.policy_issuer()],
+        "roles": {"viewer": ["article:read"], "editor": ["article:*"]},
+        "routes": ROUTES,
+    }
+
+
+@pytest.fixture(scope="session")
+def authz(policy) -> Authz:
+    return Authz.from_mapping(policy)
 
 
 @pytest.fixture(scope="session")

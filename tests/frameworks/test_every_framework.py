@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from authz_middleware import current_access, frameworks
+from authz_middleware import Authz, Body, Refusal, current_access, frameworks
 from tests.adapters.exchange import Sent
 from tests.frameworks.apps import KINDS, BrokenError, Kind, call, talk
 
@@ -57,6 +57,21 @@ def test_require_is_the_refusal_from_outside(name, mode, who, authz, callers, qu
         inner = call(kind, app, "GET", "/open", fields)
         same(inner.sent, outer)
         quiet(inner.errors)
+
+
+@pytest.mark.parametrize("media_type", ["text/html", "text/plain; charset=latin-1", "image/png"])
+@pytest.mark.parametrize("name", KINDS)
+def test_a_body_of_the_apps_own_arrives_as_it_is(name, media_type, policy, callers):
+    class Renderer:
+        def render(self, refusal: Refusal) -> Body:
+            return Body(media_type, b"\xff\xfe\x00")
+
+    kind = KINDS[name]
+    app = kind.wrapped(Authz.from_mapping(policy, renderer=Renderer()))
+    outer = call(kind, app, "GET", "/outer", callers["viewer"]).sent
+    inner = call(kind, app, "GET", "/write", callers["viewer"]).sent
+    assert inner.body == b"\xff\xfe\x00"
+    same(inner, outer)
 
 
 @pytest.mark.parametrize(("name", "mode"), [each for each in MODES if KINDS[each[0]].head])

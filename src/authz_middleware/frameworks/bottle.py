@@ -44,7 +44,8 @@ class _Denials:
     def _answer(self, denied: AccessDenied) -> Any:
         answer = denied.answer
         if answer.status not in self._app.error_handler:
-            return HTTPResponse(answer.body.decode(), answer.status, list(answer.headers))
+            body: Any = answer.body  # a renderer's need not be text
+            return HTTPResponse(body, answer.status, list(answer.headers))
         # `@app.error(403)` makes the body; the challenge stays.
         headers = [field for field in answer.headers if not field[0].startswith("content-")]
         return HTTPError(answer.status, exception=denied, headers=headers)
