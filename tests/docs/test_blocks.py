@@ -63,8 +63,9 @@ def test_a_page_runs_from_top_to_bottom(page: Path, folder: Path):
                 Authz.from_file(folder / block.title)
 
 
-# What a reader runs. Those of the quickstart are really run, by test_quickstart.py.
-COMMANDS = {".", "curl", "pytest", "python", "tox", "uvicorn"}
+# What a reader runs. Those of the quickstarts are really run, by test_quickstart.py.
+SERVERS = {"flask", "gunicorn", "litestar", "quart", "uvicorn"}
+COMMANDS = {".", "curl", "pytest", "python", "tox", *SERVERS}
 
 
 @pytest.mark.parametrize("page", pages(), ids=page_ids())

@@ -1,4 +1,4 @@
-"""The quickstart, followed to the letter: its files, its commands, what they print."""
+"""The quickstarts, followed to the letter: their files, their commands, what they print."""
 
 from __future__ import annotations
 
@@ -20,7 +20,13 @@ from tests.docs.pages import ROOT, Block, blocks
 
 pytestmark = pytest.mark.e2e
 
-PAGE = ROOT / "docs" / "quickstart.md"
+PAGES = [
+    "quickstart.md",
+    *(
+        f"frameworks/{name}.md"
+        for name in ("bottle", "falcon", "flask", "litestar", "pyramid", "quart")
+    ),
+]
 SETUP = ("python -m venv", "python -m pip install")
 
 
@@ -47,6 +53,7 @@ def listening(port: int) -> None:
     while time.monotonic() < deadline:
         try:
             urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=5).close()
+            return
         except urllib.error.HTTPError as error:
             error.close()  # any answer is an answer
             return
@@ -55,15 +62,14 @@ def listening(port: int) -> None:
     pytest.fail(f"nothing listens on port {port}")
 
 
-@pytest.mark.skipif(shutil.which("curl") is None, reason="the quickstart uses curl")
-def test_quickstart(tmp_path: Path):
-    ports = {"8000": str(free_port()), "8799": str(free_port())}
+@pytest.mark.skipif(shutil.which("curl") is None, reason="the quickstarts use curl")
+@pytest.mark.parametrize("page", PAGES)
+def test_quickstart(page: str, tmp_path: Path):
+    ports = {port: str(free_port()) for port in ("8000", "8001", "8799")}
 
     def here(text: str) -> str:
         for written, free in ports.items():
-            text = text.replace(f":{written}", f":{free}").replace(
-                f"--port {written}", f"--port {free}"
-            )
+            text = re.sub(rf"\b{written}\b", free, text)
         return text
 
     # Where the reader's virtual environment puts `python` and `uvicorn`.
@@ -73,7 +79,7 @@ def test_quickstart(tmp_path: Path):
     }
     started: list[subprocess.Popen[str]] = []
     try:
-        for block in blocks(PAGE):
+        for block in blocks(ROOT / "docs" / page):
             if block.title is not None:
                 (tmp_path / block.title).write_text(here(block.text))
             if block.language != "console":
@@ -95,9 +101,9 @@ def test_quickstart(tmp_path: Path):
                     started.append(process)
                     if process.stdout:
                         assert process.stdout.readline().strip() == here(output).strip()
-                    port = re.search(r"--port (\d+)", shell)
-                    if port:
-                        listening(int(port[1]))
+                    else:  # a server that says nothing; its port may stand in its file
+                        port = re.search(rf"\b({'|'.join(ports.values())})\b", shell)
+                        listening(int(port[1] if port else ports["8000"]))
                     continue
                 done = subprocess.run(
                     [shell],
