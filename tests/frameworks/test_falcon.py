@@ -183,3 +183,19 @@ def test_the_whole_path_is_matched_below_a_prefix(authz, callers):
     for path, status in (("/me", 200), ("/svc/me", 403), ("/svc/public", 403)):
         start = talk(app, "GET", path, callers["viewer"], root_path="/svc")[0]
         assert start["status"] == status, path
+
+
+def test_a_sink_is_closed_where_no_rule_is(authz, callers):
+    """path-confusion: a sink at `/me` also answers `/menu`, with any method."""
+
+    def sink(request: Any, response: Any) -> None:
+        response.text = "sunk"
+
+    kind = KINDS["falcon"]
+    app = falcon.App()
+    app.add_sink(sink, "/me")
+    assert call(kind, app, "DELETE", "/menu").sent.body == b"sunk"
+    wrapped = kind.wrap(app, authz)
+    assert call(kind, wrapped, "GET", "/me", callers["editor"]).sent.body == b"sunk"
+    for method, path in (("GET", "/menu"), ("DELETE", "/me"), ("GET", "/me/nu")):
+        assert call(kind, wrapped, method, path, callers["editor"]).sent.status == 403

@@ -148,3 +148,31 @@ def test_a_prefix_anywhere_is_a_reading(authz, callers):
     for path, status in (("/svc/me", 200), ("/public/svc/me", 403), ("/svcme", 400)):
         start = talk(app, "GET", path, callers["viewer"], root_path="/svc")[0]
         assert start["status"] == status, path
+
+
+def test_a_mount_is_closed_where_no_rule_is(authz, callers):
+    """path-confusion: what is mounted at `/me` also answers `/menu`, with any method."""
+
+    async def mounted(scope: Any, receive: Any, send: Any) -> None:
+        await litestar.response.base.ASGIResponse(body=b"mounted")(scope, receive, send)
+
+    mounted.__annotations__ = {
+        "scope": litestar.types.Scope,
+        "receive": litestar.types.Receive,
+        "send": litestar.types.Send,
+        "return": None,
+    }
+    app = app_of(litestar.handlers.asgi("/me", is_mount=True, copy_scope=True)(mounted))
+    assert call(KIND, app, "DELETE", "/menu").sent.body == b"mounted"
+    KIND.wrap(app, authz)
+    assert call(KIND, app, "GET", "/me", callers["editor"]).sent.body == b"mounted"
+    for method, path in (("GET", "/menu"), ("DELETE", "/me"), ("GET", "/me/nu")):
+        assert call(KIND, app, method, path, callers["editor"]).sent.status == 403
+
+
+def test_a_logging_configuration_of_another_kind_is_left_alone(authz, callers):
+    app = litestar_app()
+    app.logging_config = object()
+    prepare = installed("authz_middleware.frameworks.litestar").prepare
+    prepare(app)
+    assert AccessDenied in app.exception_handlers

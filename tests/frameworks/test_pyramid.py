@@ -133,3 +133,27 @@ def test_wrapped_twice_it_is_registered_once(authz, callers):
     app = pyramid_app()
     KIND.wrap(app, authz)
     assert call(KIND, KIND.wrap(app, authz), "GET", "/write", callers["viewer"]).sent.status == 403
+
+
+class Root(dict[str, Any]):
+    """A tree of one resource, to be traversed."""
+
+    def __init__(self, request: Any) -> None:
+        super().__init__(me=self)
+
+
+@pytest.mark.xfail(reason="rules are for paths; traversal is not guarded: docs/frameworks")
+def test_a_clients_field_does_not_lead_traversal_elsewhere(authz, callers):
+    """path-confusion: `X-Vhm-Root` changes where traversal begins, so `/public` runs `outer`."""
+    config = Configurator(root_factory=Root)
+    config.add_view(lambda request: Response("public"), name="public")
+    config.add_view(lambda request: Response("outer"), name="outer")
+    app = KIND.wrap(config.make_wsgi_app(), authz)
+    assert call(KIND, app, "GET", "/outer").sent.status == 401
+    assert call(KIND, app, "GET", "/public").sent.body == b"public"
+    assert call(KIND, app, "GET", "/public", [("X-Vhm-Root", "/outer")]).sent.body != b"outer"
+
+
+def test_a_clients_field_leads_no_route_elsewhere(authz):
+    app = KIND.wrap(pyramid_app(), authz)
+    assert call(KIND, app, "GET", "/public", [("X-Vhm-Root", "/outer")]).sent.status == 404

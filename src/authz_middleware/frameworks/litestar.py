@@ -14,8 +14,10 @@ __all__ = ["prepare"]
 def prepare(app: Any) -> None:
     """Register a handler, unless the app brings one of its own, and log no traceback for it."""
     app.exception_handlers.setdefault(AccessDenied, _answer)
-    if app.logging_config is not None:
-        app.logging_config.disable_stack_trace.add(AccessDenied)
+    # Not every configuration has it: the app's own class, or a release of long ago.
+    silent = getattr(app.logging_config, "disable_stack_trace", None)
+    if silent is not None:
+        silent.add(AccessDenied)
 
 
 def _answer(_request: Request[Any, Any, Any], denied: AccessDenied) -> Response[bytes]:
