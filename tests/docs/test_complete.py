@@ -179,7 +179,7 @@ def test_every_page_is_reached_from_the_first():
     index = (DOCS / "index.md").read_text()
     for page in DOCS.glob("*.md"):
         assert page.name == "index.md" or f"({page.name}" in index, page.name
-    for folder in ("decisions", "providers"):
+    for folder in ("decisions", "frameworks", "providers"):
         assert f"({folder}/index.md)" in index
         listed = (DOCS / folder / "index.md").read_text()
         for page in (DOCS / folder).glob("*.md"):
