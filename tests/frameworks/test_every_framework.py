@@ -102,12 +102,14 @@ def test_without_our_handler_it_is_the_same_refusal(name, mode, authz, callers, 
 def test_an_error_of_the_app_stays_its_own(name, mode, authz, callers):
     kind = KINDS[name]
     app = kind.wrapped(authz, mode)
+    sent = None
     try:
         sent = call(kind, app, "GET", "/broken", callers["viewer"]).sent
-    except BrokenError:
-        return
-    assert sent.status == 500
-    assert sent.header("www-authenticate") is None
+    except* BrokenError:  # alone, or in the group of Quart's tasks
+        pass
+    if sent is not None:
+        assert sent.status == 500
+        assert sent.header("www-authenticate") is None
 
 
 @pytest.mark.parametrize("name", KINDS)

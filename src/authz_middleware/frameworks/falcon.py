@@ -33,14 +33,14 @@ def _answer(
 
 async def _answer_async(
     request: Request,
-    response: Response | None,
+    response: Response,  # None in a WebSocket
     denied: AccessDenied,
     params: object,
     ws: WebSocket | None = None,
 ) -> None:
-    if response is not None:
-        response.sse = None
-        _answer(request, response, denied, params)
-    elif ws is not None:
+    if ws is not None:
         # Of a close before the handshake is accepted the adapter makes the refusal.
         await ws.close(_POLICY_VIOLATION)
+        return
+    response.sse = None
+    _answer(request, response, denied, params)
