@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from functools import wraps
 from typing import Any
 
@@ -127,7 +128,15 @@ def skipped(app: Any) -> None:
     app.route("/sync", callback=write, skip=True)
 
 
-@pytest.mark.parametrize("change", [hook, skipped])
+def mounted_as_wsgi(app: Any) -> None:
+    inner = bottle.Bottle()
+    inner.route("/", callback=write)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # a prefix without a slash
+        app.mount("/sync", inner)
+
+
+@pytest.mark.parametrize("change", [hook, skipped, mounted_as_wsgi])
 def test_what_a_plugin_cannot_see_is_refused_all_the_same(change, authz, callers):
     """Bottle then writes a traceback to `wsgi.errors`: docs/frameworks/bottle.md says so."""
     app = bottle.Bottle()

@@ -87,14 +87,27 @@ def test_a_default_permission_does_not_hide_the_refusal(included, authz, callers
 
 def test_include_adds_the_caller_to_the_request(authz, callers):
     def view(request: Any) -> Any:
-        blank = type(request).blank("/elsewhere")
-        blank.registry = request.registry
         return Response(f"{request.authz.principal.subject} {request.authz.allows('article:read')}")
 
     config = configured(view)
     config.include(MODULE)
     app = config.make_wsgi_app()
     assert me(KIND.wrap(app, authz), callers["viewer"]).sent.body == b"ann True"
+
+
+def test_a_subrequest_has_an_environ_of_its_own(authz, callers):
+    def view(request: Any) -> Any:
+        return request.invoke_subrequest(type(request).blank("/inner"))
+
+    def inner(request: Any) -> Any:
+        return Response(f"{request.authz} {who()}")
+
+    config = configured(view)
+    config.include(MODULE)
+    config.add_route("inner", "/inner")
+    config.add_view(inner, route_name="inner")
+    app = KIND.wrap(config.make_wsgi_app(), authz)
+    assert me(app, callers["viewer"]).sent.body == b"None ann"
 
 
 def test_without_the_middleware_there_is_no_caller():

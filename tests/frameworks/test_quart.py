@@ -91,6 +91,29 @@ def test_a_sync_generator_is_streamed_with_its_caller(authz, callers):
     )
 
 
+def test_a_background_task_knows_the_caller(authz, callers):
+    app = quart_app()
+    seen = []
+
+    async def later():
+        await asyncio.sleep(0)
+        seen.append(who())
+
+    async def me():
+        app.add_background_task(later)
+        return "soon"
+
+    app.view_functions["me"] = me
+
+    async def run():
+        await app.test_client().get("/me", headers=dict(callers["viewer"]))
+        await asyncio.gather(*app.background_tasks)
+
+    KIND.wrap(app, authz)
+    asyncio.run(run())
+    assert seen == ["ann"]
+
+
 def test_its_own_client(authz, callers):
     app = KIND.wrap(quart_app(), authz)
 
