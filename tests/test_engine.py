@@ -490,8 +490,8 @@ def test_a_handshake_over_http_must_be_allowed_both(world: World) -> None:
     assert start("//public")[1] == "path_ambiguous"
 
 
-def test_an_encoded_slash_is_ambiguous(world: World) -> None:
-    facts = RequestFacts("http", "GET", "/public", "", (), encoded_slash=True)
+def test_a_path_that_something_else_contradicts_is_ambiguous(world: World) -> None:
+    facts = RequestFacts("http", "GET", "/public", "", (), ambiguous=True)
     assert told(world.engine.start(facts, NOW))[1] == "path_ambiguous"
 
 

@@ -134,7 +134,7 @@ def _facts(scope: Mapping[str, Any], *, honours_root_path: bool) -> RequestFacts
         (scope.get("root_path") or "") if honours_root_path else "",
         authorization,
         _preflight(scope) if method == "OPTIONS" else "",
-        encoded_slash=holds_encoded_slash((scope.get("raw_path") or b"").decode("latin-1")),
+        ambiguous=holds_encoded_slash((scope.get("raw_path") or b"").decode("latin-1")),
     )
 
 

@@ -175,7 +175,7 @@ class Engine:
         return self._conclude(pending.requirements, verified)
 
     def _requirements(self, facts: RequestFacts, method: str) -> tuple[Requirement, ...] | None:
-        paths = () if facts.encoded_slash else readings(facts.path, facts.root_path)
+        paths = () if facts.ambiguous else readings(facts.path, facts.root_path)
         found = self.policy.find(method, paths) if paths else None
         if found and facts.upgrade:
             # Whether it becomes a WebSocket is the app's to say, so it must be allowed both.

@@ -116,7 +116,7 @@ class RequestFacts(NamedTuple):
     authorization: tuple[bytes, ...]  # every Authorization field value, in order
     preflight: str = ""  # the method that a true CORS preflight asks for
     upgrade: bool = False  # an HTTP request that some WSGI apps take for a WebSocket handshake
-    encoded_slash: bool = False  # whether the target held %2F, which apps on the raw path keep
+    ambiguous: bool = False  # what else came with the path makes it another one for some apps
 
     def __repr__(self) -> str:
         """Everything but the credentials (RFC 9700 §4.9.3: error trackers show local variables)."""

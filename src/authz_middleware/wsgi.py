@@ -96,8 +96,10 @@ def _facts(environ: WSGIEnvironment) -> RequestFacts:
         # As loose as the loosest app: some look at one of the two only.
         "websocket" in environ.get("HTTP_UPGRADE", "").lower()
         or "HTTP_SEC_WEBSOCKET_KEY" in environ,
-        # Not in PEP 3333, but gunicorn and others give the target; it can only speak against.
-        holds_encoded_slash(environ.get("RAW_URI") or environ.get("REQUEST_URI") or ""),
+        # Not in PEP 3333, but gunicorn and others give the target; it can only speak against. And
+        # Pyramid's traversal begins where a client's X-Vhm-Root says.
+        "HTTP_X_VHM_ROOT" in environ
+        or holds_encoded_slash(environ.get("RAW_URI") or environ.get("REQUEST_URI") or ""),
     )
 
 
