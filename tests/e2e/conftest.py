@@ -9,6 +9,7 @@ import pytest
 
 from authz_middleware.testing import DevelopmentIssuer
 from examples.demo import servers
+from tests.e2e import identity
 
 EXAMPLE = servers.ROOT / "examples" / "fastapi_app" / "authz.toml"
 
@@ -38,3 +39,10 @@ def serve(tmp_path, policy):
             yield server
 
     return serve
+
+
+@pytest.fixture(scope="module")
+def provider(tmp_path_factory):
+    """A real identity provider, and whoever may ask it for tokens."""
+    with identity.serving(tmp_path_factory.mktemp("provider")) as provider:
+        yield provider
