@@ -273,6 +273,7 @@ def test_each_issuer_is_verified_with_its_own_keys(world: World) -> None:
 
 
 def test_a_remembered_token_expires(world: World) -> None:
+    """B21."""
     token = mint()
     assert told(world.start("/me", token))[0] == "Admit"
     assert told(world.start("/me", token, NOW + 59.9))[0] == "Admit"

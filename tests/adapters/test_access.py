@@ -487,6 +487,7 @@ class TestWrappedDenial:
 
 @pytest.mark.parametrize("world", WORLDS)
 def test_no_repr_shows_the_token(world, authz, editor):
+    """B20."""
     access = ask(world, authz, "GET", "/me", editor).access
     token = editor[0][1].split()[1]
     for shown in (repr(access), repr(access.facts), repr(access.principal), str(access.decision)):

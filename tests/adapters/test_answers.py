@@ -139,6 +139,7 @@ def _id(case: Any) -> str:
 @pytest.mark.parametrize("world", WORLDS)
 @pytest.mark.parametrize("case", [case for case in CASES if not case[0].startswith("WS")], ids=_id)
 def test_http(case, world, authz, callers):
+    """B12-B14, B22, B23, H03, H11, H18: which answer, and no cache keeps a refusal."""
     request, caller, status, challenge = case
     method, _, path = request.partition(" ")
     sent = ask(world, authz, method, path, callers[caller])
@@ -147,6 +148,40 @@ def test_http(case, world, authz, callers):
     if status != 200:
         assert sent.header("cache-control") == "no-store"
         assert sent.body if method.upper() != "HEAD" else not sent.body
+
+
+@pytest.mark.parametrize("world", WORLDS)
+def test_every_challenge_is_one_that_clients_can_read(world, authz, callers):
+    """B09-B11, B15-B17, H06-H09: one field, one scheme, each parameter once, quoted, no escapes."""
+    for request, caller, *_ in CASES:
+        method, _, path = request.partition(" ")
+        sent = ask(world, authz, method, path, callers[caller])
+        challenge = sent.header("www-authenticate")
+        assert (challenge is not None) >= (sent.status in (401, 403)), request
+        if challenge is None:
+            continue
+        assert re.fullmatch(
+            r'Bearer [a-z_]+="[ !#-\[\]-~]+"(, [a-z_]+="[ !#-\[\]-~]+")*', challenge
+        )
+        names = re.findall(r'([a-z_]+)="', challenge)
+        assert names == [name for name in ("realm", "error", "scope") if name in names]
+        if caller in ("nobody", "basic", "digest", "X-Forwarded-User"):
+            assert names == ["realm"], request
+
+
+@pytest.mark.parametrize("world", WORLDS)
+def test_head_is_get_without_a_body(world, authz, callers):
+    """H13, H14: never looser, never stricter; and methods in other cases open nothing."""
+    for caller in callers.values():
+        for path in ("/health", "/me", "/closed", "/articles/1", "/transfers", "/admin", "/none"):
+            get = ask(world, authz, "GET", path, caller)
+            for method in ("HEAD", "head", "Head"):
+                sent = ask(world, authz, method, path, caller)
+                assert sent.status == get.status
+                if sent.status != 200:
+                    assert sent.body == b""
+                    assert sent.header("www-authenticate") == get.header("www-authenticate")
+            assert ask(world, authz, "get", path, caller).status == get.status
 
 
 @pytest.mark.parametrize(
@@ -217,6 +252,8 @@ def test_ids_are_random_and_not_the_clients(world, authz):
 
 
 class TestPreflight:
+    """What the Fetch standard calls one, and nothing else (H15)."""
+
     HEADERS = (("Origin", "https://a.example"), ("Access-Control-Request-Method", "PUT"))
 
     @pytest.mark.parametrize("world", WORLDS)
@@ -236,6 +273,7 @@ class TestPreflight:
     def test_only_a_true_one_passes_where_asked_for(
         self, world, method, headers, status, policy, clock
     ):
+        """H15."""
         authz = Authz.from_mapping({**policy, "preflight": "pass"}, clock=clock)
         assert ask(world, authz, method, "/articles/1", headers).status == status
 

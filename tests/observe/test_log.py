@@ -209,7 +209,7 @@ def session(clock: Clock) -> dict[str, str]:
 
 
 def test_no_token_text_is_logged_or_told(provider: Provider, clock: Clock, caplog) -> None:
-    """RFC 9700 §4.9.3: not even at the lowest level, not even by the libraries we use."""
+    """B20, G04, RFC 9700 §4.9.3: not even at the lowest level, not even by the libraries we use."""
     caplog.set_level(logging.DEBUG)
     events: list[DecisionEvent] = []
 

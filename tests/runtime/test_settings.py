@@ -100,6 +100,7 @@ def test_realm(realm: str) -> None:
 
 @pytest.mark.parametrize("realm", ['a"b', "a\\b", "a\nb", "a\r\nx: y", "\x7f", "bücher", "\t", ""])
 def test_a_realm_that_a_header_cannot_hold(realm: str) -> None:
+    """H07, H08."""
     ((where, _),) = told(realm=realm)
     assert where == "realm"
 
@@ -116,6 +117,7 @@ RESOURCES = [
 
 @pytest.mark.parametrize(("resource", "url"), RESOURCES)
 def test_resource(resource: str, url: str) -> None:
+    """N01, M01."""
     assert load(resource=resource).answers.resource_metadata == url
 
 

@@ -110,7 +110,7 @@ def test_the_header_is_looked_at_with_the_claims() -> None:
 
 @pytest.mark.parametrize("aud", ["orders", ["orders"], ["x", "orders"]], ids=repr)
 def test_audiences(aud: object) -> None:
-    """J09: a string or a list, one whole member."""
+    """J09, N02: a string or a list, one whole member."""
     assert verified(aud=aud).principal.subject == "ann"
 
 
@@ -170,6 +170,7 @@ def test_required_claims() -> None:
 
 class TestPrincipal:
     def test_identity_and_claims(self) -> None:
+        """J11, P09."""
         principal = verified(extra={"a": [1]}).principal
         assert (principal.subject, principal.issuer) == ("ann", ISSUER)
         assert principal.claims["extra"] == {"a": (1,)}
@@ -217,7 +218,7 @@ NAMES: dict[str, tuple[object, set[str], set[str]]] = {
 
 @pytest.mark.parametrize(("value", "roles", "scopes"), NAMES.values(), ids=NAMES)
 def test_the_names_in_a_claim(value: object, roles: set[str], scopes: set[str]) -> None:
-    """A string is one role, a list many; scopes split at spaces; anything else is nothing."""
+    """B18, T11: a string is one role, a list many; scopes split at spaces; else it is nothing."""
     principal = verified(roles=value, scope=value).principal
     assert principal.roles == roles
     assert principal.scopes == scopes

@@ -8,7 +8,7 @@ from authz_middleware.tokens.media_types import normalise
 @pytest.mark.parametrize(
     ("value", "normal"),
     [
-        pytest.param("at+jwt", "at+jwt", id="S10 short form"),
+        pytest.param("at+jwt", "at+jwt", id="S10 P13 short form"),
         pytest.param("application/at+jwt", "at+jwt", id="S10 full form"),
         pytest.param("APPLICATION/AT+JWT", "at+jwt", id="S10 any case"),
         pytest.param("text/at+jwt", "text/at+jwt", id="another tree stays"),
