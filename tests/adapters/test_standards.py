@@ -333,7 +333,7 @@ def test_an_identity_is_an_issuer_and_a_subject(world, clock, issuer):
 
 @BOTH
 def test_two_fields_in_either_order(world, authz, issuer):
-    """H04, CVE-2026-31838 (Istio), CVE-2026-26308 (Envoy): neither the first nor the last counts."""
+    """H04, CVE-2026-31838 (Istio), CVE-2026-26308 (Envoy): neither first nor last counts."""
     good, bad = bearer(issuer.mint(roles=["admin"])), bearer(issuer.expired(roles=["admin"]))
     for headers in ([*good, *bad], [*bad, *good], [*good, *good]):
         sent = ask(world, authz, "GET", "/admin", headers)

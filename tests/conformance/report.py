@@ -23,7 +23,7 @@ def rows(folder: Path) -> tuple[Row, ...]:
 
 def table(found: tuple[Row, ...]) -> str:
     """Return the report as a Markdown table, the sum in its last line."""
-    sums = [sum(row[column] for row in found) for column in (1, 2, 3)]
+    sums = [sum(counts) for counts in zip(*(row[1:4] for row in found), strict=True)]
     lines = [
         f"| {row.name} | {row.judged:,} | {row.published:,} | {row.otherwise:,} | {row.why} |"
         for row in found

@@ -39,13 +39,19 @@ def strings(vectors: Path) -> list[str]:
 
 
 def policy(**members: Any) -> dict[str, Any]:
-    routes = {"GET /health": "public", "GET /me": "authenticated", "/admin/**": ["admin"]}
+    routes: dict[str, Any] = {
+        "GET /health": "public",
+        "GET /me": "authenticated",
+        "/admin/**": ["admin"],
+    }
     routes |= {"GET /scoped": {"scopes": ["pay"]}, "GET /files/<path:name>": "authenticated"}
     return {"realm": "orders", "issuers": [table()], "routes": routes} | members
 
 
 def table(**members: Any) -> dict[str, Any]:
-    keys = {} if "jwks_uri" in members else {"jwks": {"keys": [jwk("ES256", kid="a")]}}
+    keys: dict[str, Any] = (
+        {} if "jwks_uri" in members else {"jwks": {"keys": [jwk("ES256", kid="a")]}}
+    )
     return {"issuer": ISSUER, "audience": ["orders"]} | keys | members
 
 
@@ -106,7 +112,7 @@ def test_as_header_of_a_token(world: str, strings: list[str]) -> None:
 @BOTH
 def test_as_claims(world: str, strings: list[str]) -> None:
     for text in strings:
-        claims = {"sub": text, "scope": text, "roles": [text], "act": {"sub": text}}
+        claims: dict[str, Any] = {"sub": text, "scope": text, "roles": [text], "act": {"sub": text}}
         token = mint(**claims, other={text: text})
         sent = sound(ask(world, AUTHZ, "GET", "/me", bearer(token)))
         if not text:
@@ -119,7 +125,8 @@ def test_as_claims(world: str, strings: list[str]) -> None:
         assert sound(ask(world, AUTHZ, "GET", "/admin", bearer(token))).status == 403
         assert sound(ask(world, AUTHZ, "GET", "/scoped", bearer(token))).status == 403
         for name in ("iss", "aud", "exp", "nbf", "iat"):
-            refused = ask(world, AUTHZ, "GET", "/me", bearer(mint(**{name: text})))
+            wrong: dict[str, Any] = {name: text}
+            refused = ask(world, AUTHZ, "GET", "/me", bearer(mint(**wrong)))
             assert sound(refused).status == 401
 
 

@@ -1,4 +1,4 @@
-"""Published vectors for JOSE and JSON: every case judged as it should be, the counts on the page."""
+"""Published vectors: every case judged as it should be, and the counts on the page."""
 
 from __future__ import annotations
 

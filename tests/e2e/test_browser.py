@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import html
 import json
-import os
 import re
 import shutil
 import subprocess
@@ -17,6 +16,7 @@ import pytest
 
 from authz_middleware.testing import DevelopmentIssuer
 from examples.demo.servers import ROOT, running, uvicorn
+from tests.missing import missing
 
 pytestmark = pytest.mark.e2e
 
@@ -31,11 +31,7 @@ QUIET = (
 
 @pytest.fixture(autouse=True)
 def browser() -> str:
-    if BROWSER is not None:
-        return BROWSER
-    if os.environ.get("CI", "").lower() in {"true", "1"}:
-        pytest.fail("no Chromium on PATH", pytrace=False)
-    pytest.skip("no Chromium on PATH")
+    return BROWSER or missing("no Chromium on PATH")
 
 
 class Quiet(SimpleHTTPRequestHandler):
