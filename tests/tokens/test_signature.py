@@ -3,6 +3,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import padding
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -74,6 +76,26 @@ def test_a_key_never_serves_another_algorithm(algorithm: str) -> None:
         key = public_key(name)
         if algorithm not in algorithms_for(key):
             assert not signature.verify(algorithm, key, MESSAGE, good)
+
+
+PSS: dict[str, tuple[hashes.HashAlgorithm, hashes.HashAlgorithm, int, bool]] = {
+    # hash, hash of MGF1, octets of salt
+    "K12 PS256": (hashes.SHA256(), hashes.SHA256(), 32, True),
+    "K12 no salt": (hashes.SHA256(), hashes.SHA256(), 0, False),
+    "K12 a longer salt": (hashes.SHA256(), hashes.SHA256(), 48, False),
+    "K12 the longest salt": (hashes.SHA256(), hashes.SHA256(), 222, False),
+    "K12 MGF1 with SHA-1": (hashes.SHA256(), hashes.SHA1(), 32, False),
+    "K12 another hash": (hashes.SHA512(), hashes.SHA512(), 64, False),
+}
+
+
+@pytest.mark.parametrize(("digest", "mask", "salt", "good"), PSS.values(), ids=PSS)
+def test_the_parameters_of_pss_are_those_of_the_algorithm(
+    digest: hashes.HashAlgorithm, mask: hashes.HashAlgorithm, salt: int, good: bool
+) -> None:
+    scheme = padding.PSS(padding.MGF1(mask), salt)
+    made = private_key("PS256").sign(MESSAGE, scheme, digest)
+    assert signature.verify("PS256", public_key("PS256"), MESSAGE, made) is good
 
 
 def test_an_algorithm_says_whether_it_takes_a_secret() -> None:
