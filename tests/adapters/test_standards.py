@@ -204,7 +204,7 @@ KINDS = (
 @BOTH
 @pytest.mark.parametrize("kind", KINDS)
 def test_whatever_is_wrong_with_a_token(world, kind, authz, invalid):
-    """B12, T08, J01, P05, P14, N03, G01: `invalid_token`, and nothing of it reaches an app.
+    """B12, T08, T13, J01, P05, P14, N03, G01: `invalid_token`, and nothing reaches an app.
 
     CVE-2021-21378 (Envoy): a bad token is not a missing one. Envoy's pull request 43630: claims
     that nobody verified are nowhere to be found.

@@ -34,7 +34,7 @@ IDENTIFIED: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
     "iss is a list": ({}, {"iss": [ISSUER]}, "bad_claim:iss"),
     "iss is an object": ({}, {"iss": {}}, "bad_claim:iss"),
     "J10 iss is a fragment": ({}, {"iss": "https://login.example"}, "unknown_issuer"),
-    "J10 a trailing slash": ({}, {"iss": ISSUER + "/"}, "unknown_issuer"),
+    "J10 T02 a trailing slash": ({}, {"iss": ISSUER + "/"}, "unknown_issuer"),
     "J10 another case": ({}, {"iss": ISSUER.upper()}, "unknown_issuer"),
     "a type that could never be accepted": ({"typ": "JWT"}, {}, "type_not_allowed"),
 }
@@ -55,7 +55,7 @@ VERIFIED: dict[str, tuple[str, str]] = {
     "kid of another type": (mint({"kid": "b"}), "unknown_key"),
     "T05 expired": (mint({"kid": "a"}, exp=NOW), "expired"),
     "T03 wrong audience": (mint({"kid": "a"}, aud="x"), "wrong_audience"),
-    "algorithm not allowed": (mint({"kid": "a"}, algorithm="ES256K"), "algorithm_not_allowed"),
+    "S07 algorithm not allowed": (mint({"kid": "a"}, algorithm="ES256K"), "algorithm_not_allowed"),
 }
 
 
