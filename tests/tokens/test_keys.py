@@ -111,6 +111,22 @@ def test_a_key_we_cannot_use_is_left_out_and_the_rest_works(member: object) -> N
     assert keys.notes[0].startswith("key 0 ")
 
 
+@pytest.mark.parametrize(("axis", "scalar"), [("x", 379), ("y", 43)])
+def test_a_coordinate_has_the_width_of_the_field(axis: str, scalar: int) -> None:
+    """K13: a leading zero octet belongs to it; the same number one octet shorter is no coordinate.
+
+    These multiples of the base point have such a coordinate.
+    """
+    point = ec.derive_private_key(scalar, ec.SECP256R1()).public_key().public_numbers()
+    value = point.x if axis == "x" else point.y
+    whole = {"kty": "EC", "crv": "P-256", "x": uint(point.x, 32), "y": uint(point.y, 32)}
+    assert only(whole).algorithms == {"ES256"}
+    assert value.bit_length() <= 31 * 8
+    for width in (31, 33):
+        with pytest.raises(KeysUnusable, match="coordinates of the wrong length"):
+            only(whole | {axis: uint(value, width)})
+
+
 UNUSABLE: dict[str, tuple[object, str]] = {
     "not an object": ([], "list of `keys`"),
     "no keys": ({}, "list of `keys`"),
