@@ -17,7 +17,7 @@ from authz_middleware.tokens import compact, jwk, signature, strict_json
 from authz_middleware.tokens.keys import KeySet, KeysUnusable, from_jwks, from_pem
 from authz_middleware.tokens.rejection import Rejected
 
-__all__ = ["DOORS", "VECTORS", "Case", "Row", "Vectors", "b64", "judged", "verifies"]
+__all__ = ["DOORS", "REFUSALS", "VECTORS", "Case", "Row", "Vectors", "b64", "judged", "verifies"]
 
 
 class Case(NamedTuple):
@@ -263,6 +263,8 @@ DOORS: Final[dict[str, Callable[[bytes], object]]] = {
     "payload": lambda text: compact.parse(f"{_HEADER}.{b64(text)}."),
     "key set": lambda text: from_jwks(strict_json.loads(text)),
 }
+# What they raise.
+REFUSALS: Final = (Rejected, KeysUnusable)
 # What the object at each door needs.
 _NEEDED: Final = {
     "header": b'"alg":"RS256"',
@@ -279,7 +281,7 @@ def json_texts(door: str) -> Callable[[Path], Iterator[Case]]:
             text = base64.b64decode(encoded)
             try:
                 DOORS[door](b"{" + _NEEDED[door] + b',"x":' + text + b"}")
-            except (Rejected, KeysUnusable):
+            except REFUSALS:
                 accepted = False
             else:
                 accepted = True
