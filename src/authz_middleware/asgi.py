@@ -18,7 +18,7 @@ from authz_middleware.observe.log import LOGGER
 from authz_middleware.policy.canonical import holds_encoded_slash
 from authz_middleware.runtime.authz import Authz, compiled, not_loaded
 
-__all__ = ["ASGIAuthzMiddleware"]
+__all__ = ["ASGIAuthzMiddleware", "facts_of"]
 
 KEY = "authz"
 
@@ -102,7 +102,7 @@ class ASGIAuthzMiddleware:
             await exchange.answer(not_loaded(_accept(scope)))
             return
         serving = self.authz.serving
-        facts = _facts(scope, honours_root_path=self._honours_root_path)
+        facts = facts_of(scope, honours_root_path=self._honours_root_path)
         if document := serving.metadata(facts):
             await exchange.answer(document)
             return
@@ -116,7 +116,8 @@ class ASGIAuthzMiddleware:
         await exchange.serve(self.app, access)
 
 
-def _facts(scope: Mapping[str, Any], *, honours_root_path: bool) -> RequestFacts:
+def facts_of(scope: Mapping[str, Any], *, honours_root_path: bool) -> RequestFacts:
+    """Return what a decision may look at."""
     # Names may come in any case (ASGI, "HTTP Connection Scope"); every field line counts.
     authorization = tuple(
         [

@@ -23,7 +23,7 @@ from authz_middleware.runtime.authz import Authz, compiled
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
-__all__ = ["WSGIAuthzMiddleware"]
+__all__ = ["WSGIAuthzMiddleware", "facts_of", "set_remote_user"]
 
 KEY = "authz"
 
@@ -67,7 +67,7 @@ class WSGIAuthzMiddleware:
         """Serve one request."""
         enter(None)
         environ.pop(KEY, None)
-        facts = _facts(environ)
+        facts = facts_of(environ)
         serving = self.authz.serving
         if document := serving.metadata(facts, environ.get("SCRIPT_NAME", "")):
             return _send(document, environ, start_response)
@@ -78,12 +78,13 @@ class WSGIAuthzMiddleware:
         access = serving.admitted(facts, outcome, partial(_accept, environ))
         environ[KEY] = access
         if wanted := serving.settings.remote_user:
-            _set_remote_user(environ, access, with_issuer=wanted != "sub")
+            set_remote_user(environ, access, with_issuer=wanted != "sub")
         enter(access)
         return _serve(self.app, environ, start_response, access)
 
 
-def _facts(environ: WSGIEnvironment) -> RequestFacts:
+def facts_of(environ: WSGIEnvironment) -> RequestFacts:
+    """Return what a decision may look at."""
     authorization = environ.get("HTTP_AUTHORIZATION")
     method = environ.get("REQUEST_METHOD", "")
     return RequestFacts(
@@ -128,7 +129,8 @@ def _accept(environ: WSGIEnvironment) -> str | None:
     return environ.get("HTTP_ACCEPT")
 
 
-def _set_remote_user(environ: WSGIEnvironment, access: Access, *, with_issuer: bool) -> None:
+def set_remote_user(environ: WSGIEnvironment, access: Access, *, with_issuer: bool) -> None:
+    """Set REMOTE_USER to the verified caller, or delete what somebody else set."""
     environ.pop("REMOTE_USER", None)
     if principal := access.principal:
         user = f"{principal.issuer}|{principal.subject}" if with_issuer else principal.subject

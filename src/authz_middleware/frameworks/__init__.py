@@ -15,6 +15,8 @@ __all__ = ["Found", "built_late", "find", "honours_root_path", "prepare"]
 
 _MODULES: Final = {
     "bottle": "bottle",
+    "django.core.handlers.asgi": "django",
+    "django.core.handlers.wsgi": "django",
     "falcon.app": "falcon",
     "flask.app": "flask",
     "litestar.app": "litestar",

@@ -1,0 +1,77 @@
+"""What a decision may look at, read off Django's request: what Django itself routes on."""
+
+from __future__ import annotations
+
+from django.core.handlers.asgi import ASGIRequest
+from django.http import HttpRequest
+
+from authz_middleware import asgi, wsgi
+from authz_middleware.access import Access
+from authz_middleware.facts import RequestFacts
+
+__all__ = ["AuthorizedRequest", "accept_of", "changed_facts", "facts_of", "mounted_facts"]
+
+
+class AuthorizedRequest(HttpRequest):
+    """For annotations: a request as the views behind `AuthzMiddleware` get it."""
+
+    authz: Access
+
+
+def facts_of(request: HttpRequest) -> RequestFacts:
+    """Return the facts of `request` as they are now.
+
+    Path and method are the request's, so that a rewrite by a middleware before us counts. What can
+    only speak against a request is read from the server.
+    """
+    # META has the keys of an environ in both worlds, and a middleware may have changed it.
+    facts = wsgi.facts_of(request.META)
+    sent = facts.method
+    if isinstance(request, ASGIRequest):
+        received = asgi.facts_of(request.scope, honours_root_path=False)
+        sent = received.method
+        facts = facts._replace(
+            upgrade=False,  # the server has decided what is a WebSocket
+            encoded_slash=received.encoded_slash,
+            authorization=_lines(received.authorization, facts.authorization),
+        )
+    # Django upper-cases the method, which is only safe for ASCII: then as it was sent.
+    method = sent if sent.upper() == request.method else request.method or ""
+    return facts._replace(method=method, path=_path(request))
+
+
+def changed_facts(request: HttpRequest) -> RequestFacts | None:
+    """Return the facts if Django is about to serve another request than the one decided."""
+    access = getattr(request, "authz", None)
+    if isinstance(access, Access):
+        decided = access.facts
+        if decided.path == _path(request) and decided.method.upper() == request.method:
+            return None
+    return facts_of(request)
+
+
+def mounted_facts(request: HttpRequest, facts: RequestFacts) -> tuple[RequestFacts, str]:
+    """Return where the request stands on its host: facts and mount, for the metadata."""
+    if isinstance(request, ASGIRequest):
+        scope = request.scope
+        return facts._replace(path=scope["path"], root_path=scope.get("root_path") or ""), ""
+    return facts, request.META.get("SCRIPT_NAME", "")
+
+
+def accept_of(request: HttpRequest) -> str | None:
+    """Return the client's Accept field."""
+    accept: str | None = request.META.get("HTTP_ACCEPT")
+    return accept
+
+
+def _path(request: HttpRequest) -> str:
+    # Bytes that are not UTF-8 are escapes here, and so refused.
+    return request.path_info or "/"
+
+
+def _lines(received: tuple[bytes, ...], joined: tuple[bytes, ...]) -> tuple[bytes, ...]:
+    """Return the field lines of an ASGI server, unless a middleware put something else there.
+
+    Django joins them with a comma, after which a second line is harder to see.
+    """
+    return received if b",".join(received) == b",".join(joined) else joined

@@ -1,0 +1,110 @@
+"""What becomes of a response: a denial is our refusal, a stream knows its caller throughout."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterable, Iterator
+from itertools import chain
+from operator import attrgetter
+from typing import Any
+
+from django.http import HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
+
+from authz_middleware.access import Access, enter
+from authz_middleware.errors import AccessDenied
+from authz_middleware.facts import Answer
+from authz_middleware.frameworks.django import respond
+
+__all__ = ["finished"]
+
+
+def finished(request: HttpRequest, response: HttpResponseBase, *, ahead: bool) -> HttpResponseBase:
+    """Return what the client gets: `response`, or our refusal where it stands for a denial.
+
+    `ahead` is whether the first chunk is made now, so that a denial in it can still be answered.
+    Under WSGI that delays nothing, since no server sends the head before it. Under ASGI the head
+    goes first, and an event stream may have nothing to say for long.
+    """
+    access = getattr(request, "authz", None)
+    if not isinstance(access, Access):
+        return response  # refused at the second look
+    if access.denied is not None and response.status_code >= 500:
+        return _instead_of(response, access.denied, request)
+    if not response.streaming or getattr(response, "file_to_stream", None) is not None:
+        return response  # a file is the server's to send
+    streamed: Any = response
+    chunks = streamed.streaming_content
+    if streamed.is_async:
+        streamed.streaming_content = _known_async(chunks, access)
+    else:
+        known = _known(chunks, access)
+        first: list[bytes] = []
+        if ahead:
+            try:
+                first = _first(known)
+            except Exception as error:
+                denied = AccessDenied.within(error)
+                if denied is None:
+                    raise
+                return _instead_of(response, denied.answer, request)
+        streamed.streaming_content = chain(first, known)
+    _know_at_close(response, access)
+    return response
+
+
+def _instead_of(response: HttpResponseBase, answer: Answer, request: HttpRequest) -> HttpResponse:
+    refusal = respond(answer, request)
+    # What the response held is closed with the one that is sent: not by its own `close`, which
+    # would tell everybody that the request is finished.
+    closers: Any = attrgetter("_resource_closers")
+    closers(refusal).extend(closers(response))
+    return refusal
+
+
+def _first(chunks: Iterator[bytes]) -> list[bytes]:
+    """Return the chunks up to the first that is not empty."""
+    first: list[bytes] = []
+    for chunk in chunks:
+        first.append(chunk)
+        if chunk:
+            break
+    return first
+
+
+def _known(chunks: Iterable[bytes], access: Access) -> Iterator[bytes]:
+    iterator = iter(chunks)
+    while True:
+        enter(access)
+        try:
+            chunk = next(iterator)
+        except StopIteration:
+            return
+        finally:
+            enter(None)  # the server may serve somebody else on this thread before the next one
+        yield chunk
+
+
+async def _known_async(chunks: AsyncIterator[bytes], access: Access) -> AsyncIterator[bytes]:
+    iterator = aiter(chunks)
+    while True:
+        enter(access)
+        try:
+            chunk = await anext(iterator)
+        except StopAsyncIteration:
+            return
+        finally:
+            enter(None)
+        yield chunk
+
+
+def _know_at_close(response: HttpResponseBase, access: Access) -> None:
+    close = response.close
+
+    def close_known() -> None:
+        enter(access)
+        try:
+            close()
+        finally:
+            enter(None)
+
+    response.close = close_known  # type: ignore[method-assign]  # as Django does for files
