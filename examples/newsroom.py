@@ -1,4 +1,4 @@
-"""What both examples serve: the articles and users of a small newsroom, kept in memory."""
+"""What every example serves: the articles and users of a small newsroom, kept in memory."""
 
 from __future__ import annotations
 

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import importlib
 import json
+import pkgutil
 import sys
+from contextlib import ExitStack
 
 import pytest
+from django.test.utils import override_settings
 
 from authz_middleware.testing import DevelopmentIssuer
+from tests.django.projects import configure
 from tests.examples.callers import EXAMPLES
 
 
@@ -19,18 +23,34 @@ def issuer() -> DevelopmentIssuer:
 
 @pytest.fixture
 def load(issuer, tmp_path, monkeypatch):
-    """Return what imports an example's `app.py`; its newsroom is new."""
+    """Return what imports a thing of an example by its name; its newsroom is new.
+
+    Django has the example's settings until the test ends.
+    """
     policy = (EXAMPLES / "fastapi_app" / "authz.toml").read_text()
     policy = policy.replace("[[issuers]]\n", '[[issuers]]\njwks_file = "jwks.json"\n')
     (tmp_path / "authz.toml").write_text(policy)
     (tmp_path / "jwks.json").write_text(json.dumps(issuer.jwks))
     monkeypatch.setenv("AUTHZ_CONFIG", str(tmp_path / "authz.toml"))
+    monkeypatch.setenv("DJANGO_SETTINGS_MODULE", "none: these tests bring their own")
 
-    def load(example: str):
-        name = f"examples.{example}.app"
-        monkeypatch.delitem(sys.modules, name, raising=False)
-        module = importlib.import_module(name)
-        monkeypatch.delitem(sys.modules, name)
-        return module
+    with ExitStack() as stack:
 
-    return load
+        def load(target: str):
+            example = f"examples.{target.partition('.')[0]}"
+            forget(example)
+            if example.endswith("django_app"):
+                configure()
+                settings = importlib.import_module(f"{example}.settings")
+                options = {name: vars(settings)[name] for name in vars(settings) if name.isupper()}
+                stack.enter_context(override_settings(**options))
+            stack.callback(forget, example)
+            return pkgutil.resolve_name(f"examples.{target}")
+
+        yield load
+
+
+def forget(package: str) -> None:
+    """Let the next import of `package` and the modules in it run them again."""
+    for name in [name for name in sys.modules if f"{name}.".startswith(f"{package}.")]:
+        del sys.modules[name]

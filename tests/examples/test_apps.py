@@ -1,24 +1,33 @@
-"""Both examples do what they are for, and their policy is one."""
+"""The examples do what they are for, and their policy is one."""
 
 from __future__ import annotations
 
 import json
 
 import pytest
+from django.core.checks import run_checks
 
 from authz_middleware import PolicyError
 from authz_middleware.testing import run_policy_tests
 from examples.demo.expectations import authorization, expectations
+from tests.examples import callers
 from tests.examples.callers import EXAMPLES, call_asgi, call_wsgi
 
-APPS = [("fastapi_app", call_asgi), ("flask_app", call_wsgi)]
+APPS = {
+    "FastAPI": ("fastapi_app.app:app", call_asgi),
+    "Flask": ("flask_app.app:app", call_wsgi),
+    "Django under WSGI": ("django_app.wsgi:application", call_wsgi),
+    "Django under ASGI": ("django_app.asgi:application", call_asgi),
+}
+NAMES = sorted({target.partition(".")[0] for target, _ in APPS.values()})
+CALLERS = ["django_app.views:caller", "fastapi_app.app:caller", "flask_app.app:caller"]
 
 
-@pytest.fixture(params=APPS, ids=["FastAPI", "Flask"])
+@pytest.fixture(params=APPS.values(), ids=list(APPS))
 def example(request, load, issuer):
     """Return what sends a request to one of the examples, as a caller with these roles."""
-    name, call = request.param
-    app = load(name).app
+    target, call = request.param
+    app = load(target)
 
     def ask(method, target, subject="ann", *, roles=(), **claims):
         return call(app, method, target, f"Bearer {issuer.mint(subject, roles=roles, **claims)}")
@@ -26,25 +35,25 @@ def example(request, load, issuer):
     return ask
 
 
-def test_both_have_the_same_policy():
-    fastapi, flask = (EXAMPLES / name / "authz.toml" for name in ("fastapi_app", "flask_app"))
-    assert fastapi.read_bytes() == flask.read_bytes()
+def test_all_have_the_same_policy():
+    assert len({(EXAMPLES / name / "authz.toml").read_bytes() for name in NAMES}) == 1
 
 
-@pytest.mark.parametrize("name", ["fastapi_app", "flask_app"])
+@pytest.mark.parametrize("name", NAMES)
 def test_the_policys_own_tests_pass(name):
     report = run_policy_tests(EXAMPLES / name / "authz.toml")
     assert report.results
     assert report.ok, str(report)
 
 
-@pytest.mark.parametrize(("name", "call"), APPS, ids=["FastAPI", "Flask"])
-def test_every_request_of_the_demonstration(name, call, load, issuer):
-    app = load(name).app
+@pytest.mark.parametrize(("target", "call"), APPS.values(), ids=APPS)
+def test_every_request_of_the_demonstration(target, call, load, issuer):
+    app = load(target)
     headers = authorization(issuer)
     wrong = []
     for expected in expectations():
-        if expected.method == "WS" and call is call_wsgi:
+        # Neither WSGI nor Django itself serves WebSockets.
+        if expected.method == "WS" and not target.startswith("fastapi"):
             continue
         answer = call(app, expected.method, expected.target, headers[expected.caller])
         if answer.status != expected.status:
@@ -52,11 +61,11 @@ def test_every_request_of_the_demonstration(name, call, load, issuer):
     assert wrong == []
 
 
-@pytest.mark.parametrize("name", ["fastapi_app", "flask_app"])
-def test_a_bad_policy_stops_the_import(name, load, tmp_path):
+@pytest.mark.parametrize("target", [target for target, _ in APPS.values()], ids=APPS)
+def test_a_bad_policy_stops_the_import(target, load, tmp_path):
     (tmp_path / "authz.toml").write_text('[routes]\n"GET /health" = "pubic"\n')
     with pytest.raises(PolicyError, match=r"authz\.toml:2:1: "):
-        load(name)
+        load(target)
 
 
 def test_callers_are_told_who_they_are(example):
@@ -115,20 +124,33 @@ def test_users_are_for_admins(example):
 
 def test_the_feed_sends_all_articles_and_then_the_one_asked_for(load, issuer):
     header = f"Bearer {issuer.mint(roles=['viewer'])}"
-    answer = call_asgi(load("fastapi_app").app, "WS", "/feed", header)
+    answer = call_asgi(load("fastapi_app.app:app"), "WS", "/feed", header)
     listing, article = map(json.loads, answer.body.decode().splitlines())
     assert [entry["id"] for entry in listing] == [1, 2, 3]
     assert article == listing[0]
 
 
-@pytest.mark.parametrize("name", ["fastapi_app", "flask_app"])
-def test_a_handler_that_needs_a_caller_raises_without_one(name, load):
+@pytest.mark.parametrize("caller", CALLERS)
+def test_a_handler_that_needs_a_caller_raises_without_one(caller, load):
     with pytest.raises(RuntimeError, match="no verified caller"):
-        load(name).caller()
+        load(caller)()
 
 
-@pytest.mark.parametrize("name", ["fastapi_app", "flask_app"])
-def test_the_readme_is_short_and_names_the_server(name):
-    text = (EXAMPLES / name / "README.md").read_text()
+@pytest.mark.parametrize("target", [target for target, _ in APPS.values()], ids=APPS)
+def test_the_readme_is_short_and_names_the_server(target):
+    text = (EXAMPLES / target.partition(".")[0] / "README.md").read_text()
     assert len(text.splitlines()) <= 16
-    assert f"examples.{name}.app:app" in text
+    assert f"examples.{target}" in text
+
+
+@pytest.mark.parametrize("body", [b"", b"{", b"[]", b'{"title": 1}'])
+def test_what_is_no_draft_is_the_clients_mistake(body, load, issuer, monkeypatch):
+    monkeypatch.setattr(callers, "BODY", body)
+    token = f"Bearer {issuer.mint(roles=['editor'])}"
+    for target, call in APPS.values():
+        assert 400 <= call(load(target), "POST", "/articles", token).status < 500
+
+
+def test_djangos_checks_find_nothing_to_say(load):
+    load("django_app.settings:AUTHZ_CONFIG")
+    assert run_checks() == []
