@@ -4,6 +4,7 @@ A block may carry a mark, a comment just before it that no reader sees:
 
     <!-- fragment -->          a part of a policy; what it lacks is filled in before it is loaded
     <!-- refused: TEXT -->     such a part, which must not load; the error must hold TEXT
+    <!-- added -->             the end of a file that is there already
 
 A block with a title is a file: it is written under that name. Python without a title is run, page
 by page from top to bottom; JSON and YAML without a title are only examples of an answer.
@@ -16,14 +17,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["ROOT", "Block", "blocks", "headings", "page_ids", "pages", "prose"]
+__all__ = ["ROOT", "Block", "blocks", "headings", "page_ids", "pages", "prose", "write"]
 
 ROOT = Path(__file__).parents[2]
 LANGUAGES = {"console", "http", "json", "python", "text", "toml", "yaml"}
 
 _fence = re.compile(r"^( *)```(.*)$")
 _title = re.compile(r' title="([^"]+)"')
-_mark = re.compile(r"^<!-- (fragment|refused)(?:: (.*))? -->$")
+_mark = re.compile(r"^<!-- (added|fragment|refused)(?:: (.*))? -->$")
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,16 @@ class Block:
     @property
     def place(self) -> str:
         return f"{self.page.relative_to(ROOT)}:{self.line}"
+
+
+def write(block: Block, folder: Path, text: str) -> Path:
+    """Write a block with a title under its name in `folder`."""
+    assert block.title is not None
+    path = folder / block.title
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a" if block.mark == "added" else "w") as file:
+        file.write(text)
+    return path
 
 
 def pages() -> list[Path]:

@@ -11,7 +11,7 @@ import pytest
 
 from authz_middleware import Authz, PolicyError
 from authz_middleware.testing import run_policy_tests
-from tests.docs.pages import ROOT, Block, blocks, page_ids, pages
+from tests.docs.pages import ROOT, Block, blocks, page_ids, pages, write
 
 BASE_ISSUER = {
     "issuer": "https://login.example.com",
@@ -58,14 +58,14 @@ def test_a_page_runs_from_top_to_bottom(page: Path, folder: Path):
         elif block.language == "json":
             json.loads(block.text)
         if block.title is not None:
-            (folder / block.title).write_text(block.text)
+            path = write(block, folder, block.text)
             if block.title.startswith("authz."):
-                Authz.from_file(folder / block.title)
+                Authz.from_file(path)
 
 
 # What a reader runs. Those of the quickstarts are really run, by test_quickstart.py.
 SERVERS = {"flask", "gunicorn", "litestar", "quart", "uvicorn"}
-COMMANDS = {".", "curl", "pytest", "python", "tox", *SERVERS}
+COMMANDS = {".", "curl", "django-admin", "pytest", "python", "tox", *SERVERS}
 
 
 @pytest.mark.parametrize("page", pages(), ids=page_ids())

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.docs.pages import ROOT, Block, blocks
+from tests.docs.pages import ROOT, Block, blocks, write
 
 pytestmark = pytest.mark.e2e
 
@@ -24,7 +24,7 @@ PAGES = [
     "quickstart.md",
     *(
         f"frameworks/{name}.md"
-        for name in ("bottle", "falcon", "flask", "litestar", "pyramid", "quart")
+        for name in ("bottle", "django", "falcon", "flask", "litestar", "pyramid", "quart")
     ),
 ]
 SETUP = ("python -m venv", "python -m pip install")
@@ -81,7 +81,7 @@ def test_quickstart(page: str, tmp_path: Path):
     try:
         for block in blocks(ROOT / "docs" / page):
             if block.title is not None:
-                (tmp_path / block.title).write_text(here(block.text))
+                write(block, tmp_path, here(block.text))
             if block.language != "console":
                 continue
             for command, output in steps(block):
