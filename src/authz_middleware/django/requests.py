@@ -32,7 +32,7 @@ def facts_of(request: HttpRequest) -> RequestFacts:
         sent = received.method
         facts = facts._replace(
             upgrade=False,  # the server has decided what is a WebSocket
-            encoded_slash=received.encoded_slash,
+            ambiguous=received.ambiguous,
             authorization=_lines(received.authorization, facts.authorization),
         )
     # Django upper-cases the method, which is only safe for ASCII: then as it was sent.
