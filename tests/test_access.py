@@ -31,16 +31,25 @@ class FakeAuthority:
     def __init__(self) -> None:
         self.told: list[tuple[str, bool, str | None]] = []
 
+    def know(self, access: Access) -> Decision:
+        known = access.principal is not None
+        return Decision(known, "allowed" if known else "no_credentials")
+
     def ask(self, access: Access, permission: str) -> Decision:
         held = access.principal.permissions if access.principal else frozenset()
         allowed = permission in held
         return Decision(allowed, "allowed" if allowed else "permission_missing")
 
-    def report(
+    def report(self, access: Access, permission: str, decision: Decision) -> None:
+        assert decision.allowed
+        self.told.append((permission, True, None))
+
+    def refuse(
         self, access: Access, permission: str, decision: Decision, accept: str | None
-    ) -> Answer | None:
-        self.told.append((permission, decision.allowed, accept))
-        return None if decision.allowed else Answer(403, (), b"no")
+    ) -> Answer:
+        assert not decision.allowed
+        self.told.append((permission, False, accept))
+        return Answer(403, (), b"no")
 
 
 def make(principal: Principal | None = PRINCIPAL, authority: FakeAuthority | None = None) -> Access:
@@ -73,7 +82,7 @@ def test_require_lets_through_and_tells() -> None:
     access = make(authority=authority)
     access.require("read", resource={"owner": "ann"})
     assert access.denied is None
-    assert authority.told == [("read", True, "text/plain")]
+    assert authority.told == [("read", True, None)]
 
 
 def test_require_raises_and_marks_the_access() -> None:
@@ -84,6 +93,34 @@ def test_require_raises_and_marks_the_access() -> None:
     assert access.denied is denied.value.answer
     assert denied.value.decision.reason == "permission_missing"
     assert authority.told == [("write", False, "text/plain")]
+
+
+def test_require_principal_returns_the_caller_and_tells_nobody() -> None:
+    authority = FakeAuthority()
+    assert make(authority=authority).require_principal() is PRINCIPAL
+    assert authority.told == []
+
+
+def test_require_principal_refuses_an_anonymous_caller() -> None:
+    authority = FakeAuthority()
+    access = make(None, authority)
+    with pytest.raises(AccessDenied) as denied:
+        access.require_principal()
+    assert access.denied is denied.value.answer
+    assert denied.value.decision.reason == "no_credentials"
+    assert authority.told == [("", False, "text/plain")]
+
+
+def test_require_principal_believes_no_authority_that_knows_nobody() -> None:
+    class Gullible(FakeAuthority):
+        def know(self, access: Access) -> Decision:
+            return Decision(True, "allowed")
+
+        def refuse(self, *_: object) -> Answer:
+            return Answer(401, (), b"")
+
+    with pytest.raises(AccessDenied):
+        make(None, Gullible()).require_principal()
 
 
 def test_the_repr_holds_no_token_and_no_claims() -> None:

@@ -9,7 +9,7 @@ from typing import Any, Final, Protocol
 
 from authz_middleware.engine import Admit
 from authz_middleware.errors import AccessDenied
-from authz_middleware.facts import Answer, Decision, RequestFacts
+from authz_middleware.facts import Answer, Decision, Principal, RequestFacts
 
 __all__ = ["Access", "Authority", "current_access", "enter", "leave"]
 
@@ -17,10 +17,12 @@ __all__ = ["Access", "Authority", "current_access", "enter", "leave"]
 class Authority(Protocol):
     """The compiled policy an `Access` was made under."""
 
+    def know(self, access: Access) -> Decision: ...
     def ask(self, access: Access, permission: str) -> Decision: ...
-    def report(
+    def report(self, access: Access, permission: str, decision: Decision) -> None: ...
+    def refuse(
         self, access: Access, permission: str, decision: Decision, accept: str | None
-    ) -> Answer | None: ...
+    ) -> Answer: ...
 
 
 class Access:
@@ -73,10 +75,23 @@ class Access:
         """Raise `AccessDenied` unless the caller holds `permission`; see `allows`."""
         del resource
         decision = self._authority.ask(self, permission)
-        answer = self._authority.report(self, permission, decision, self._accept())
-        if answer is not None:
-            self.denied = answer
-            raise AccessDenied(decision, answer)
+        if not decision.allowed:
+            raise self._denial(permission, decision)
+        self._authority.report(self, permission, decision)
+
+    def require_principal(self) -> Principal:
+        """Return the verified caller.
+
+        Raise `AccessDenied` for an anonymous one, and for one whose token has expired meanwhile.
+        """
+        decision = self._authority.know(self)
+        if self.principal is None or not decision.allowed:
+            raise self._denial("", decision)
+        return self.principal
+
+    def _denial(self, asked: str, decision: Decision) -> AccessDenied:
+        self.denied = self._authority.refuse(self, asked, decision, self._accept())
+        return AccessDenied(decision, self.denied)
 
     def __repr__(self) -> str:
         return f"Access({self.credentials}, {self.principal!r}, {self.decision.reason})"

@@ -47,7 +47,7 @@ class Serving:
         self.clock: Final[Clock] = clock or time.time
         self._log = LogObserver()
         self._observers = tuple(observers)
-        self._renderer = renderer
+        self.renderer: Final = renderer
         self._remote: dict[str, Refreshable] = {}
         sources: dict[str, KeySource] = {}
         for name, issuer in settings.issuers.items():
@@ -106,33 +106,43 @@ class Serving:
 
     # For `Access`.
 
-    def ask(self, access: Access, permission: str) -> Decision:
-        """Answer the object-level question of a handler."""
+    def know(self, access: Access) -> Decision:
+        """Whether there is a verified caller, and the token has not expired meanwhile."""
         rule = access.decision.rule
         if access.principal is None:
             return Decision(False, _anonymous(access), rule)
         if self.clock() >= access.valid_until:
             return Decision(False, "invalid_token", rule, detail="expired")
+        return Decision(True, "allowed", rule)
+
+    def ask(self, access: Access, permission: str) -> Decision:
+        """Answer the object-level question of a handler."""
+        known = self.know(access)
+        if access.principal is None or not known.allowed:
+            return known
         if self.settings.policy.roles.grant(access.principal, permission):
-            return Decision(True, "allowed", rule)
+            return known
+        rule = access.decision.rule
         return Decision(False, "permission_missing", rule, missing=(permission,))
 
-    def report(
+    def report(self, access: Access, permission: str, decision: Decision) -> None:
+        """Tell the observers of an `access.require` that was met."""
+        self._tell(access.facts, decision, access.principal, permission)
+
+    def refuse(
         self, access: Access, permission: str, decision: Decision, accept: str | None
-    ) -> Answer | None:
-        """Tell the observers of an `access.require`; return the answer to a refused one."""
+    ) -> Answer:
+        """Return the answer to a question that was denied, and tell the observers."""
         id = self._tell(access.facts, decision, access.principal, permission)
-        if decision.allowed:
-            return None
         return self._answer(decision, id, accept)
 
     def _answer(self, decision: Decision, id: str, accept: str | None) -> Answer:
         answers = self.settings.answers
         refusal = answers.refusal(decision, id=id, accept=accept)
         body = None
-        if self._renderer is not None:
+        if self.renderer is not None:
             try:
-                body = checked_body(self._renderer.render(refusal))
+                body = checked_body(self.renderer.render(refusal))
             except Exception:  # noqa: BLE001 - whatever a renderer does, the refusal stands
                 _complain("the renderer of refusals failed; our own body is sent")
         return answers.answer(refusal, body)
