@@ -70,8 +70,9 @@ class ASGIAuthzMiddleware:
                 raise
             self._failure = str(error)
             LOGGER.critical("the policy cannot be served: %s", error)
-        frameworks.prepare(app)
+        self._extend = frameworks.prepare(app)
         self._honours_root_path = frameworks.honours_root_path(app)
+        self._own_root_path = frameworks.own_root_path(app)
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Serve one connection. The scope is copied, never edited (ASGI, "Middleware")."""
@@ -102,7 +103,8 @@ class ASGIAuthzMiddleware:
             await exchange.answer(not_loaded(_accept(scope)))
             return
         serving = self.authz.serving
-        facts = facts_of(scope, honours_root_path=self._honours_root_path)
+        root_path = self._own_root_path() or scope.get("root_path") or ""
+        facts = facts_of(scope, root_path if self._honours_root_path else "")
         if document := serving.metadata(facts):
             await exchange.answer(document)
             return
@@ -112,12 +114,14 @@ class ASGIAuthzMiddleware:
             return
         access = serving.admitted(facts, outcome, partial(_accept, scope))
         scope[KEY] = access
+        if self._extend is not None:
+            self._extend(scope, access)
         enter(access)
         await exchange.serve(self.app, access)
 
 
-def facts_of(scope: Mapping[str, Any], *, honours_root_path: bool) -> RequestFacts:
-    """Return what a decision may look at."""
+def facts_of(scope: Mapping[str, Any], root_path: str) -> RequestFacts:
+    """Return what a decision may look at; `root_path` is the prefix that the app may cut off."""
     # Names may come in any case (ASGI, "HTTP Connection Scope"); every field line counts.
     authorization = tuple(
         [
@@ -132,7 +136,7 @@ def facts_of(scope: Mapping[str, Any], *, honours_root_path: bool) -> RequestFac
         "websocket" if websocket else "http",
         method,
         scope["path"],
-        (scope.get("root_path") or "") if honours_root_path else "",
+        root_path,
         authorization,
         _preflight(scope) if method == "OPTIONS" else "",
         ambiguous=holds_encoded_slash((scope.get("raw_path") or b"").decode("latin-1")),

@@ -1,17 +1,29 @@
 """What a framework needs from us, found by the wrapped object; nothing is imported to find out.
 
 Each framework has one module here. It is imported only where an object of that framework is
-wrapped, and its `prepare` gets that object.
+wrapped. Its `prepare` gets that object; its `extend`, if it has one, adds to the scope of each
+request what the framework's habits expect there.
 """
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from importlib import import_module
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-__all__ = ["Found", "built_late", "find", "honours_root_path", "prepare"]
+if TYPE_CHECKING:
+    from authz_middleware.access import Access
+
+__all__ = [
+    "Extend",
+    "Found",
+    "built_late",
+    "find",
+    "honours_root_path",
+    "own_root_path",
+    "prepare",
+]
 
 _MODULES: Final = {
     "bottle": "bottle",
@@ -22,11 +34,19 @@ _MODULES: Final = {
     "litestar.app": "litestar",
     "pyramid.router": "pyramid",
     "quart.app": "quart",
+    # FastAPI's classes derive from these. The last two are what stands behind us where we are
+    # added to an app, to a router or to a mount.
+    "starlette.applications": "starlette",
+    "starlette.middleware.exceptions": "starlette",
+    "starlette.routing": "starlette",
 }
-"""Where a framework defines its application class -> our module for it."""
+"""Where a framework defines what can be wrapped -> our module for it."""
 
 _MAX_LAYERS: Final = 32
 """Middlewares that are looked through; a chain that is longer is a cycle."""
+
+Extend = Callable[[dict[str, Any], "Access"], None]
+"""Adds to the copied scope of a request that is let in."""
 
 
 class Found(NamedTuple):
@@ -39,16 +59,26 @@ class Found(NamedTuple):
 def find(app: object) -> Found | None:
     """Return the framework's object that `app` is, is a bound method of, or stands around."""
     for layer in _layers(app):
-        for base in type(layer).__mro__:
-            if module := _MODULES.get(base.__module__):
+        for each in (layer, *type(layer).__mro__):
+            if module := _MODULES.get(getattr(each, "__module__", "")):
                 return Found(layer, module)
     return None
 
 
-def prepare(app: object) -> None:
-    """Register the framework's own handler of `AccessDenied` where the app can be recognised."""
-    if found := find(app):
-        import_module(f"{__name__}.{found.module}").prepare(found.app)
+def prepare(app: object) -> Extend | None:
+    """Register the framework's own handler of `AccessDenied` where the app can be recognised.
+
+    Return what adds to the scope of each request, or None.
+    """
+    found = find(app)
+    if found is None and built_late():
+        found = Found(app, "starlette")  # behind a middleware that does not say what it wraps
+    if found is None:
+        return None
+    module = import_module(f"{__name__}.{found.module}")
+    module.prepare(found.app)
+    extend: Extend | None = getattr(module, "extend", None)
+    return extend
 
 
 def honours_root_path(app: object) -> bool:
@@ -60,6 +90,17 @@ def honours_root_path(app: object) -> bool:
     )
 
 
+def own_root_path(app: object) -> Callable[[], str]:
+    """Return what tells the `root_path` that the app puts in the place of the server's, or "".
+
+    FastAPI does so where it was made with one, behind us if we stand around it.
+    """
+    for layer in _layers(app):
+        if any(base.__module__ == "fastapi.applications" for base in type(layer).__mro__):
+            return lambda: getattr(layer, "root_path", "")
+    return lambda: ""
+
+
 def built_late() -> bool:
     """Whether a framework is building its middleware now, after the server has started.
 
@@ -67,7 +108,7 @@ def built_late() -> bool:
     app without lifespan support, and goes on to serve.
     """
     frame = inspect.currentframe()
-    for _ in range(8):  # this function, our own constructor, and those of subclasses
+    for _ in range(9):  # these functions, our own constructor, and those of subclasses
         if frame is None:
             break
         if frame.f_code.co_name == "build_middleware_stack":

@@ -46,6 +46,7 @@ def load(
         Spellings(group.template for group in groups),
         _default(root),
         tuple(sorted(scopes)),
+        tuple(group.template for group in groups),
     )
 
 

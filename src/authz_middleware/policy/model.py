@@ -11,6 +11,7 @@ from authz_middleware.policy.canonical import text_readings
 from authz_middleware.policy.matcher import AMBIGUOUS, Ambiguous, Matcher
 from authz_middleware.policy.roles import Roles
 from authz_middleware.policy.spellings import Spellings
+from authz_middleware.policy.template import Template
 
 __all__ = ["Policy", "Requirement", "Rule"]
 
@@ -68,6 +69,7 @@ class Policy:
     spellings: Spellings
     default: Requirement
     scopes: tuple[str, ...] = ()  # every scope that some route requires, sorted
+    templates: tuple[Template, ...] = ()  # of every rule
 
     def find(self, method: str, readings: tuple[str, ...]) -> tuple[Requirement, ...] | None:
         """Return the requirements that must all be met, or None if the path is ambiguous.

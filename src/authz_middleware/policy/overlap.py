@@ -23,7 +23,7 @@ from authz_middleware.policy.segments import (
 from authz_middleware.policy.template import Template
 from authz_middleware.policy.tree import Ending, Node, grow
 
-__all__ = ["Conflict", "ConflictKind", "conflicts"]
+__all__ = ["Conflict", "ConflictKind", "Fresh", "conflicts"]
 
 T = TypeVar("T")
 ConflictKind: TypeAlias = Literal["tie", "unreachable"]
@@ -50,7 +50,7 @@ def conflicts(templates: Iterable[Template]) -> list[Conflict]:
     """
     ordered = sorted(templates, key=lambda each: (each.rank, each.text))
     root = grow((template, template) for template in ordered)
-    fresh = _Fresh(ordered)
+    fresh = Fresh(ordered)
     found: list[Conflict] = []
     for path, first, second in _ties(root, fresh):
         one, other = (first, second) if first.text <= second.text else (second, first)
@@ -67,7 +67,7 @@ def conflicts(templates: Iterable[Template]) -> list[Conflict]:
 _ENDINGS: tuple[Ending, ...] = ("here", "tail", "below")
 
 
-class _Fresh:
+class Fresh:
     """Segments that no literal and no `any` of these templates names.
 
     What such a segment takes is all that takes every segment of its kind, so one of them stands
@@ -99,7 +99,7 @@ class _Fresh:
 
 
 def _ties(
-    root: Node[Template], fresh: _Fresh
+    root: Node[Template], fresh: Fresh
 ) -> Iterator[tuple[tuple[str, ...], Template, Template]]:
     """Yield a path and two templates of equal rank that both match it."""
     pending: list[tuple[Node[Template], Node[Template], tuple[str, ...]]] = [(root, root, ())]
@@ -117,7 +117,7 @@ def _ties(
 
 
 def _together(
-    left: Node[T], right: Node[T], fresh: _Fresh
+    left: Node[T], right: Node[T], fresh: Fresh
 ) -> Iterator[tuple[Node[T], Node[T], str]]:
     """Yield each pair of branches of equal rank, one of each node, that one segment can take."""
     if left is right and not left.choices and len(left.typed) <= 1:
@@ -143,7 +143,7 @@ def _together(
 
 
 def _taken(
-    template: Template, root: Node[Template], fresh: _Fresh
+    template: Template, root: Node[Template], fresh: Fresh
 ) -> tuple[tuple[str, ...], Template] | None:
     """Return one path of `template` and what decides it, if none of its paths is left to it."""
     return _taken_from(template.segments, (), [root], [], fresh)
@@ -154,7 +154,7 @@ def _taken_from(
     path: tuple[str, ...],
     level: Sequence[Node[Template]],
     ahead: Sequence[Node[Template]],
-    fresh: _Fresh,
+    fresh: Fresh,
 ) -> tuple[tuple[str, ...], Template] | None:
     """The same below `path`, to which nodes of equal rank lead, and nodes already `ahead`."""
     for node in ahead:
@@ -184,7 +184,7 @@ def _taken_from(
     return taken
 
 
-def _witnesses(segment: Segment, fresh: _Fresh) -> tuple[str, ...]:
+def _witnesses(segment: Segment, fresh: Fresh) -> tuple[str, ...]:
     """Return texts of which one is left to `segment`, if any that it takes is."""
     match segment:
         case Exact(text):
@@ -220,7 +220,7 @@ def _tail_taken(
     path: tuple[str, ...],
     level: Sequence[Node[Template]],
     ahead: Sequence[Node[Template]],
-    fresh: _Fresh,
+    fresh: Fresh,
 ) -> tuple[tuple[str, ...], Template] | None:
     """The same for a tail: the path that ends here, and one more segment each time."""
     if isinstance(segment, DoubleStar):

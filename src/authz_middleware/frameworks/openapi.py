@@ -1,0 +1,235 @@
+"""What a policy asks of each operation, written into an OpenAPI description (OpenAPI 3.0 and 3.1).
+
+Derived from the compiled policy by path and method: what the description says is what a request
+gets. Role names go into the text, since a list of them would mean all, and a policy asks for any.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from copy import deepcopy
+from dataclasses import dataclass
+from typing import Any, Final, cast
+
+from authz_middleware.policy.canonical import canonical
+from authz_middleware.policy.converters import KINDS, Kind
+from authz_middleware.policy.model import Policy, Requirement
+from authz_middleware.policy.reach import Reach
+from authz_middleware.policy.segments import Exact, PathTail, Plain, Segment, Typed
+from authz_middleware.policy.template import Template
+
+__all__ = ["SCHEME", "SCHEME_OBJECT", "Described", "described"]
+
+SCHEME: Final = "authz"
+"""The name of our security scheme."""
+
+SCHEME_OBJECT: Final = {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}
+
+_METHODS: Final = ("get", "put", "post", "delete", "options", "head", "patch", "trace")
+
+_OPEN: Final = ("public", "authenticated")
+"""What every valid token meets."""
+
+_PROBLEM: Final = "AuthzProblem"
+_ANSWERS: Final = {
+    "401": ("AuthzUnauthorized", "There is no token, or none that can be believed."),
+    "403": ("AuthzForbidden", "The token is valid, but does not allow this."),
+}
+
+Document = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Described:
+    """What `described` has to know beside the description.
+
+    `converters` says by path which converter a parameter's segment has in the app's router;
+    `mounted_at` is the path of the app in what the policy is for, `root_path` what the app itself
+    takes for its prefix; `own_bodies` says that refusals have bodies that we do not know.
+    """
+
+    policy: Policy
+    converters: Mapping[str, Mapping[str, str]]
+    mounted_at: str = ""
+    root_path: str = ""
+    own_bodies: bool = False
+
+
+def described(document: Document, about: Described) -> Document:
+    """Return a copy of `document` with the security of every operation in it."""
+    copy = deepcopy(document)
+    operations = [
+        (about.mounted_at + path, item, method, operation, about.converters.get(path, {}))
+        for path, item in _tables(copy.get("paths")).items()
+        for method, operation in _tables(item).items()
+        if method in _METHODS
+    ]
+    # A path without parameters is looked for first (OpenAPI 3.1, "Path Templating Matching").
+    literal = {(method, canonical(path)) for path, _, method, *_ in operations if "{" not in path}
+    named = {path: Template(path, tuple(map(Exact, _pieces(path)))) for path, *_ in operations}
+    reach = Reach(about.policy, named.values())
+    roots = dict.fromkeys(("", about.root_path.rstrip("/")))
+    for path, item, method, operation, converters in operations:
+        kinds = dict(_kinds(item)) | dict(_kinds(operation))
+        route = [_segment(piece, converters, kinds) for piece in _pieces(path)]
+        found = (
+            reach.deciding(method.upper(), root + each, root)
+            for each in reach.paths(route)
+            if "{" not in path or (method, each) not in literal
+            for root in roots
+        )
+        _describe(operation, tuple(dict.fromkeys(found)))
+    _define(copy.setdefault("components", {}), own_bodies=about.own_bodies)
+    return copy
+
+
+def _tables(value: object) -> dict[str, Document]:
+    """The entries of `value` that are tables themselves."""
+    if not isinstance(value, dict):
+        return {}
+    entries = cast("dict[str, Any]", value)
+    return {name: entry for name, entry in entries.items() if isinstance(entry, dict)}
+
+
+# --- Where an operation is ---
+
+_parameter = re.compile(r"\{([^{}]+)\}")
+_DOCUMENTED: Final[Mapping[tuple[str, str], Kind]] = {
+    ("integer", ""): "int",
+    ("number", ""): "float",
+    ("string", "uuid"): "uuid",
+}
+
+
+def _pieces(path: str) -> list[str]:
+    trimmed = path.removesuffix("/")
+    return trimmed[1:].split("/") if trimmed else []
+
+
+def _segment(piece: str, converters: Mapping[str, str], kinds: Mapping[str, Kind]) -> Segment:
+    """What the router takes there, and where that is any text, what is documented."""
+    names: list[str] = _parameter.findall(piece)
+    if not names:
+        return Exact(piece)
+    known = [converters.get(name, "str") for name in names]
+    if not {*known} <= {*KINDS, "str"}:
+        return PathTail(piece)  # a converter of the app's own may take a `/`, too
+    if piece != f"{{{names[0]}}}":
+        return Plain(piece)  # a part of the segment only
+    kind = next((each for each in KINDS if each == known[0]), None) or kinds.get(names[0])
+    return Typed(kind, piece) if kind else Plain(piece)
+
+
+def _kinds(table: Document) -> Iterator[tuple[str, Kind]]:
+    for parameter in table.get("parameters", ()):
+        match parameter:
+            case {"in": "path", "name": str(name), "schema": {"type": str(of), **rest}}:
+                if kind := _DOCUMENTED.get((of, str(rest.get("format", "")))):
+                    yield name, kind
+            case _:
+                pass
+
+
+# --- What is said of it ---
+
+
+def _describe(operation: Document, found: tuple[tuple[Requirement, ...], ...]) -> None:
+    """Write into `operation` what is asked by `found`: for each, all of it, on some path."""
+    decided = tuple(filter(None, found)) or ((),)
+    asked: list[Document] = operation.get("security", [])
+    alone = any(SCHEME in each for each in asked)  # the handler wants a caller, whatever the policy
+    others = [each for each in asked if {*each} != {SCHEME}]
+    guarded: list[Document] = [{**each, SCHEME: []} for each in others or [{}]]
+    opened = [not alone and _public(each) for each in decided]
+    if not any(opened):
+        operation["security"] = guarded
+    elif all(opened):
+        operation["security"] = others
+    else:
+        operation["security"] = [*(others or [{}]), *guarded]
+    text = f"**Access:** {_sentence(decided, 'every valid token' if alone else 'everybody')}"
+    operation["description"] = "\n\n".join(filter(None, (operation.get("description"), text)))
+    responses = operation.setdefault("responses", {})
+    if not all(opened):
+        _answer(responses, "401")
+    if not all(each and all(one.kind in _OPEN for one in each) for each in decided):
+        _answer(responses, "403")
+
+
+def _public(requirements: tuple[Requirement, ...]) -> bool:
+    return bool(requirements) and all(each.kind == "public" for each in requirements)
+
+
+def _answer(responses: Document, status: str) -> None:
+    name, _ = _ANSWERS[status]
+    responses.setdefault(status, {"$ref": f"#/components/responses/{name}"})
+
+
+def _sentence(decided: tuple[tuple[Requirement, ...], ...], public: str) -> str:
+    texts: dict[str, list[str]] = {}
+    for requirements in decided:
+        keys = " and ".join(f"`{each.ref.key}`" for each in requirements)
+        texts.setdefault(_all(requirements, public), []).append(keys)
+    if len(texts) == 1:
+        (text,) = texts
+        return f"{text}."
+    lines = [f"- {text}, by {', '.join(sorted(keys))}" for text, keys in texts.items()]
+    return "depends on the path.\n\n" + "\n".join(sorted(lines))
+
+
+def _all(requirements: tuple[Requirement, ...], public: str) -> str:
+    asked = [each for each in requirements if each.kind != "public"] or requirements
+    return " and ".join(dict.fromkeys(_words(each, public) for each in asked)) or "nobody"
+
+
+def _words(requirement: Requirement, public: str) -> str:
+    if requirement.kind != "table":
+        return {
+            "public": public,
+            "authenticated": "every valid token",
+            "deny": "nobody",
+        }[requirement.kind]
+    parts = [
+        _names("one of the roles", "the role", sorted(requirement.roles)),
+        _names("the permissions", "the permission", requirement.permissions),
+        _names("the scopes", "the scope", requirement.scopes),
+        _names("a token of one of", "a token of", sorted(requirement.issuers)),
+    ]
+    return " and ".join(filter(None, parts))
+
+
+def _names(many: str, one: str, names: tuple[str, ...] | list[str]) -> str:
+    if not names:
+        return ""
+    listed = ", ".join(f"`{name}`" for name in names)
+    return f"{many if len(names) > 1 else one} {listed}"
+
+
+def _define(components: Document, *, own_bodies: bool) -> None:
+    components.setdefault("securitySchemes", {})[SCHEME] = dict(SCHEME_OBJECT)
+    content: Document = {
+        "application/problem+json": {"schema": {"$ref": f"#/components/schemas/{_PROBLEM}"}},
+        "text/plain": {"schema": {"type": "string"}},
+    }
+    if not own_bodies:
+        components.setdefault("schemas", {})[_PROBLEM] = {
+            "title": _PROBLEM,
+            "description": "A refusal (RFC 9457). `instance` finds it in the log.",
+            "type": "object",
+            "required": ["type", "title", "status", "instance"],
+            "properties": {
+                "type": {"type": "string"},
+                "title": {"type": "string"},
+                "status": {"type": "integer"},
+                "instance": {"type": "string"},
+                "error": {"type": "string"},
+            },
+        }
+    responses = components.setdefault("responses", {})
+    for name, description in _ANSWERS.values():
+        responses[name] = {
+            "description": description,
+            "headers": {"WWW-Authenticate": {"schema": {"type": "string"}}},
+            **({} if own_bodies else {"content": content}),
+        }

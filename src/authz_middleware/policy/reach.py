@@ -1,0 +1,123 @@
+"""Which requirements decide a route of the app, for all the paths that the route takes.
+
+A route's template may be wider or narrower than the rules: `/files/{name}` takes what
+`/files/public` decides, and more. So the policy itself is asked, for paths that stand for all the
+others: of each kind of segment one that no rule names, and each text that some rule does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple
+
+from authz_middleware.policy.canonical import readings
+from authz_middleware.policy.converters import strict
+from authz_middleware.policy.model import Policy, Requirement
+from authz_middleware.policy.overlap import Fresh
+from authz_middleware.policy.routekey import request_method
+from authz_middleware.policy.segments import AnyOf, DoubleStar, Exact, PathTail, Segment, Typed
+from authz_middleware.policy.template import Template
+from authz_middleware.policy.tree import Node, grow
+
+__all__ = ["Reach"]
+
+_Nodes = frozenset[Node[Template]]
+
+
+class _Step(NamedTuple):
+    """How far a path has come: what still may match it, and the tails that it has passed.
+
+    Which rule decides a path hangs on nothing else, so paths with equal steps are one.
+    """
+
+    place: int  # in the route's segments
+    certain: _Nodes
+    possible: _Nodes
+    passed: _Nodes
+    doubted: _Nodes
+
+
+class Reach:
+    """A policy, ready to be asked about routes.
+
+    `named` are templates of the app whose texts a path that stands for others must not hold by
+    chance.
+    """
+
+    def __init__(self, policy: Policy, named: Iterable[Template] = ()) -> None:
+        self._policy = policy
+        self._root = grow((template, template) for template in policy.templates)
+        self._fresh = Fresh((*policy.templates, *named))
+
+    def deciding(self, method: str, path: str, root_path: str = "") -> tuple[Requirement, ...]:
+        """Return what a request must meet, all of it; () if it is answered 400."""
+        asked = request_method("http", method)
+        paths = readings(path, root_path)
+        if asked is None or not paths:
+            return ()
+        return self._policy.find(asked, paths) or ()
+
+    def paths(self, route: Sequence[Segment]) -> Iterator[str]:
+        """Yield paths of `route` of which one is decided as any of its paths is."""
+        start = _Step(0, frozenset((self._root,)), frozenset(), frozenset(), frozenset())
+        pending: list[tuple[_Step, tuple[str, ...]]] = [(start, ())]
+        seen: set[_Step] = set()
+        while pending:
+            step, texts = pending.pop()
+            if step in seen:
+                continue
+            seen.add(step)
+            if step.place == len(route):
+                yield "/" + "/".join(texts)
+                continue
+            segment = route[step.place]
+            onward = step.place + 1
+            if isinstance(segment, PathTail | DoubleStar):
+                pending.append((step._replace(place=onward), texts))
+                onward = step.place  # it takes any number of segments
+            pending.extend(
+                (_taken(step, text, onward), (*texts, text)) for text in self._texts(segment, step)
+            )
+
+    def _texts(self, segment: Segment, step: _Step) -> Iterator[str]:
+        """Yield texts that `segment` takes, of which each other one is decided alike."""
+        if isinstance(segment, Exact):
+            yield segment.text
+        elif isinstance(segment, AnyOf):
+            yield from segment.values
+        else:
+            named = {
+                text
+                for node in step.certain | step.possible
+                for text in (*node.literals, *node.choices)
+            }
+            if isinstance(segment, Typed):
+                yield self._fresh.typed[segment.kind]
+                yield from sorted(text for text in named if strict(segment.kind, text))
+            else:
+                yield self._fresh.plain
+                yield from self._fresh.typed.values()
+                yield from sorted(named)
+
+
+def _taken(step: _Step, text: str, onward: int) -> _Step:
+    certain: set[Node[Template]] = set()
+    possible: set[Node[Template]] = set()
+    for node in step.certain:
+        for sure, doubtful in node.branches(text):
+            certain.update(sure)
+            possible.update(doubtful)
+    for node in step.possible:
+        for pair in node.branches(text):
+            possible.update(*pair)
+    return _Step(
+        onward,
+        frozenset(certain),
+        frozenset(possible),
+        step.passed | _tails(step.certain),
+        step.doubted | _tails(step.possible),
+    )
+
+
+def _tails(nodes: _Nodes) -> _Nodes:
+    return frozenset(node for node in nodes if node.tail or node.below)
