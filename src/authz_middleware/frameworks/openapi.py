@@ -95,6 +95,7 @@ def _tables(value: object) -> dict[str, Document]:
 # --- Where an operation is ---
 
 _parameter = re.compile(r"\{([^{}]+)\}")
+_ROUTED: Final[Mapping[str, Kind]] = {kind: kind for kind in KINDS}
 _DOCUMENTED: Final[Mapping[tuple[str, str], Kind]] = {
     ("integer", ""): "int",
     ("number", ""): "float",
@@ -113,11 +114,11 @@ def _segment(piece: str, converters: Mapping[str, str], kinds: Mapping[str, Kind
     if not names:
         return Exact(piece)
     known = [converters.get(name, "str") for name in names]
-    if not {*known} <= {*KINDS, "str"}:
+    if not {*known} <= {*_ROUTED, "str"}:
         return PathTail(piece)  # a converter of the app's own may take a `/`, too
     if piece != f"{{{names[0]}}}":
         return Plain(piece)  # a part of the segment only
-    kind = next((each for each in KINDS if each == known[0]), None) or kinds.get(names[0])
+    kind = _ROUTED.get(known[0]) or kinds.get(names[0])
     return Typed(kind, piece) if kind else Plain(piece)
 
 
