@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from typing import Any
 
 import httpx2
 import pytest
@@ -84,11 +85,7 @@ def fastapi() -> FastAPI:
 @pytest.mark.parametrize("added", [True, False], ids=["add_middleware", "wrapped"])
 class TestRequire:
     def app(self, make, added, policy):
-        app = make()
-        if not added:
-            return ASGIAuthzMiddleware(app, policy)
-        app.add_middleware(ASGIAuthzMiddleware, config=policy)
-        return app
+        return around(make(), policy, added=added)
 
     @pytest.mark.parametrize(("roles", "status"), [([], 403), (["editor"], 200)])
     def test_http(self, roles, status, make, added, policy, issuer):
@@ -173,6 +170,14 @@ async def up(request):
     return PlainTextResponse("up")
 
 
+def around(app, config, *, added) -> Any:
+    """The app with us inside of it, or outside."""
+    if not added:
+        return ASGIAuthzMiddleware(app, config)
+    app.add_middleware(ASGIAuthzMiddleware, config=config)
+    return app
+
+
 def bearer(issuer, *roles, **claims):
     return [("Authorization", f"Bearer {issuer.mint('ann', roles=list(roles), **claims)}")]
 
@@ -201,7 +206,8 @@ class TestHandler:
 
     @pytest.mark.parametrize("make", [starlette, fastapi])
     def test_inside_of_other_middleware(self, make, policy, issuer):
-        app, seen = make(), []
+        app = make()
+        seen: list[object] = []
         app.add_middleware(Recording, seen=seen)
         app.add_middleware(ASGIAuthzMiddleware, config=policy)
         sent = call_asgi(app, scope_for("GET", "/write", bearer(issuer)))
@@ -237,11 +243,7 @@ class TestHandler:
 
         app = starlette()
         app.add_exception_handler(error, own)
-        outer = app
-        if added:
-            app.add_middleware(ASGIAuthzMiddleware, config=policy)
-        else:
-            outer = ASGIAuthzMiddleware(app, policy)
+        outer = around(app, policy, added=added)
         assert call_asgi(outer, scope_for("GET", "/write", bearer(issuer))).status == 418
 
     def test_one_that_is_registered_later_wins(self, policy, issuer):
@@ -274,8 +276,8 @@ class TestHandler:
     def test_an_app_that_has_served_already_still_refuses(self, policy, issuer):
         app = starlette()
         call_asgi(app, scope_for("GET", "/nowhere"))  # its middleware is built now
-        app = ASGIAuthzMiddleware(app, policy)
-        assert call_asgi(app, scope_for("GET", "/write", bearer(issuer))).status == 403
+        outer = ASGIAuthzMiddleware(app, policy)
+        assert call_asgi(outer, scope_for("GET", "/write", bearer(issuer))).status == 403
 
     def test_several_apps_share_one_authz(self, policy, issuer):
         authz = Authz.from_mapping(policy)
@@ -296,7 +298,7 @@ class Dispatching(BaseHTTPMiddleware):
         return response
 
 
-ORDERS = {
+ORDERS: dict[str, tuple[Any, ...]] = {
     "behind": ("ours", Dispatching),
     "before": (Dispatching, "ours"),
     "both": (Dispatching, "ours", Dispatching),
@@ -319,7 +321,7 @@ class TestNeighbours:
     @pytest.fixture
     def routes(self, seen):
         def subject():
-            seen.append(caller().principal.subject)
+            seen.append(caller().require_principal().subject)
             return "x"
 
         async def whole(request):
@@ -347,7 +349,7 @@ class TestNeighbours:
             WebSocketRoute("/socket", socket),
         ]
 
-    @pytest.fixture(params=ORDERS.values(), ids=ORDERS)
+    @pytest.fixture(params=ORDERS.values(), ids=list(ORDERS))
     def client(self, request, routes, policy):
         middleware = [
             Middleware(ASGIAuthzMiddleware, config=policy) if each == "ours" else Middleware(each)
@@ -420,14 +422,11 @@ class TestLifespan:
         async def use(request):
             return PlainTextResponse(str(request.state.pool is pool))
 
-        pool, events = object(), []
+        pool = object()
+        events: list[str] = []
         config = policy | {"routes": {"/use": "public"}}
         app = Starlette(routes=[Route("/use", use)], lifespan=lifespan)
-        outer = app
-        if added:
-            app.add_middleware(ASGIAuthzMiddleware, config=config)
-        else:
-            outer = ASGIAuthzMiddleware(app, config)
+        outer = around(app, config, added=added)
         with TestClient(outer) as client:
             assert events == ["up"]
             assert client.get("/use").text == "True"
@@ -480,11 +479,7 @@ class TestMounts:
         app.add_api_route("/admin/users", lambda: "secret")
         routes = {"/**": "authenticated", "/admin/**": ["admin"]}
         config = {"issuers": policy["issuers"], "routes": routes}
-        outer = app
-        if added:
-            app.add_middleware(ASGIAuthzMiddleware, config=config)
-        else:
-            outer = ASGIAuthzMiddleware(app, config)
+        outer = around(app, config, added=added)
         for path in ("/admin/users", "/api/admin/users"):
             scope = scope_for("GET", path, bearer(issuer), root_path=root_path)
             assert call_asgi(outer, scope).status == 403

@@ -217,7 +217,7 @@ def test_requires_for_an_anonymous_caller(send):
 
 def test_requires_may_redirect(policy, issuer):
     app = wrapped(policy)
-    extra = {"server": ("localhost", 80)}
+    extra: dict[str, Any] = {"server": ("localhost", 80)}
     sent = call_asgi(app, scope_for("GET", "/public/private", **extra))
     assert (sent.status, str(sent.header("location")).split("?")[0]) == (
         303,
