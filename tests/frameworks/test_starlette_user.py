@@ -48,7 +48,8 @@ def tell(connection: HTTPConnection) -> dict[str, Any]:
     return {
         "authenticated": user.is_authenticated,
         "name": user.display_name,
-        "identity": user.identity,
+        # Starlette's own users have none in older versions.
+        "identity": user.identity if isinstance(user, AuthzUser) else "",
         "scopes": connection.auth.scopes,
         "type": type(user).__name__,
         "is_user": isinstance(user, BaseUser),

@@ -34,16 +34,23 @@ async def _optional_caller(connection: HTTPConnection) -> Principal | None:
 
 
 class _Bearer(SecurityBase):
-    """A dependency that FastAPI shows in its description: it wants a caller on any route."""
+    """What FastAPI shows in its description; it does nothing."""
 
     model = HTTPBearer(bearerFormat="JWT")
     scheme_name = SCHEME
 
-    async def __call__(self, connection: HTTPConnection) -> Principal:
-        return (await _access(connection)).require_principal()
+    async def __call__(self) -> None:
+        pass
 
 
-Caller = Annotated[Principal, Depends(_Bearer())]
+async def _caller(
+    connection: HTTPConnection, shown: Annotated[None, Depends(_Bearer())]
+) -> Principal:
+    del shown  # it wants a caller on any route, and says so
+    return (await _access(connection)).require_principal()
+
+
+Caller = Annotated[Principal, Depends(_caller)]
 """The verified caller. An anonymous caller of a public route is refused, as by `require`."""
 
 OptionalCaller = Annotated[Principal | None, Depends(_optional_caller)]
