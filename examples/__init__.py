@@ -1,1 +1,1 @@
-"""Examples: two wrapped services, and a demonstration that starts them both."""
+"""Examples: guarded services, and a demonstration that starts two of them."""

@@ -16,11 +16,12 @@ from tests.examples.callers import EXAMPLES, call_asgi, call_wsgi
 APPS = {
     "FastAPI": ("fastapi_app.app:app", call_asgi),
     "Flask": ("flask_app.app:app", call_wsgi),
+    "Starlette": ("starlette_app.app:app", call_asgi),
     "Django under WSGI": ("django_app.wsgi:application", call_wsgi),
     "Django under ASGI": ("django_app.asgi:application", call_asgi),
 }
 NAMES = sorted({target.partition(".")[0] for target, _ in APPS.values()})
-CALLERS = ["django_app.views:caller", "fastapi_app.app:caller", "flask_app.app:caller"]
+CALLERS = ["django_app.views:caller", "flask_app.app:caller"]
 
 
 @pytest.fixture(params=APPS.values(), ids=list(APPS))
@@ -122,12 +123,34 @@ def test_users_are_for_admins(example):
     assert example("GET", "/admin/users", roles=["editor"]).status == 403
 
 
-def test_the_feed_sends_all_articles_and_then_the_one_asked_for(load, issuer):
+@pytest.mark.parametrize("name", ["fastapi_app", "starlette_app"])
+def test_the_feed_sends_all_articles_and_then_the_one_asked_for(name, load, issuer):
     header = f"Bearer {issuer.mint(roles=['viewer'])}"
-    answer = call_asgi(load("fastapi_app.app:app"), "WS", "/feed", header)
+    answer = call_asgi(load(f"{name}.app:app"), "WS", "/feed", header)
     listing, article = map(json.loads, answer.body.decode().splitlines())
     assert [entry["id"] for entry in listing] == [1, 2, 3]
     assert article == listing[0]
+
+
+def test_admins_read_what_is_asked_of_each_operation(load, issuer):
+    app = load("fastapi_app.app:app")
+    header = f"Bearer {issuer.mint(roles=['admin'])}"
+    paths = call_asgi(app, "GET", "/admin/openapi.json", header).json()["paths"]
+    assert paths["/health"]["get"]["security"] == []
+    assert paths["/articles/{article_id}"]["put"]["description"].endswith(
+        "**Access:** the permission `article:write`."
+    )
+    assert paths["/metrics"]["get"]["description"].endswith("**Access:** nobody.")
+    header = f"Bearer {issuer.mint(roles=['editor'])}"
+    assert call_asgi(app, "GET", "/admin/openapi.json", header).status == 403
+
+
+@pytest.mark.parametrize("name", ["starlette_app", "fastapi_app"])
+@pytest.mark.parametrize("body", [b"[]", b"{", b'{"title": 1}'])
+def test_what_is_no_draft_is_refused(body, name, load, issuer, monkeypatch):
+    monkeypatch.setattr("tests.examples.callers.BODY", body)
+    header = f"Bearer {issuer.mint(roles=['editor'])}"
+    assert call_asgi(load(f"{name}.app:app"), "POST", "/articles", header).status in (400, 422)
 
 
 @pytest.mark.parametrize("caller", CALLERS)

@@ -1,0 +1,1 @@
+"""A newsroom's API in Starlette."""
