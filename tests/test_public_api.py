@@ -23,7 +23,12 @@ from authz_middleware.facts import RequestFacts
 MODULES = sorted(
     module.name for module in pkgutil.walk_packages(authz_middleware.__path__, "authz_middleware.")
 )
-PUBLIC = ("authz_middleware", "authz_middleware.django", "authz_middleware.testing")
+PUBLIC = (
+    "authz_middleware",
+    "authz_middleware.django",
+    "authz_middleware.frameworks.fastapi",
+    "authz_middleware.testing",
+)
 
 
 @pytest.mark.parametrize("name", PUBLIC)

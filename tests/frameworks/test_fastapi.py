@@ -18,6 +18,7 @@ from authz_middleware.frameworks.fastapi import (
     OptionalCaller,
     describe_security,
 )
+from authz_middleware.policy.model import Requirement
 from authz_middleware.testing import DevelopmentIssuer
 from tests.adapters.exchange import call_asgi, scope_for
 
@@ -281,6 +282,12 @@ FILES = """**Access:** depends on the path.
 )
 def test_who_may_is_said(method, path, text, described):
     assert operation(described, path, method)["description"] == text
+
+
+def test_all_that_can_be_required_is_put_into_words():
+    """Whoever adds to it finds the words in `frameworks.openapi`, and this table."""
+    said = {"kind", "roles", "permissions", "scopes", "issuers"}
+    assert Requirement.__dataclass_fields__.keys() - said == {"ref", "refused_as", "allowed"}
 
 
 def test_a_route_that_is_open_for_some_paths_only(issuer):

@@ -199,6 +199,14 @@ def test_a_router_without_an_app_has_a_user(policy, issuer):
     assert call_asgi(app, scope_for("GET", "/who", headers)).body == ANN
 
 
+@pytest.mark.parametrize("endpoint", [who, who_synchronously])
+def test_a_route_with_a_middleware_of_its_own_has_a_user(endpoint, policy, issuer):
+    guard = [Middleware(ASGIAuthzMiddleware, config=policy)]
+    app = Starlette(routes=[Route("/who", endpoint, middleware=guard)])
+    headers = [("Authorization", f"Bearer {issuer.mint('ann', scope='read pay')}")]
+    assert call_asgi(app, scope_for("GET", "/who", headers)).body == ANN
+
+
 @pytest.mark.parametrize("token", [None, "x.y.z"])
 def test_an_anonymous_caller_of_a_public_route(token, send):
     assert send("/public/who", token).body == ANONYMOUS

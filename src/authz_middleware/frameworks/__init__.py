@@ -35,7 +35,7 @@ _MODULES: Final = {
     "pyramid.router": "pyramid",
     "quart.app": "quart",
     # FastAPI's classes derive from these. The last two are what stands behind us where we are
-    # added to an app, to a router or to a mount.
+    # added to an app, to a router, to a mount or to a route.
     "starlette.applications": "starlette",
     "starlette.middleware.exceptions": "starlette",
     "starlette.routing": "starlette",
@@ -59,8 +59,9 @@ class Found(NamedTuple):
 def find(app: object) -> Found | None:
     """Return the framework's object that `app` is, is a bound method of, or stands around."""
     for layer in _layers(app):
-        for each in (layer, *type(layer).__mro__):
-            if module := _MODULES.get(getattr(each, "__module__", "")):
+        # A function is a framework's own if it is made there, as Starlette makes its endpoints.
+        for each in (layer,) if inspect.isfunction(layer) else type(layer).__mro__:
+            if module := _MODULES.get(each.__module__):
                 return Found(layer, module)
     return None
 
