@@ -9,6 +9,7 @@ from uuid import UUID
 
 import pytest
 from fastapi import APIRouter, Depends, FastAPI, Security, WebSocket
+from fastapi.openapi.models import HTTPBearer, OpenAPI
 from fastapi.security import APIKeyHeader
 
 from authz_middleware import Access, ASGIAuthzMiddleware, Authz, Body, current_access
@@ -439,6 +440,13 @@ class TestMounted:
         outer = ASGIAuthzMiddleware(app, authz)
         assert call_asgi(outer, scope_for("GET", "/who")).status == 200
         assert call_asgi(outer, scope_for("GET", "/api/who")).status == 401
+
+
+def test_it_is_a_description_that_fastapi_itself_can_read(described):
+    read = OpenAPI.model_validate(described.openapi())
+    assert read.components is not None
+    assert read.components.securitySchemes is not None
+    assert type(read.components.securitySchemes["authz"]) is HTTPBearer
 
 
 class TestOpenapi:

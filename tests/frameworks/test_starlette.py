@@ -452,6 +452,21 @@ class TestMounts:
             assert sent.status == (200 if role == roles[path] else 403)
         assert call_asgi(wrapped, scope_for("GET", path)).status == 401
 
+    @pytest.mark.parametrize("make", [starlette, fastapi])
+    @pytest.mark.parametrize("debug", [True, False])
+    @pytest.mark.parametrize("added", [True, False], ids=["add_middleware", "wrapped"])
+    def test_a_denied_require_in_a_mounted_app(self, added, debug, make, policy, issuer):
+        """It has error handling of its own, and we never saw it."""
+        inner = make()
+        inner.debug = debug
+        routes = {"GET /v2/write": "authenticated", "WS /v2/feed": "authenticated"}
+        app = Starlette(debug, routes=[Mount("/v2", app=inner)])
+        outer = around(app, policy | {"routes": routes}, added=added)
+        sent = call_asgi(outer, scope_for("GET", "/v2/write", bearer(issuer)))
+        assert (sent.status, sent.header("content-type")) == (403, "application/problem+json")
+        scope = scope_for("GET", "/v2/feed", bearer(issuer), "websocket")
+        assert call_asgi(outer, scope).status == 403
+
     def test_around_a_mounted_app_alone(self, policy, issuer):
         routes = {"/who": ["editor"], "/": "public"}
         config = {"issuers": policy["issuers"], "routes": routes}
