@@ -163,6 +163,63 @@ class TestRequire:
         assert 'error="invalid_token"' in str(sent.header("www-authenticate"))
 
 
+@pytest.mark.parametrize("world", WORLDS)
+class TestRequirePrincipal:
+    @pytest.mark.parametrize("path", ["/me", "/health"])
+    def test_a_verified_caller_passes(self, world, path, authz, editor):
+        seen: list[Any] = []
+
+        def look(access: Any) -> None:
+            seen.append(access.require_principal() is access.principal)
+
+        assert ask(world, authz, "GET", path, editor, during=look).status == 200
+        assert seen == [True]
+
+    @pytest.mark.parametrize(
+        ("headers", "status", "challenge"),
+        [
+            ([], 401, 'Bearer realm="orders"'),
+            (
+                [("Authorization", "Bearer x.y.z")],
+                401,
+                'Bearer realm="orders", error="invalid_token"',
+            ),
+            ([("Authorization", "Bearer")], 400, 'Bearer realm="orders", error="invalid_request"'),
+        ],
+    )
+    def test_an_anonymous_caller_is_asked_for_credentials(
+        self, world, headers, status, challenge, authz
+    ):
+        sent = ask(
+            world,
+            authz,
+            "GET",
+            "/health",
+            headers,
+            during=lambda access: access.require_principal(),
+        )
+        assert (sent.status, sent.header("www-authenticate")) == (status, challenge)
+
+    def test_refuses_once_the_token_has_expired(self, world, policy, issuer):
+        clock = FrozenClock(1_800_000_000.0)
+        authz = Authz.from_mapping(policy, clock=clock)
+        headers = bearer(issuer.mint("ed", lifetime=300))
+
+        def late(access: Any) -> None:
+            access.require_principal()
+            clock.advance(330)
+            access.require_principal()
+
+        sent = ask(world, authz, "GET", "/me", headers, during=late)
+        assert sent.status == 401
+        assert 'error="invalid_token"' in str(sent.header("www-authenticate"))
+
+    def test_what_is_no_permission_is_never_held(self, world, authz, editor):
+        """Asking for nothing by mistake must not be the same as asking for a caller."""
+        with pytest.raises(TypeError):
+            ask(world, authz, "GET", "/me", editor, during=lambda access: access.require(None))
+
+
 def wsgi(authz: Authz, app: Any, headers: Any, **extra: Any) -> Any:
     environ = environ_for("GET", "/me", headers, **extra)
     return call_wsgi(WSGIAuthzMiddleware(app, authz), environ)
