@@ -278,6 +278,12 @@ def test_the_servers_scope_is_left_alone(policy, issuer):
     assert scope == before
 
 
+def test_an_app_that_is_hidden_has_no_user_rather_than_a_wrong_one(policy):
+    app = ASGIAuthzMiddleware(around(Starlette(routes=routes())), policy)
+    with pytest.raises(AssertionError, match="AuthenticationMiddleware must be installed"):
+        call_asgi(app, scope_for("GET", "/public/who"))
+
+
 def test_another_app_gets_neither_key(policy):
     seen: list[Any] = []
 
