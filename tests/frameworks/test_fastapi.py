@@ -481,11 +481,13 @@ class TestOpenapi:
         own: dict[str, Any] = {
             "openapi": "3.1.0",
             "info": {},
+            "components": None,
             "paths": {
                 "/me": {
                     "summary": "me",
                     "parameters": [{"in": "path", "name": "x"}, {"$ref": "#/x"}],
                     "get": {"parameters": [{"in": "query"}]},
+                    "put": {"parameters": None, "security": None, "responses": None},
                     "x-get": {"not": "an operation"},
                 },
                 "/none": None,
@@ -494,7 +496,8 @@ class TestOpenapi:
         app.openapi = lambda: own  # type: ignore[method-assign]
         describe_security(app, authz)
         item = app.openapi()["paths"]["/me"]
-        assert item["get"]["security"] == [{"authz": []}]
+        for method in ("get", "put"):
+            assert item[method]["security"] == [{"authz": []}]
         assert item["x-get"] == {"not": "an operation"}
         assert app.openapi()["paths"]["/none"] is None
 

@@ -80,7 +80,7 @@ def described(document: Document, about: Described) -> Document:
             for root in roots
         )
         _describe(operation, tuple(dict.fromkeys(found)))
-    _define(copy.setdefault("components", {}), own_bodies=about.own_bodies)
+    _define(_within(copy, "components"), own_bodies=about.own_bodies)
     return copy
 
 
@@ -90,6 +90,14 @@ def _tables(value: object) -> dict[str, Document]:
         return {}
     entries = cast("dict[str, Any]", value)
     return {name: entry for name, entry in entries.items() if isinstance(entry, dict)}
+
+
+def _within(table: Document, name: str) -> Document:
+    """The table of that name in `table`; a new one if there is none."""
+    if not isinstance(table.get(name), dict):
+        table[name] = {}
+    found: Document = table[name]
+    return found
 
 
 # --- Where an operation is ---
@@ -123,7 +131,7 @@ def _segment(piece: str, converters: Mapping[str, str], kinds: Mapping[str, Kind
 
 
 def _kinds(table: Document) -> Iterator[tuple[str, Kind]]:
-    for parameter in table.get("parameters", ()):
+    for parameter in table.get("parameters") or ():
         match parameter:
             case {"in": "path", "name": str(name), "schema": {"type": str(of), **rest}}:
                 if kind := _DOCUMENTED.get((of, str(rest.get("format", "")))):
@@ -138,7 +146,7 @@ def _kinds(table: Document) -> Iterator[tuple[str, Kind]]:
 def _describe(operation: Document, found: tuple[tuple[Requirement, ...], ...]) -> None:
     """Write into `operation` what is asked by `found`: for each, all of it, on some path."""
     decided = tuple(filter(None, found)) or ((),)
-    asked: list[Document] = operation.get("security", [])
+    asked: list[Document] = operation.get("security") or []
     alone = any(SCHEME in each for each in asked)  # the handler wants a caller, whatever the policy
     others = [each for each in asked if {*each} != {SCHEME}]
     guarded: list[Document] = [{**each, SCHEME: []} for each in others or [{}]]
@@ -151,7 +159,7 @@ def _describe(operation: Document, found: tuple[tuple[Requirement, ...], ...]) -
         operation["security"] = [*(others or [{}]), *guarded]
     text = f"**Access:** {_sentence(decided, 'every valid token' if alone else 'everybody')}"
     operation["description"] = "\n\n".join(filter(None, (operation.get("description"), text)))
-    responses = operation.setdefault("responses", {})
+    responses = _within(operation, "responses")
     if not all(opened):
         _answer(responses, "401")
     if not all(each and all(one.kind in _OPEN for one in each) for each in decided):
@@ -208,13 +216,13 @@ def _names(many: str, one: str, names: tuple[str, ...] | list[str]) -> str:
 
 
 def _define(components: Document, *, own_bodies: bool) -> None:
-    components.setdefault("securitySchemes", {})[SCHEME] = dict(SCHEME_OBJECT)
+    _within(components, "securitySchemes")[SCHEME] = dict(SCHEME_OBJECT)
     content: Document = {
         "application/problem+json": {"schema": {"$ref": f"#/components/schemas/{_PROBLEM}"}},
         "text/plain": {"schema": {"type": "string"}},
     }
     if not own_bodies:
-        components.setdefault("schemas", {})[_PROBLEM] = {
+        _within(components, "schemas")[_PROBLEM] = {
             "title": _PROBLEM,
             "description": "A refusal (RFC 9457). `instance` finds it in the log.",
             "type": "object",
@@ -227,7 +235,7 @@ def _define(components: Document, *, own_bodies: bool) -> None:
                 "error": {"type": "string"},
             },
         }
-    responses = components.setdefault("responses", {})
+    responses = _within(components, "responses")
     for name, description in _ANSWERS.values():
         responses[name] = {
             "description": description,
