@@ -6,7 +6,16 @@ from authz_middleware.access import Access, current_access
 from authz_middleware.answers import Body, Refusal, RefusalRenderer
 from authz_middleware.asgi import ASGIAuthzMiddleware
 from authz_middleware.errors import AccessDenied, AuthzError, PolicyError, Problem
-from authz_middleware.facts import Actor, Answer, Claims, Decision, Principal, RuleRef
+from authz_middleware.facts import (
+    Actor,
+    Answer,
+    Claims,
+    Decision,
+    KeyReadiness,
+    Principal,
+    Readiness,
+    RuleRef,
+)
 from authz_middleware.observe import DecisionEvent, DecisionObserver
 from authz_middleware.runtime.authz import Authz
 from authz_middleware.version import __version__
@@ -25,9 +34,11 @@ __all__ = [
     "Decision",
     "DecisionEvent",
     "DecisionObserver",
+    "KeyReadiness",
     "PolicyError",
     "Principal",
     "Problem",
+    "Readiness",
     "Refusal",
     "RefusalRenderer",
     "RuleRef",

@@ -30,7 +30,7 @@ from authz_middleware.policy.canonical import readings
 from authz_middleware.policy.model import Policy, Requirement
 from authz_middleware.policy.routekey import WEBSOCKET, request_method
 from authz_middleware.tokens import verify
-from authz_middleware.tokens.claims import Verified, check_times
+from authz_middleware.tokens.claims import Verified, check_times, verify_claims
 from authz_middleware.tokens.compact import Unverified, parse
 from authz_middleware.tokens.freshness import KeyView
 from authz_middleware.tokens.issuers import Issuer
@@ -118,6 +118,7 @@ class Pending(NamedTuple):
     token: Unverified
     issuer: Issuer
     digest: bytes
+    arrived: float  # seconds since the epoch
 
 
 class Engine:
@@ -171,7 +172,7 @@ class Engine:
         except Rejected as rejected:
             return _invalid(pending.requirements, rejected)
         if verified is None:
-            return _refuse("keys_unavailable", pending.requirements, "unavailable")
+            return _unavailable(pending.requirements, answer.view)
         return self._conclude(pending.requirements, verified)
 
     def _requirements(self, facts: RequestFacts, method: str) -> tuple[Requirement, ...] | None:
@@ -199,28 +200,31 @@ class Engine:
     ) -> Outcome | Pending:
         unverified = parse(token)
         issuer = verify.identify(unverified, self.issuers)
-        pending = Pending(requirements, unverified, issuer, digest)
+        pending = Pending(requirements, unverified, issuer, digest, now)
         view = self._sources[issuer.issuer].view(now)
         verified = self._check(pending, view, now, waiting=view.fetchable)
         if verified is not None:
             return self._conclude(requirements, verified)
+        # What no key could make good makes nobody fetch, and is nobody's fault but its own.
+        verify_claims(unverified.payload, unverified.header, issuer, now)
         if _public(requirements):  # a public route never waits for a fetch
             return Admit(requirements[0].allowed, None, "unavailable", inf)
-        if view.fetchable:
-            return pending
-        return _refuse("keys_unavailable", requirements, "unavailable")
+        return pending if view.fetchable else _unavailable(requirements, view)
 
     def _check(
         self, pending: Pending, view: KeyView, now: float, *, waiting: bool = False
     ) -> Verified | None:
         """Verify with the keys at hand; None if only other keys could tell.
 
-        A key id that the set lacks may be a new key (then ask the provider, if it was not asked a
-        moment ago), or our outage (then the caller is not to blame), else the token is invalid.
+        A key that the set lacks may be newer than the set. Then the provider is asked, unless it
+        was a moment ago; but even so the caller is not to blame for what we did not look up.
         """
         if view.keys is None:
             return None
-        if (waiting or view.failing) and verify.needs_key(pending.token, view.keys):
+        if verify.needs_key(pending.token, view.keys) and (
+            waiting
+            or verify.may_be_newer(pending.token, pending.issuer, view.as_of, pending.arrived)
+        ):
             return None
         verified = verify.verify(pending.token, pending.issuer, view.keys, now)
         verified = verified._replace(principal=self.policy.roles.expand(verified.principal))
@@ -254,6 +258,11 @@ def _invalid(requirements: tuple[Requirement, ...], rejected: Rejected) -> Outco
     if _public(requirements):
         return Admit(requirements[0].allowed, None, "invalid", inf)
     return _refuse("invalid_token", requirements, "invalid", rejected.detail)
+
+
+def _unavailable(requirements: tuple[Requirement, ...], view: KeyView) -> Refuse:
+    detail = "unknown_key" if view.keys is not None else ""
+    return _refuse("keys_unavailable", requirements, "unavailable", detail)
 
 
 def _refuse(

@@ -15,7 +15,10 @@ __all__ = [
     "Claims",
     "Credentials",
     "Decision",
+    "KeyReadiness",
+    "LatestFetch",
     "Principal",
+    "Readiness",
     "Reason",
     "RequestFacts",
     "RuleRef",
@@ -158,3 +161,31 @@ class Answer:
     status: int
     headers: tuple[tuple[str, str], ...]
     body: bytes
+
+
+LatestFetch = Literal["fixed", "none", "succeeded", "failed"]
+"""How the latest fetch of keys ended; "fixed" are keys of the policy, which are never fetched."""
+
+
+@dataclass(frozen=True, slots=True)
+class KeyReadiness:
+    """What is known of one issuer's keys.
+
+    `ready`: keys are held with which tokens are verified, also while the provider is out of reach.
+    `age`: seconds since the provider gave them. `usable_until`: seconds since the epoch at which
+    they are dropped if no later fetch succeeds. Both are None where no keys were fetched.
+    """
+
+    issuer: str
+    ready: bool
+    latest_fetch: LatestFetch
+    age: float | None = None
+    usable_until: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Readiness:
+    """Whether tokens can be verified now, issuer by issuer. `ready` if all of them are."""
+
+    ready: bool
+    issuers: tuple[KeyReadiness, ...]

@@ -9,6 +9,7 @@ from typing import Any
 from authz_middleware import Authz
 from authz_middleware.engine import Admit, Outcome
 from authz_middleware.facts import RequestFacts
+from authz_middleware.runtime.keys import RemoteKeys
 from tests.runtime.provider import JWKS, Provider
 from tests.tokens.minting import ISSUER, jwk
 
@@ -73,3 +74,14 @@ def ask_async(authz: Authz, facts: RequestFacts) -> Outcome:
 def became(outcome: Outcome) -> str:
     """Return "in", or why not."""
     return "in" if isinstance(outcome, Admit) else outcome.decision.reason
+
+
+def kids(source: RemoteKeys, clock: Callable[[], float]) -> list[str | None] | None:
+    """Return the names of the keys at hand."""
+    found = source.view(clock()).keys
+    return None if found is None else [key.kid for key in found.keys]
+
+
+def renew(source: RemoteKeys) -> None:
+    """Wait for the fetch in flight, or for one that may start."""
+    source.refresh().result(30)

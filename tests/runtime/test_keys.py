@@ -21,17 +21,8 @@ from tests.tokens.minting import ISSUER, jwk
 A, B = jwk("ES256", kid="a"), jwk("RS256", kid="b")
 
 
-def kids(source: RemoteKeys, clock: Clock) -> list[str | None] | None:
-    found = source.view(clock()).keys
-    return None if found is None else [key.kid for key in found.keys]
-
-
 def at_url(provider: Provider, clock: Clock) -> RemoteKeys:
     return RemoteKeys(JwksUri(ISSUER, f"{provider.origin}{JWKS}"), clock)
-
-
-def renew(source: RemoteKeys) -> None:
-    source.refresh().result(30)
 
 
 def test_keys_of_the_policy_never_change() -> None:
@@ -41,166 +32,6 @@ def test_keys_of_the_policy_never_change() -> None:
         assert view.keys is fixed
         assert not view.fetchable
         assert not view.failing
-
-
-# Discovery
-
-
-URLS = [
-    (
-        "https://x.example",
-        (
-            "https://x.example/.well-known/openid-configuration",
-            "https://x.example/.well-known/oauth-authorization-server",
-        ),
-    ),
-    (
-        "https://x.example/",
-        (
-            "https://x.example/.well-known/openid-configuration",
-            "https://x.example/.well-known/oauth-authorization-server",
-        ),
-    ),
-    (
-        "https://x.example:8443/realms/shop",
-        (
-            "https://x.example:8443/realms/shop/.well-known/openid-configuration",
-            "https://x.example:8443/.well-known/oauth-authorization-server/realms/shop",
-            "https://x.example:8443/.well-known/openid-configuration/realms/shop",
-        ),
-    ),
-    (
-        "https://x.example/a/",
-        (
-            "https://x.example/a/.well-known/openid-configuration",
-            "https://x.example/.well-known/oauth-authorization-server/a",
-            "https://x.example/.well-known/openid-configuration/a",
-        ),
-    ),
-]
-
-
-@pytest.mark.parametrize(("issuer", "urls"), URLS)
-def test_where_metadata_may_be(issuer: str, urls: tuple[str, ...]) -> None:
-    """D01, D02."""
-    assert discovery_urls(issuer) == urls
-
-
-@pytest.mark.parametrize("path", ["", "/", "/realms/shop", "/realms/shop/"])
-@pytest.mark.parametrize("refusal", [404, 403, 405])
-def test_the_first_form_that_exists_is_taken(
-    provider: Provider, clock: Clock, path: str, refusal: int
-) -> None:
-    issuer = f"{provider.origin}{path}"
-    forms = [url.removeprefix(provider.origin) for url in discovery_urls(issuer)]
-    provider.publish(A)
-    for index, form in enumerate(forms):
-        provider.at = {form: answer(b"", refusal) for form in forms} | {JWKS: provider.at[JWKS]}
-        provider.at[form] = answer({"issuer": issuer, "jwks_uri": f"{provider.origin}{JWKS}"})
-        provider.asked.clear()
-        source = RemoteKeys(Discovery(issuer), clock)
-        renew(source)
-        assert kids(source, clock) == ["a"]
-        assert provider.asked == [*forms[: index + 1], JWKS]
-
-
-def test_no_form_exists(provider: Provider, clock: Clock, caplog) -> None:
-    source = RemoteKeys(Discovery(provider.origin), clock)
-    renew(source)
-    assert kids(source, clock) is None
-    assert "no discovery document" in caplog.text
-
-
-def test_a_provider_in_trouble_is_not_asked_for_the_next_form(
-    provider: Provider, clock: Clock
-) -> None:
-    provider.at[APPENDED] = answer(b"", 503)
-    source = RemoteKeys(Discovery(provider.origin), clock)
-    renew(source)
-    assert provider.asked == [APPENDED]
-    assert source.view(clock()).failing
-
-
-HERE = "<origin>"  # stands for the provider's own
-
-DOCUMENTS = [
-    pytest.param({"issuer": "https://evil.example", "jwks_uri": HERE}, id="D03 of another"),
-    pytest.param({"issuer": f"{HERE}/", "jwks_uri": HERE}, id="D03 a slash more"),
-    pytest.param({"issuer": [HERE], "jwks_uri": HERE}, id="D03 a list"),
-    pytest.param({"jwks_uri": HERE}, id="D03 of nobody"),
-    pytest.param({"issuer": HERE}, id="no jwks_uri"),
-    pytest.param({"issuer": HERE, "jwks_uri": None}, id="jwks_uri null"),
-    pytest.param({"issuer": HERE, "jwks_uri": [HERE]}, id="jwks_uri a list"),
-    pytest.param({"issuer": HERE, "jwks_uri": "http://x.example/jwks"}, id="D04 plain http"),
-    pytest.param({"issuer": HERE, "jwks_uri": "http://169.254.169.254/"}, id="D04 metadata"),
-    pytest.param({"issuer": HERE, "jwks_uri": "file:///etc/passwd"}, id="D04 a file"),
-    pytest.param({"issuer": HERE, "jwks_uri": "/jwks"}, id="D04 relative"),
-    pytest.param({"issuer": HERE, "jwks_uri": "https://a@x.example/"}, id="D04 a user name"),
-    pytest.param([{"issuer": HERE, "jwks_uri": HERE}], id="a list"),
-    pytest.param("text", id="a text"),
-    pytest.param(None, id="null"),
-    pytest.param(b"", id="nothing"),
-    pytest.param(b"<!doctype html>", id="a page"),
-    pytest.param(b'{"issuer": "<origin>", "jwks_uri": "<origin>"', id="cut off"),
-    pytest.param(
-        b'{"issuer": "x", "issuer": "<origin>", "jwks_uri": "<origin>"}', id="duplicate members"
-    ),
-    pytest.param(b'\xef\xbb\xbf{"issuer": "<origin>", "jwks_uri": "<origin>"}', id="a mark"),
-    pytest.param(b'{"issuer": "<origin>", "jwks_uri": "<origin>", "x": NaN}', id="NaN"),
-    pytest.param(b"[" * 100_000, id="deep"),
-    pytest.param(b"\xff\xfe", id="not UTF-8"),
-]
-
-
-def placed(value: Any, origin: str) -> Any:
-    match value:
-        case dict():
-            return {name: placed(member, origin) for name, member in value.items()}
-        case list():
-            return [placed(item, origin) for item in value]
-        case bytes():
-            return value.replace(HERE.encode(), origin.encode())
-        case str():
-            return value.replace(HERE, origin)
-    return value
-
-
-@pytest.mark.parametrize("document", DOCUMENTS)
-def test_a_document_that_is_not_believed(
-    provider: Provider, clock: Clock, document: Any, caplog
-) -> None:
-    provider.at[APPENDED] = answer(placed(document, provider.origin))
-    source = RemoteKeys(Discovery(provider.origin), clock)
-    renew(source)
-    assert source.view(clock()).keys is None
-    assert source.view(clock()).failing
-    assert provider.asked == [APPENDED]
-    (record,) = [each for each in caplog.records if each.levelno >= logging.ERROR]
-    assert record.getMessage().startswith(f"keys of {provider.origin} not renewed: ")
-    assert record.exc_info is None  # nothing went wrong with us
-
-
-def test_members_we_do_not_know_change_nothing(provider: Provider, clock: Clock) -> None:
-    """D05, D12."""
-    provider.publish(A)
-    document = {"issuer": provider.origin, "jwks_uri": f"{provider.origin}{JWKS}", "x": {"y": []}}
-    document["id_token_signing_alg_values_supported"] = ["none", "HS256"]
-    provider.at[APPENDED] = answer(document)
-    source = RemoteKeys(Discovery(provider.origin), clock)
-    renew(source)
-    assert kids(source, clock) == ["a"]
-
-
-def test_keys_on_another_host(provider: Provider, clock: Clock) -> None:
-    """D07: by the verified document only."""
-    with Provider().running() as other:
-        other.publish(A)
-        provider.at[APPENDED] = answer(
-            {"issuer": provider.origin, "jwks_uri": f"{other.origin}{JWKS}"}
-        )
-        source = RemoteKeys(Discovery(provider.origin), clock)
-        renew(source)
-        assert kids(source, clock) == ["a"]
 
 
 # Key sets
@@ -351,19 +182,6 @@ def test_no_thread_can_be_started(clock: Clock, monkeypatch, caplog) -> None:
     assert len(caplog.records) == 1
 
 
-def test_which_failures_lead_on() -> None:
-    """Only an answer says that a document is not there."""
-    asked: list[str] = []
-
-    def fetch(url: str) -> bytes:
-        asked.append(url)
-        raise (NotFound if len(asked) == 1 else FetchFailed)(url)
-
-    source = RemoteKeys(Discovery("https://x.example/a"), Clock(0.0), fetch)
-    renew(source)
-    assert asked == list(discovery_urls("https://x.example/a"))[:2]
-
-
 def test_a_flight_of_another_process_is_not_waited_for(provider: Provider, clock: Clock) -> None:
     """As in a worker after a fork; `test_fork` does it with real ones."""
     provider.publish(A)
@@ -387,18 +205,3 @@ def test_what_a_set_leaves_out_is_logged_once(provider: Provider, clock: Clock, 
     assert record.getMessage().startswith(f"keys of {ISSUER}: key 1 ")
 
 
-@pytest.mark.parametrize("url", ["http://127.0.0.1:8500/jwks", "http://localhost/jwks"])
-def test_an_issuer_elsewhere_cannot_point_to_plain_http_on_this_machine(
-    url: str, clock: Clock, caplog
-) -> None:
-    """P12, D04: another user of this machine may listen there."""
-    document = json.dumps({"issuer": "https://x.example", "jwks_uri": url}).encode()
-    asked: list[str] = []
-
-    def fetch(address: str) -> bytes:
-        asked.append(address)
-        return document
-
-    renew(RemoteKeys(Discovery("https://x.example"), clock, fetch))
-    assert url not in asked
-    assert "no https jwks_uri" in caplog.text

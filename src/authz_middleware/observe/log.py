@@ -1,4 +1,7 @@
-"""The decision log of the standard library: refusals at INFO, our own outages at ERROR."""
+"""The decision log of the standard library: refusals at INFO, our own outages at ERROR.
+
+A key that is not known yet is no outage: anybody can name one, and so could fill the log.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +25,8 @@ class LogObserver:
         if decision.allowed:
             level = logging.DEBUG
         else:
-            level = logging.ERROR if decision.reason in _OURS else logging.INFO
+            ours = decision.reason in _OURS and decision.detail != "unknown_key"
+            level = logging.ERROR if ours else logging.INFO
         if not LOGGER.isEnabledFor(level):
             return
         LOGGER.log(

@@ -10,9 +10,10 @@ from uuid import uuid4
 from authz_middleware.answers import Answers, RefusalRenderer
 from authz_middleware.document import Document
 from authz_middleware.errors import PolicyError, Problem
-from authz_middleware.facts import Answer, Decision
+from authz_middleware.facts import Answer, Decision, Readiness
 from authz_middleware.observe import DecisionObserver
 from authz_middleware.runtime import settings
+from authz_middleware.runtime.drivers import MAX_WAIT
 from authz_middleware.runtime.serving import Clock, Serving
 
 __all__ = ["Authz", "compiled", "not_loaded"]
@@ -88,6 +89,25 @@ class Authz:
             store=store,
             renderer=renderer,
         )
+
+    def warm(self, timeout: float = MAX_WAIT) -> Readiness:
+        """Fetch the keys of all issuers now, waiting at most `timeout` seconds in all.
+
+        It raises nothing: whether to start without keys is the caller's to say, by the
+        `Readiness` that is returned. A fetch that takes longer goes on.
+        """
+        return self.serving.warm(timeout)
+
+    async def warm_async(self, timeout: float = MAX_WAIT) -> Readiness:  # noqa: ASYNC109 - as `warm`
+        """Do as `warm` does, leaving the event loop free (asyncio)."""
+        return await self.serving.warm_async(timeout)
+
+    def readiness(self) -> Readiness:
+        """Return whether tokens can be verified now, and how the keys of every issuer are.
+
+        It never waits. Keys that are missing, or that it is time to renew, are fetched meanwhile.
+        """
+        return self.serving.readiness()
 
     def __repr__(self) -> str:
         return f"Authz({self.source!r})"

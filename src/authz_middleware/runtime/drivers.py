@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import Callable, Generator, Mapping
 from concurrent.futures import Future
 from contextlib import suppress
-from dataclasses import replace
 from typing import Protocol, cast
 
 from authz_middleware.engine import KeysAnswer, NeedKeys, Outcome
@@ -19,7 +18,7 @@ Clock = Callable[[], float]
 
 
 MAX_WAIT = 10.0
-"""Seconds that a request waits for keys; discovery may take several fetches of five each."""
+"""Seconds that a request waits for keys; nobody joins a fetch that is almost as old (OVERDUE)."""
 
 
 class Refreshable(Protocol):
@@ -29,22 +28,16 @@ class Refreshable(Protocol):
     def refresh(self) -> Future[None]: ...
 
 
-def _answer(source: Refreshable, flight: Future[None], now: float) -> KeysAnswer:
-    view = source.view(now)
-    # Waited long enough: what the keys at hand cannot tell is the provider's fault.
-    return KeysAnswer(view if flight.done() else replace(view, failing=True), now)
-
-
 def drive(steps: Steps, sources: Mapping[str, Refreshable], clock: Clock) -> Outcome:
     """Run `steps` to their outcome, blocking this thread where they must wait."""
     try:
         effect = next(steps)
         while True:
             source = sources[effect.issuer]
-            flight = source.refresh()
             with suppress(TimeoutError):
-                flight.result(MAX_WAIT)
-            effect = steps.send(_answer(source, flight, clock()))
+                source.refresh().result(MAX_WAIT)
+            now = clock()
+            effect = steps.send(KeysAnswer(source.view(now), now))
     except StopIteration as stop:
         return cast("Outcome", stop.value)
 
@@ -55,10 +48,10 @@ async def drive_async(steps: Steps, sources: Mapping[str, Refreshable], clock: C
         effect = next(steps)
         while True:
             source = sources[effect.issuer]
-            # Shielded: a client that goes away must not cancel the fetch others wait for.
-            flight = source.refresh()
+            # A client that goes away cancels its own waiting only: a flight cannot be cancelled.
             with suppress(TimeoutError):
-                await asyncio.wait_for(asyncio.shield(asyncio.wrap_future(flight)), MAX_WAIT)
-            effect = steps.send(_answer(source, flight, clock()))
+                await asyncio.wait_for(asyncio.wrap_future(source.refresh()), MAX_WAIT)
+            now = clock()
+            effect = steps.send(KeysAnswer(source.view(now), now))
     except StopIteration as stop:
         return cast("Outcome", stop.value)

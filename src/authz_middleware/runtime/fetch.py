@@ -10,17 +10,25 @@ import socket
 from contextlib import suppress
 from threading import Event, Timer
 from types import TracebackType
-from typing import Any
+from typing import Any, NamedTuple
 
 import httpx2
 
-__all__ = ["MAX_BYTES", "TOTAL_SECONDS", "FetchFailed", "NotFound", "fetch"]
+__all__ = ["MAX_BYTES", "TOTAL_SECONDS", "FetchFailed", "Fetched", "NotFound", "fetch"]
 
 MAX_BYTES = 1024 * 1024
 """Real key sets are a few kilobytes."""
 
 TOTAL_SECONDS = 5.0
 """From the first byte sent to the last received; a provider that trickles gains nothing by it."""
+
+
+class Fetched(NamedTuple):
+    """A document, and the fields that say how long it is good for; "" where there is none."""
+
+    body: bytes
+    cache_control: str = ""
+    age: str = ""
 
 
 class FetchFailed(Exception):
@@ -31,23 +39,27 @@ class NotFound(FetchFailed):
     """The provider answered that there is no such document."""
 
 
-def fetch(url: str, *, max_bytes: int = MAX_BYTES, total_seconds: float = TOTAL_SECONDS) -> bytes:
-    """Return the body of `url`; raises `FetchFailed`."""
+def fetch(url: str, *, max_bytes: int = MAX_BYTES, total_seconds: float = TOTAL_SECONDS) -> Fetched:
+    """Return the document at `url`; raises `FetchFailed`.
+
+    Neither the name service nor a host with many addresses that are all silent is held to
+    `total_seconds`: whoever cannot wait must not call this on a thread of its own need.
+    """
     with _Deadline(total_seconds) as deadline:
         try:
-            body = _get(url, max_bytes, total_seconds, deadline)
+            fetched = _get(url, max_bytes, total_seconds, deadline)
         # UnicodeError: a host name that no name service can be asked for.
         except (httpx2.HTTPError, httpx2.InvalidURL, OSError, UnicodeError) as error:
             if not deadline.passed:
                 raise FetchFailed(f"{url}: {type(error).__name__}") from error
-            body = b""
+            fetched = Fetched(b"")
     # Also where all seems well: a body without a length ends where the connection was cut.
     if deadline.passed:
         raise FetchFailed(f"{url}: took longer than {total_seconds} s")
-    return body
+    return fetched
 
 
-def _get(url: str, max_bytes: int, total_seconds: float, deadline: _Deadline) -> bytes:
+def _get(url: str, max_bytes: int, total_seconds: float, deadline: _Deadline) -> Fetched:
     # The connection and its TLS handshake, one half each, cannot be cut by the deadline.
     timeout = httpx2.Timeout(total_seconds, connect=total_seconds / 2)
     with (
@@ -71,7 +83,8 @@ def _get(url: str, max_bytes: int, total_seconds: float, deadline: _Deadline) ->
             body += chunk
             if len(body) > max_bytes:
                 raise FetchFailed(f"{url}: more than {max_bytes} bytes")
-        return bytes(body)
+        fields = response.headers
+        return Fetched(bytes(body), fields.get("cache-control", ""), fields.get("age", ""))
 
 
 def _is_absent(status: int) -> bool:

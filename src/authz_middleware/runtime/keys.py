@@ -1,164 +1,235 @@
-"""Keys that are fetched: a JWKS URL, or found by discovery (RFC 8414, OpenID Connect Discovery).
+"""Keys that are fetched: a JWKS URL, or found by discovery.
 
 One fetch is in flight per issuer, on a thread of its own; requests of either world wait for the
-same future, and only those that cannot go on without it.
+same future, and only those that cannot go on without it. When that is, is `tokens.freshness`.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
-from threading import Lock
-from typing import Any, cast
-from urllib.parse import urlsplit
+from concurrent.futures import Future
+from pathlib import Path
+from random import SystemRandom
+from threading import Lock, Thread
 
+from authz_middleware.facts import KeyReadiness
 from authz_middleware.observe.log import LOGGER
-from authz_middleware.runtime.fetch import FetchFailed, NotFound, fetch
-from authz_middleware.tokens import freshness, strict_json
+from authz_middleware.runtime.fetch import FetchFailed, fetch
+from authz_middleware.runtime.last_good import FileUnusable, LastGood
+from authz_middleware.runtime.lookup import Fetch, Found, Lookup
+from authz_middleware.tokens import freshness
 from authz_middleware.tokens.freshness import KeyView
-from authz_middleware.tokens.issuers import Discovery, JwksUri, secure_url
-from authz_middleware.tokens.keys import KeySet, KeysUnusable, from_jwks
+from authz_middleware.tokens.issuers import Discovery, JwksUri
+from authz_middleware.tokens.keys import KeySet, KeysUnusable
 from authz_middleware.tokens.rejection import Rejected
 
-__all__ = ["FixedKeys", "RemoteKeys", "discovery_urls"]
+__all__ = ["FixedKeys", "RemoteKeys"]
 
-Fetch = Callable[[str], bytes]
+Flight = Future[None]
 
-_MAX_WORKERS = 64  # one flight an issuer: a provider that hangs holds up nobody else's keys
+_RANDOM = SystemRandom()
 
 
 class FixedKeys:
     """Keys that the policy names; they never change while it is served."""
 
-    __slots__ = ("_view",)
+    __slots__ = ("_issuer", "_view")
 
-    def __init__(self, keys: KeySet) -> None:
-        self._view = KeyView(keys, fetchable=False, failing=False)
+    def __init__(self, issuer: str, keys: KeySet) -> None:
+        self._issuer = issuer
+        self._view = KeyView(keys, fetchable=False)
 
     def view(self, now: float) -> KeyView:
         """Return the keys."""
         del now
         return self._view
 
+    def readiness(self, now: float) -> KeyReadiness:
+        """Return that they are there."""
+        del now
+        return KeyReadiness(self._issuer, True, "fixed")
+
 
 class RemoteKeys:
-    """One issuer's fetched keys. The rules of freshness are `tokens.freshness`."""
+    """One issuer's fetched keys.
+
+    `clock` returns seconds since the epoch, `jitter` a number from 0 to 1. `start` runs a function
+    without waiting for it. `directory` is where a relative last-good file is.
+    """
 
     def __init__(
-        self, config: JwksUri | Discovery, clock: Callable[[], float], fetch: Fetch = fetch
+        self,
+        config: JwksUri | Discovery,
+        clock: Callable[[], float],
+        fetch: Fetch = fetch,
+        *,
+        directory: Path = Path(),
+        jitter: Callable[[], float] = _RANDOM.random,
+        start: Callable[[Callable[[], None]], None] | None = None,
     ) -> None:
         self._config = config
+        self._limits = config.cache.limits
         self._clock = clock
-        self._fetch = fetch
-        self._state = freshness.State()
+        self._lookup = Lookup(config, fetch, clock)
+        self._jitter = jitter
+        self._start = start or _on_a_thread
         self._flight = _landed()
-        self._flight_pid = os.getpid()
+        self._pid = os.getpid()
+        self._file = _last_good(config, directory)
+        self._saving_pid = 0
+        self._state = self._restored()
 
     def view(self, now: float) -> KeyView:
         """Return the keys at hand, and start to renew them if it is time. Never waits."""
-        if freshness.due(self._state, now):
-            self.refresh()
-        return freshness.view(self._state, now)
+        if self._state.started_at is not None and self._pid != os.getpid():
+            self._adopt()
+        # Looked at before the refresh begins, so that its first waiting request may join it.
+        view = freshness.view(self._state, now, self._limits)
+        if freshness.due(self._state, now, self._limits):
+            self._refresh_ahead()
+        return view
 
-    def refresh(self) -> Future[None]:
-        """Return the fetch in flight, or start one if it is time for it. It never fails."""
-        process = _process()
-        with process.lock:
-            # A future of the parent process would never be done in a forked worker.
-            if self._flight_pid != os.getpid():
-                self._flight, self._flight_pid = _landed(), os.getpid()
+    def readiness(self, now: float) -> KeyReadiness:
+        """Return how the keys are, and start to renew them if it is time. Never waits."""
+        self.view(now)
+        return freshness.readiness(self._config.issuer, self._state, now, self._limits)
+
+    def refresh(self) -> Flight:
+        """Return the fetch in flight, or start one, if the request may wait for it.
+
+        Else what is returned is done already. It never fails, and cannot be cancelled.
+        """
+        with _lock():
+            self._adopt_locked()
+            now = self._clock()
             # Looked at again: the flight that a request wants may have landed since it looked.
-            if self._flight.done() and freshness.view(self._state, self._clock()).fetchable:
-                self._flight = self._start(process.executor)
-            return self._flight
+            if not freshness.view(self._state, now, self._limits).fetchable:
+                return _landed()
+            if self._state.started_at is not None:
+                self._state = freshness.joined(self._state)
+                return self._flight
+            flight = self._begin(now, joined=True)
+        self._take_off(flight, anew=True)
+        return flight
 
-    def _start(self, executor: ThreadPoolExecutor) -> Future[None]:
+    def _refresh_ahead(self) -> None:
+        with _lock():
+            now = self._clock()
+            if not freshness.due(self._state, now, self._limits):
+                return
+            flight = self._begin(now, joined=False)
+        self._take_off(flight, anew=False)
+
+    def _begin(self, now: float, *, joined: bool) -> Flight:
+        self._state = freshness.started(self._state, now, joined=joined)
+        flight: Flight = Future()
+        flight.set_running_or_notify_cancel()  # whoever stops waiting cancels nothing
+        self._flight = flight
+        return flight
+
+    def _take_off(self, flight: Flight, *, anew: bool) -> None:
         try:
-            return executor.submit(self._renew)
+            self._start(lambda: self._fly(flight, anew))
         except RuntimeError as error:  # no thread can be started, or the interpreter is going down
-            LOGGER.error("keys of %s not renewed: %s", self._config.issuer, error)
-            self._state = freshness.failed(self._state, self._clock())
-            return _landed()
+            self._land_without(flight, str(error))
 
-    def _renew(self) -> None:
+    def _fly(self, flight: Flight, anew: bool) -> None:
         try:
-            keys = from_jwks(strict_json.loads(self._fetch(self._keys_url())))
+            # Metadata that led to a failure may be what has changed.
+            found = self._lookup.look(anew=anew or self._state.failed)
         except (FetchFailed, KeysUnusable, Rejected) as error:
-            LOGGER.error("keys of %s not renewed: %s", self._config.issuer, error)
-            self._state = freshness.failed(self._state, self._clock())
-        except Exception:  # noqa: BLE001 - waiting requests get an answer even if we are at fault
-            LOGGER.exception("keys of %s not renewed", self._config.issuer)
-            self._state = freshness.failed(self._state, self._clock())
+            self._land_without(flight, str(error))
+        except Exception as error:  # noqa: BLE001 - waiting requests get an answer even so
+            self._land_without(flight, type(error).__name__, fault=error)
         else:
-            before = self._state.keys
-            self._state = freshness.succeeded(self._state, keys, self._clock())
-            if self._state.keys is not before:
-                for note in keys.notes:
-                    LOGGER.warning("keys of %s: %s", self._config.issuer, note)
+            self._land_with(flight, found)
 
-    def _keys_url(self) -> str:
-        if isinstance(self._config, JwksUri):
-            return self._config.url
-        for url in discovery_urls(self._config.issuer):
-            try:
-                body = self._fetch(url)
-            except NotFound:
-                continue
-            return _jwks_uri(strict_json.loads(body), self._config.issuer)
-        raise FetchFailed(f"{self._config.issuer}: no discovery document")
+    def _land_with(self, flight: Flight, found: Found) -> None:
+        with _lock():
+            before, now = self._state.keys, self._clock()
+            self._state = freshness.succeeded(
+                self._state,
+                found.keys,
+                now,
+                self._limits,
+                as_of=found.as_of,
+                lifetime=found.lifetime,
+                jitter=self._jitter(),
+            )
+            changed = self._state.keys is not before
+        flight.set_result(None)
+        if changed:
+            for note in found.keys.notes:
+                LOGGER.warning("keys of %s: %s", self._config.issuer, note)
+        self._save(found, now)
+
+    def _land_without(
+        self, flight: Flight, why: str, *, fault: BaseException | None = None
+    ) -> None:
+        LOGGER.error("keys of %s not renewed: %s", self._config.issuer, why, exc_info=fault)
+        with _lock():
+            self._state = freshness.failed(self._state, self._clock())
+        flight.set_result(None)
+
+    # The last-good file.
+
+    def _restored(self) -> freshness.State:
+        try:
+            found = self._file and self._file.load(self._clock())
+        except FileUnusable as reason:
+            LOGGER.warning("keys of %s not read from file: %s", self._config.issuer, reason)
+            found = None
+        return freshness.restored(*found) if found else freshness.State()
+
+    def _save(self, found: Found, fetched_at: float) -> None:
+        # Nobody waits for this, nor is it done twice at once: a disk may hang too.
+        if self._file is None or self._saving_pid == os.getpid():
+            return
+        self._saving_pid = os.getpid()
+        try:
+            self._file.save(found.document, fetched_at)
+        except FileUnusable as reason:
+            LOGGER.warning("keys of %s not saved: %s", self._config.issuer, reason)
+        finally:
+            self._saving_pid = 0
+
+    # After a fork (gunicorn --preload).
+
+    def _adopt(self) -> None:
+        with _lock():
+            self._adopt_locked()
+
+    def _adopt_locked(self) -> None:
+        """Give up a flight of the parent process: here it would never land."""
+        if self._pid != os.getpid():
+            self._pid = os.getpid()
+            self._state = freshness.abandoned(self._state)
 
 
-def discovery_urls(issuer: str) -> tuple[str, ...]:
-    """Return where an issuer's metadata may be, in the order to ask.
-
-    RFC 8414 §3.1 inserts the well-known part before the path; OpenID Connect appends it.
-    """
-    parts = urlsplit(issuer)
-    origin, path = f"{parts.scheme}://{parts.netloc}", parts.path.rstrip("/")
-    urls = (
-        f"{origin}{path}/.well-known/openid-configuration",
-        f"{origin}/.well-known/oauth-authorization-server{path}",
-        f"{origin}/.well-known/openid-configuration{path}",
-    )
-    return tuple(dict.fromkeys(urls))
+def _last_good(config: JwksUri | Discovery, directory: Path) -> LastGood | None:
+    if config.cache.file is None:
+        return None
+    source = config.url if isinstance(config, JwksUri) else "discovery"
+    return LastGood(directory / config.cache.file, config.issuer, source)
 
 
-def _jwks_uri(document: Any, issuer: str) -> str:
-    """Return `jwks_uri` of a metadata document that is really this issuer's (RFC 8414 §3.3)."""
-    members = cast("dict[str, Any]", document) if isinstance(document, dict) else {}
-    if members.get("issuer") != issuer:
-        raise FetchFailed(f"{issuer}: the discovery document is not this issuer's")
-    url = members.get("jwks_uri")
-    # Plain http on this machine is for an issuer on this machine; nobody else may point there.
-    plain = isinstance(url, str) and url.startswith("http:") and not issuer.startswith("http:")
-    if not isinstance(url, str) or plain or not secure_url(url):
-        raise FetchFailed(f"{issuer}: the discovery document has no https jwks_uri")
-    return url
+def _on_a_thread(work: Callable[[], None]) -> None:
+    # A daemon: a name service that hangs cannot be interrupted, and must not hold up the end of
+    # the process.
+    Thread(target=work, name="authz-keys", daemon=True).start()
 
 
-def _landed() -> Future[None]:
-    flight: Future[None] = Future()
+def _landed() -> Flight:
+    flight: Flight = Future()
     flight.set_result(None)
     return flight
 
 
-class _Process:
-    """What one process starts flights with: threads do not survive a fork (gunicorn --preload),
-    and a lock that was held at that moment would never be released.
-    """
-
-    __slots__ = ("executor", "lock")
-
-    def __init__(self) -> None:
-        self.lock = Lock()
-        self.executor = ThreadPoolExecutor(_MAX_WORKERS, "authz-keys")
+_locks: dict[int, Lock] = {}
 
 
-_processes: dict[int, _Process] = {}
-
-
-def _process() -> _Process:
+def _lock() -> Lock:
+    """Return this process's lock: one that was held at a fork would never be released after it."""
     pid = os.getpid()
-    # `setdefault` is atomic; a `_Process` that loses the race has started nothing.
-    return _processes.get(pid) or _processes.setdefault(pid, _Process())
+    return _locks.get(pid) or _locks.setdefault(pid, Lock())  # `setdefault` is atomic

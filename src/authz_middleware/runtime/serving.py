@@ -6,9 +6,11 @@ began with.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import wait
 from contextlib import suppress
 from typing import Final
 from uuid import uuid4
@@ -17,12 +19,12 @@ from authz_middleware import bearer
 from authz_middleware.access import Access
 from authz_middleware.answers import RefusalRenderer, checked_body
 from authz_middleware.bearer import Presented
-from authz_middleware.engine import Admit, Engine, KeySource, Outcome, Pending, Refuse
-from authz_middleware.facts import Answer, Decision, Principal, Reason, RequestFacts
+from authz_middleware.engine import Admit, Engine, Outcome, Pending, Refuse
+from authz_middleware.facts import Answer, Decision, Principal, Readiness, Reason, RequestFacts
 from authz_middleware.observe import DecisionEvent, DecisionObserver
 from authz_middleware.observe.log import LOGGER, LogObserver
 from authz_middleware.runtime.cache import VerifiedTokens
-from authz_middleware.runtime.drivers import Refreshable, drive, drive_async
+from authz_middleware.runtime.drivers import drive, drive_async
 from authz_middleware.runtime.keys import FixedKeys, RemoteKeys
 from authz_middleware.runtime.settings import Settings
 from authz_middleware.tokens.issuers import StaticKeys
@@ -48,13 +50,16 @@ class Serving:
         self._log = LogObserver()
         self._observers = tuple(observers)
         self.renderer: Final = renderer
-        self._remote: dict[str, Refreshable] = {}
-        sources: dict[str, KeySource] = {}
+        self._remote: dict[str, RemoteKeys] = {}
+        sources: dict[str, FixedKeys | RemoteKeys] = {}
         for name, issuer in settings.issuers.items():
             if isinstance(issuer.source, StaticKeys):
-                sources[name] = FixedKeys(issuer.source.keys)
+                sources[name] = FixedKeys(name, issuer.source.keys)
             else:
-                sources[name] = self._remote[name] = RemoteKeys(issuer.source, self.clock)
+                sources[name] = self._remote[name] = RemoteKeys(
+                    issuer.source, self.clock, directory=settings.directory
+                )
+        self._sources: Final = sources
         self._engine = Engine(
             settings.policy,
             settings.issuers,
@@ -103,6 +108,28 @@ class Serving:
         if mount + facts.path in (wanted, facts.root_path + wanted):
             return self.settings.metadata
         return None
+
+    # For operators.
+
+    def readiness(self) -> Readiness:
+        """Return how the keys of every issuer are; never waits."""
+        now = self.clock()
+        issuers = tuple(source.readiness(now) for source in self._sources.values())
+        return Readiness(all(each.ready for each in issuers), issuers)
+
+    def warm(self, timeout: float) -> Readiness:
+        """Fetch all keys that may be fetched now, waiting at most `timeout` seconds."""
+        wait([source.refresh() for source in self._remote.values()], timeout)
+        return self.readiness()
+
+    async def warm_async(self, timeout: float) -> Readiness:  # noqa: ASYNC109 - as in `warm`
+        """As `warm`, leaving the event loop free."""
+        flights = [asyncio.wrap_future(source.refresh()) for source in self._remote.values()]
+        if flights:
+            _, late = await asyncio.wait(flights, timeout=timeout)
+            for flight in late:
+                flight.cancel()  # our waiting for it; the flight goes on
+        return self.readiness()
 
     # For `Access`.
 

@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from errno import EFBIG, EINVAL
+from pathlib import Path
 from typing import Literal, TypeVar, cast
 from urllib.parse import unquote, urlsplit
 
@@ -71,6 +72,7 @@ class Settings:
     remote_user: RemoteUser | None
     metadata_path: str | None
     metadata: Answer | None
+    directory: Path  # where relative files are
 
 
 def load(document: Document) -> Settings:
@@ -91,6 +93,7 @@ def load(document: Document) -> Settings:
         obtainable=_obtainable(issuers) if complete and issuers else None,
     )
     _check_roles(sections, policy)
+    _check_key_files(sections, document.directory)
     resource = _resource(root)
     metadata_url = _metadata_url(resource) if resource else None
     tests = cases.load(root, issuers=names, roles=policy.roles.declared)
@@ -105,6 +108,7 @@ def load(document: Document) -> Settings:
         # Servers decode the path of a request.
         metadata_path=unquote(urlsplit(metadata_url).path) if metadata_url else None,
         metadata=metadata(resource, _published(issuers), policy.scopes) if resource else None,
+        directory=document.directory,
     )
     report.raise_if_any()
     return settings
@@ -150,6 +154,24 @@ def _check_roles(sections: Sequence[Section], policy: Policy) -> None:
         if isinstance(granted, list):
             named = _names(cast("Sequence[object]", granted))
             check_roles(section, "grants", [name for name in named if name != "*"], declared)
+
+
+def _check_key_files(sections: Sequence[Section], directory: Path) -> None:
+    """Report files for last good keys that could not be written, or would be written by two."""
+    seen: set[Path] = set()
+    for section in sections:
+        table = section.table("jwks_cache") if isinstance(section.raw("jwks_cache"), dict) else None
+        name = table.raw("file") if table else None
+        if table is None or not isinstance(name, str) or not name or "\0" in name:
+            continue
+        file = directory / name
+        if not file.parent.is_dir():
+            table.error("file", f"there is no directory {file.parent}", "make it")
+        elif file.is_dir():
+            table.error("file", "`file` is a directory", "name a file in it")
+        elif file.resolve() in seen:
+            table.error("file", "another issuer has this file", "give each issuer its own")
+        seen.add(file.resolve())
 
 
 def _names(values: Sequence[object]) -> list[str]:

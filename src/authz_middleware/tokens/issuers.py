@@ -65,6 +65,7 @@ _KNOWN: Final = (
     "preset",
     "tenants",
     *key_sources.SOURCES,
+    "jwks_cache",
     "algorithms",
     "token_types",
     "leeway",
@@ -78,7 +79,6 @@ _PLANNED: Final = (
     "introspection",
     "dpop",
     "mtls",
-    "jwks_cache",
     "prefix",
 )
 

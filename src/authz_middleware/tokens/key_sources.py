@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 from authz_middleware.document.environment import VARIABLE
 from authz_middleware.tokens import strict_json
+from authz_middleware.tokens.freshness import MIN_REFRESH, Limits
 from authz_middleware.tokens.keys import (
     KeySet,
     KeysUnusable,
@@ -31,6 +32,7 @@ __all__ = [
     "SOURCES",
     "Discovery",
     "JwksUri",
+    "KeyCache",
     "KeyConfig",
     "ReadFile",
     "StaticKeys",
@@ -54,11 +56,20 @@ class StaticKeys:
 
 
 @dataclass(frozen=True, slots=True)
+class KeyCache:
+    """How long fetched keys are kept, and the file that keeps the last good ones, if any."""
+
+    limits: Limits = field(default_factory=Limits)
+    file: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class JwksUri:
     """A key set at a URL."""
 
     issuer: str
     url: str
+    cache: KeyCache = field(default_factory=KeyCache)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +77,7 @@ class Discovery:
     """A key set that the issuer's metadata names (RFC 8414, OpenID Connect Discovery)."""
 
     issuer: str
+    cache: KeyCache = field(default_factory=KeyCache)
 
 
 KeyConfig: TypeAlias = StaticKeys | JwksUri | Discovery
@@ -92,10 +104,15 @@ def read(
     environ: Mapping[str, str],
 ) -> KeyConfig | None:
     """The source called `name` in the table, or None if it was reported as unusable."""
-    if name is None:
-        return _discovery(section, issuer)
-    if name == "jwks_uri":
-        return _jwks_uri(section, issuer)
+    if name is None or name == "jwks_uri":
+        cache = _cache(section)
+        return (
+            _discovery(section, issuer, cache)
+            if name is None
+            else _jwks_uri(section, issuer, cache)
+        )
+    if "jwks_cache" in section:
+        section.error("jwks_cache", f"the keys of `{name}` are not fetched", "leave it out")
     try:
         keys = _static(section, name, read_file, environ)
     except KeysUnusable as unusable:
@@ -163,7 +180,38 @@ def _without_line_end(secret: bytes) -> bytes:
     return text if text.isascii() and text.decode("ascii").isprintable() else secret
 
 
-def _jwks_uri(section: Section, issuer: str) -> JwksUri | None:
+MAX_STALE: Final = 7 * 24 * 3600.0
+"""Seconds. A key that was withdrawn because it was stolen must not live on for longer."""
+
+
+def _cache(section: Section) -> KeyCache:
+    """What `jwks_cache` says; a mistake is reported, and reads as the default."""
+    table = section.table("jwks_cache")
+    if table is None:
+        return KeyCache()
+    table.only(("max_age", "stale_limit", "file"))
+    usual = Limits()
+    max_age = table.number("max_age", usual.max_age, unit="seconds")
+    stale_limit = table.number("stale_limit", max(usual.stale_limit, max_age), unit="seconds")
+    if not MIN_REFRESH <= max_age <= MAX_STALE:
+        table.error(
+            "max_age",
+            f"`max_age` must be from {MIN_REFRESH:.0f} to {MAX_STALE:.0f} seconds",
+            "keys are not asked for more often, and a withdrawn one must not live on for longer",
+        )
+    elif not max_age <= stale_limit <= MAX_STALE:
+        table.error(
+            "stale_limit",
+            f"`stale_limit` must be from `max_age` ({max_age:g}) to {MAX_STALE:.0f} seconds",
+            "it is how long the last good keys serve while the provider is out of reach",
+        )
+    file = table.text("file", example="keys/last-good.json")
+    if file is not None and "\0" in file:
+        table.error("file", "`file` is not a file name")
+    return KeyCache(Limits(max_age, stale_limit), file)
+
+
+def _jwks_uri(section: Section, issuer: str, cache: KeyCache) -> JwksUri | None:
     url = section.text("jwks_uri")
     if url is None:
         return None
@@ -171,10 +219,10 @@ def _jwks_uri(section: Section, issuer: str) -> JwksUri | None:
     if problem:
         section.error("jwks_uri", f"`jwks_uri` {problem[0]}", problem[1])
         return None
-    return JwksUri(issuer, url)
+    return JwksUri(issuer, url, cache)
 
 
-def _discovery(section: Section, issuer: str) -> Discovery | None:
+def _discovery(section: Section, issuer: str, cache: KeyCache) -> Discovery | None:
     problem = _url_problem(issuer)
     if problem:
         what, fix = problem
@@ -187,7 +235,7 @@ def _discovery(section: Section, issuer: str) -> Discovery | None:
     if "?" in issuer:  # RFC 8414 §2
         section.error("issuer", "`issuer` has a query, so its metadata has no address")
         return None
-    return Discovery(issuer)
+    return Discovery(issuer, cache)
 
 
 def secure_url(url: str) -> bool:
