@@ -50,13 +50,13 @@ def mint(kid: str = "one", **claims: Any) -> str:
 
 
 class FakeKeys:
-    """A key source whose view a test sets."""
+    """A key source whose view a test sets; an `old` set may lack a newer key."""
 
-    def __init__(self, keys: KeySet | None, *, fetchable: bool = False, failing: bool = False):
-        self.current = KeyView(keys, fetchable, failing)
+    def __init__(self, keys: KeySet | None, *, fetchable: bool = False, old: bool = False):
+        self.set(keys, fetchable=fetchable, old=old)
 
-    def set(self, keys: KeySet | None, *, fetchable: bool = False, failing: bool = False) -> None:
-        self.current = KeyView(keys, fetchable, failing)
+    def set(self, keys: KeySet | None, *, fetchable: bool = False, old: bool = False) -> None:
+        self.current = KeyView(keys, fetchable, -inf if old else inf)
 
     def view(self, now: float) -> KeyView:
         assert now == NOW or now > NOW
@@ -305,7 +305,7 @@ def test_a_remembered_token_is_verified_again_with_new_keys(world: World) -> Non
 def test_a_remembered_token_does_not_outlive_the_keys_at_hand(world: World) -> None:
     token = mint()
     world.start("/me", token)
-    world.keys.set(None, failing=True)
+    world.keys.set(None, old=True)
     assert told(world.start("/me", token)) == ("Refuse", "keys_unavailable", "unavailable")
     assert told(world.start("/public", token)) == ("Admit", "allowed", "unavailable")
 
@@ -314,7 +314,7 @@ def test_a_remembered_token_does_not_outlive_the_keys_at_hand(world: World) -> N
 
 UNAVAILABLE = ("Refuse", "keys_unavailable", "unavailable")
 KEYS = {
-    # at hand, fetchable, failing: for a known kid, for an unknown kid
+    # at hand, fetchable, old: for a known kid, for an unknown kid
     "known": ("one", False, False, "Admit", "invalid_token"),
     "known, and may be asked": ("one", True, False, "Admit", "pending"),
     "known, out of reach": ("one", False, True, "Admit", "keys_unavailable"),
@@ -333,12 +333,10 @@ def short(outcome: object) -> str:
     return outcome.decision.reason if isinstance(outcome, Refuse) else "Admit"
 
 
-@pytest.mark.parametrize(
-    ("kid", "fetchable", "failing", "known", "unknown"), KEYS.values(), ids=KEYS
-)
-def test_keys_at_hand_or_not(kid, fetchable, failing, known, unknown) -> None:
+@pytest.mark.parametrize(("kid", "fetchable", "old", "known", "unknown"), KEYS.values(), ids=KEYS)
+def test_keys_at_hand_or_not(kid, fetchable, old, known, unknown) -> None:
     keys = key_set(kid) if kid else None
-    world = World(FakeKeys(keys, fetchable=fetchable, failing=failing))
+    world = World(FakeKeys(keys, fetchable=fetchable, old=old))
     assert short(world.start("/me", mint("one"))) == known
     assert short(world.start("/me", mint("two"))) == unknown
     # A public route lets everybody in, and waits for nothing.
@@ -356,7 +354,7 @@ def test_a_token_that_could_never_be_accepted_makes_nobody_fetch() -> None:
 
 
 def test_a_bad_signature_under_a_known_kid_makes_nobody_fetch() -> None:
-    world = World(FakeKeys(key_set("one"), fetchable=True, failing=True))
+    world = World(FakeKeys(key_set("one"), fetchable=True, old=True))
     forged = jwt.encode(
         {"iss": ISSUER},
         PRIVATE["stranger"],
@@ -381,16 +379,16 @@ def resumed(world: World, pending: object, view: KeyView, now: float = NOW):
 @pytest.mark.parametrize(
     ("path", "view", "outcome"),
     [
-        ("/me", KeyView(key_set("one"), False, False), ("Admit", "allowed", "valid")),
-        ("/admins", KeyView(key_set("one"), False, False), ("Refuse", "role_missing", "valid")),
+        ("/me", KeyView(key_set("one"), False, NOW), ("Admit", "allowed", "valid")),
+        ("/admins", KeyView(key_set("one"), False, NOW), ("Refuse", "role_missing", "valid")),
         # the fetch failed, and the set held before is still good
-        ("/me", KeyView(key_set("one"), False, True), ("Admit", "allowed", "valid")),
-        ("/me", KeyView(None, False, True), UNAVAILABLE),
-        ("/me", KeyView(None, True, True), UNAVAILABLE),
-        ("/me", KeyView(key_set("two"), False, True), UNAVAILABLE),
-        ("/me", KeyView(key_set("two"), False, False), ("Refuse", "invalid_token", "invalid")),
+        ("/me", KeyView(key_set("one"), False, -inf), ("Admit", "allowed", "valid")),
+        ("/me", KeyView(None, False, -inf), UNAVAILABLE),
+        ("/me", KeyView(None, True, -inf), UNAVAILABLE),
+        ("/me", KeyView(key_set("two"), False, -inf), UNAVAILABLE),
+        ("/me", KeyView(key_set("two"), False, NOW), ("Refuse", "invalid_token", "invalid")),
         # asked once: a second time is another request's affair
-        ("/me", KeyView(key_set("two"), True, False), ("Refuse", "invalid_token", "invalid")),
+        ("/me", KeyView(key_set("two"), True, NOW), ("Refuse", "invalid_token", "invalid")),
     ],
 )
 def test_resuming(path, view, outcome) -> None:
@@ -406,16 +404,65 @@ def test_resuming(path, view, outcome) -> None:
 def test_a_token_may_expire_while_it_waits() -> None:
     world = World(FakeKeys(None, fetchable=True))
     pending = world.start("/me", mint())
-    found = resumed(world, pending, KeyView(key_set("one"), False, False), NOW + 60)
+    found = resumed(world, pending, KeyView(key_set("one"), False, NOW), NOW + 60)
     assert told(found) == ("Refuse", "invalid_token", "invalid")
     assert found.decision.detail == "expired"
+
+
+# The token says when it was issued, the set as of when it is: leeway is 10 seconds.
+YOUNGER = [
+    pytest.param(NOW, {}, "invalid_token", id="of this very moment"),
+    pytest.param(NOW - 1, {}, "keys_unavailable", id="the token does not say"),
+    pytest.param(NOW - 1, {"iat": NOW - 1}, "keys_unavailable", id="issued since"),
+    pytest.param(NOW - 20, {"iat": NOW - 30}, "keys_unavailable", id="clocks differ"),
+    pytest.param(NOW - 20, {"iat": NOW - 31}, "invalid_token", id="issued before"),
+    pytest.param(NOW - 20, {"iat": -(10**600)}, "invalid_token", id="issued before all time"),
+    pytest.param(NOW - 20, {"iat": NOW + 100}, "invalid_token", id="from the future"),
+    pytest.param(NOW - 20, {"iat": True}, "invalid_token", id="no time"),
+    pytest.param(NOW - 20, {"exp": NOW - 11}, "invalid_token", id="expired, whatever its key"),
+    pytest.param(NOW - 20, {"aud": "x"}, "invalid_token", id="not for us, whatever its key"),
+]
+
+
+@pytest.mark.parametrize(("as_of", "claims", "reason"), YOUNGER)
+def test_a_key_that_may_be_younger_than_our_set_is_not_the_callers_fault(
+    as_of, claims, reason
+) -> None:
+    """D09, D10: no wrong 401 where the cooldown was spent by somebody else."""
+    world = World(FakeKeys(None), leeway=10.0)
+    world.keys.current = KeyView(key_set("two"), False, as_of)
+    token = mint(**claims)
+    refused = world.start("/me", token)
+    assert refused.decision.reason == reason
+    if reason == "keys_unavailable":
+        assert refused.decision.detail == "unknown_key"
+    credentials = {"invalid_token": "invalid", "keys_unavailable": "unavailable"}[reason]
+    assert told(world.start("/public", token)) == ("Admit", "allowed", credentials)
+
+
+@pytest.mark.parametrize("claims", [{"exp": NOW}, {"aud": "x"}, {"cnf": {}}, {"sub": ""}])
+def test_a_token_that_no_key_could_make_good_makes_nobody_fetch(claims) -> None:
+    for keys in (None, key_set("two")):
+        world = World(FakeKeys(keys, fetchable=True, old=True))
+        assert short(world.start("/me", mint(**claims))) == "invalid_token"
+
+
+def test_a_token_that_came_while_the_fetch_was_in_flight_may_have_a_newer_key() -> None:
+    """A key may have been published between the answer and the token."""
+    world = World(FakeKeys(None, fetchable=True))
+    pending = world.start("/me", mint())
+    assert isinstance(pending, Pending)
+    assert pending.arrived == NOW
+    found = resumed(world, pending, KeyView(key_set("two"), False, NOW - 0.5), NOW + 1)
+    assert told(found) == UNAVAILABLE
+    assert found.decision.detail == "unknown_key"
 
 
 def test_what_was_verified_after_waiting_is_remembered() -> None:
     world = World(FakeKeys(None, fetchable=True))
     token = mint()
     keys = key_set("one")
-    resumed(world, world.start("/me", token), KeyView(keys, False, False))
+    resumed(world, world.start("/me", token), KeyView(keys, False, NOW))
     world.keys.set(keys)
     assert told(world.start("/me", token))[0] == "Admit"
     assert world.cache.puts == 1

@@ -38,11 +38,13 @@ if scenario == "landed":
     tell("parent")
 sys.stdin.readline()
 if scenario == "lock held":
-    module._process().lock.acquire()
+    module._lock().acquire()
 pid = os.fork()
 if pid == 0:
     child()
     os._exit(0)
+if scenario == "lock held":
+    module._lock().release()
 _, status = os.waitpid(pid, 0)
 if scenario != "landed":
     flight.result()

@@ -11,8 +11,14 @@ import pytest
 
 from authz_middleware import Authz
 from authz_middleware.engine import Admit
-from authz_middleware.runtime import drivers, keys
-from authz_middleware.tokens.freshness import COOLDOWN, REFRESH_AFTER, RETRY_AFTER, STALE_LIMIT
+from authz_middleware.runtime import drivers
+from authz_middleware.tokens.freshness import (
+    COOLDOWN,
+    MAX_AGE,
+    REFRESH_AFTER,
+    RETRY_AFTER,
+    STALE_LIMIT,
+)
 from tests.runtime.asking import Ask, ask, ask_async, became, policy, remote, request, table
 from tests.runtime.provider import APPENDED, JWKS, Clock, Provider, answer, gated
 from tests.tokens.minting import ISSUER, jwk, mint, private_key
@@ -82,15 +88,21 @@ def test_an_unknown_kid_costs_one_fetch_per_cooldown(
     """D09: attackers choose kids."""
     provider.publish(A)
     authz = remote(provider, clock)
+    far = clock.now + 1000
     for number in range(20):
-        assert became(ask(authz, request(token=token(f"z{number}")))) == "invalid_token"
+        assert became(ask(authz, request(token=token(f"z{number}", exp=far)))) == "invalid_token"
     assert provider.fetched() == 1
     clock.now += COOLDOWN - 1
-    assert became(ask(authz, request(token=token("z")))) == "invalid_token"
+    # Whether these keys are new cannot be known yet; of an old token it can.
+    outcome = ask(authz, request(token=token("z", exp=far)))
+    assert became(outcome) == "keys_unavailable"
+    assert outcome.decision.detail == "unknown_key"
+    old = token("z", exp=far, iat=clock.now - 100)
+    assert became(ask(authz, request(token=old))) == "invalid_token"
     assert provider.fetched() == 1
     clock.now += 1
     for number in range(20):
-        assert became(ask(authz, request(token=token(f"y{number}")))) == "invalid_token"
+        assert became(ask(authz, request(token=token(f"y{number}", exp=far)))) == "invalid_token"
     assert provider.fetched() == 2
 
 
@@ -98,11 +110,11 @@ def test_many_unknown_kids_at_once_cost_one_fetch(provider: Provider, clock: Clo
     """Also for those that looked before the fetch landed, and ask for one after it."""
     provider.publish(A)
     authz = remote(provider, clock)
-    together = Barrier(20)
+    together, far = Barrier(20), clock.now + 1000
 
     def work(number: int) -> str:
         together.wait(30)
-        return became(authz.serving.outcome(request(token=token(f"z{number}"))))
+        return became(authz.serving.outcome(request(token=token(f"z{number}", exp=far))))
 
     with ThreadPoolExecutor(20) as threads:
         for _ in range(5):
@@ -188,6 +200,94 @@ def test_a_withdrawn_key_stops_working(provider: Provider, clock: Clock, ask: As
     assert became(ask(authz, request(token=token("b", 1, exp=clock.now + 60)))) == "in"
 
 
+@both
+def test_somebody_elses_unknown_kid_costs_the_first_caller_after_a_rotation_no_401(
+    provider: Provider, clock: Clock, ask: Ask
+) -> None:
+    """D09: a provider that signs with a new key at once, and an attacker who spent the cooldown."""
+    provider.publish(A)
+    authz = remote(provider, clock)
+    far = clock.now + 1000
+    assert became(ask(authz, request(token=token(exp=far)))) == "in"
+    clock.now += COOLDOWN
+    assert became(ask(authz, request(token=token("z", exp=far)))) == "invalid_token"
+    clock.now += 1
+    provider.publish(A, B)
+    new = request(token=token("b", 1, exp=far, iat=clock.now))
+    assert became(ask(authz, new)) == "keys_unavailable"
+    clock.now += COOLDOWN - 1
+    assert became(ask(authz, new)) == "in"
+    assert provider.fetched() == 3
+
+
+@both
+def test_a_copy_that_a_cache_has_held_is_no_proof_that_a_key_does_not_exist(
+    provider: Provider, clock: Clock, ask: Ask
+) -> None:
+    """The cache may hold what the provider published before it rotated."""
+    provider.at[JWKS] = answer({"keys": [A]}, age="120", cache_control="max-age=600")
+    authz = remote(provider, clock)
+    issued = {"iat": clock.now - 100, "exp": clock.now + 1000}
+    assert became(ask(authz, request(token=token("b", 1, **issued)))) == "keys_unavailable"
+    issued["iat"] = clock.now - 151
+    assert became(ask(authz, request(token=token("b", 1, **issued)))) == "invalid_token"
+
+
+@both
+def test_an_idle_service_asks_before_it_uses_old_keys(
+    provider: Provider, clock: Clock, ask: Ask
+) -> None:
+    """A key that was withdrawn in the night does not work once more in the morning."""
+    provider.publish(A, B)
+    authz = remote(provider, clock)
+    old = request(token=token(exp=clock.now + 10 * MAX_AGE))
+    assert became(ask(authz, old)) == "in"
+    provider.publish(B)
+    clock.now += MAX_AGE + 1
+    assert became(ask(authz, old)) == "invalid_token"
+
+
+@both
+def test_an_idle_service_whose_provider_is_down_serves(
+    provider: Provider, clock: Clock, ask: Ask
+) -> None:
+    provider.publish(A)
+    authz = remote(provider, clock)
+    caller = request(token=token(exp=clock.now + 10 * MAX_AGE))
+    assert became(ask(authz, caller)) == "in"
+    provider.at[JWKS] = answer(b"", 500)
+    clock.now += MAX_AGE + 1
+    assert became(ask(authz, caller)) == "in"
+    assert provider.fetched() == 2
+
+
+def test_one_request_waits_for_a_provider_that_fails_and_hangs(
+    provider: Provider, clock: Clock
+) -> None:
+    """The others are answered at once: a sync server must not run out of threads."""
+    provider.publish(A)
+    authz = remote(provider, clock)
+    far = clock.now + 1000
+    assert became(ask(authz, request(token=token(exp=far)))) == "in"
+    provider.at[JWKS] = answer(b"", 500)
+    clock.now += COOLDOWN
+    assert became(ask(authz, request(token=token("b", exp=far)))) == "keys_unavailable"
+    gate, reached = Event(), Event()
+    provider.publish(A, B)
+    provider.at[JWKS] = gated(gate, reached, provider.at[JWKS])
+    clock.now += RETRY_AFTER
+    with ThreadPoolExecutor(1) as threads:
+        waiting = threads.submit(ask, authz, request(token=token("b", 1, exp=far)))
+        assert reached.wait(30)
+        for each in (ask, ask_async) * 5:
+            assert became(each(authz, request(token=token("b", 1, exp=far)))) == "keys_unavailable"
+            assert became(each(authz, request(token=token(exp=far)))) == "in"
+        assert not waiting.done()
+        gate.set()
+        assert became(waiting.result(30)) == "in"
+    assert provider.fetched() == 3
+
+
 def test_fifty_requests_share_one_fetch(provider: Provider, clock: Clock) -> None:
     gate, reached, together = Event(), Event(), Barrier(50)
     provider.publish(A)
@@ -265,44 +365,6 @@ def test_a_request_does_not_wait_for_ever(
     gate.set()
     authz.serving._remote[ISSUER].refresh().result(30)
     assert became(send(authz, request(token=token()))) == "in"
-
-
-def test_a_fetch_that_has_not_begun_is_not_cancelled_either(
-    provider: Provider, clock: Clock, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """With every worker busy the flight is still in the queue, where it could be cancelled."""
-    monkeypatch.setattr(keys._process(), "executor", ThreadPoolExecutor(4))
-    gate, reached = Event(), Event()
-    provider.publish(A)
-    provider.at["/slow"] = gated(gate, reached, answer(b"", 500))
-    slow = [
-        table(issuer=f"https://{n}.example", jwks_uri=f"{provider.origin}/slow", grants=["*"])
-        for n in range(4)
-    ]
-    fast = table(jwks_uri=f"{provider.origin}{JWKS}", grants=["*"])
-    authz = Authz.from_mapping(policy(fast, *slow), clock=clock)
-
-    async def main() -> None:
-        blocked = [
-            asyncio.create_task(
-                authz.serving.outcome_async(request(token=token(iss=each["issuer"])))
-            )
-            for each in slow
-        ]
-        await asyncio.sleep(0)
-        leaving, staying = (
-            asyncio.create_task(authz.serving.outcome_async(request(token=token())))
-            for _ in range(2)
-        )
-        await asyncio.sleep(0)
-        leaving.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await leaving
-        gate.set()
-        assert became(await staying) == "in"
-        assert {became(each) for each in await asyncio.gather(*blocked)} == {"keys_unavailable"}
-
-    asyncio.run(main())
 
 
 def test_both_worlds_share_one_fetch(provider: Provider, clock: Clock) -> None:

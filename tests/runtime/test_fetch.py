@@ -22,7 +22,7 @@ OK = b"HTTP/1.1 200 OK\r\n"
 
 def test_the_body_as_it_is(provider: Provider) -> None:
     provider.at["/x"] = answer(BODY)
-    assert fetch(f"{provider.origin}/x") == BODY
+    assert fetch(f"{provider.origin}/x").body == BODY
     (headers,) = provider.headers
     assert headers["accept"] == "application/json"
     assert headers["accept-encoding"] == "identity"
@@ -31,7 +31,7 @@ def test_the_body_as_it_is(provider: Provider) -> None:
 
 def test_a_body_without_a_length_ends_with_the_connection(provider: Provider) -> None:
     provider.at["/x"] = raw(OK + b"\r\n", BODY[:5], BODY[5:])
-    assert fetch(f"{provider.origin}/x") == BODY
+    assert fetch(f"{provider.origin}/x").body == BODY
 
 
 @pytest.mark.parametrize("status", [201, 204, 206, 300, 304, 408, 429, 500, 502, 503])
@@ -70,7 +70,7 @@ def test_size(provider: Provider, size: int, fits: bool, length: bool) -> None:
     body = b"x" * size
     provider.at["/x"] = answer(body) if length else raw(OK + b"\r\n", body)
     if fits:
-        assert fetch(f"{provider.origin}/x", max_bytes=100) == body
+        assert fetch(f"{provider.origin}/x", max_bytes=100).body == body
     else:
         with pytest.raises(FetchFailed, match=r"more than 100 bytes$"):
             fetch(f"{provider.origin}/x", max_bytes=100)
@@ -125,7 +125,7 @@ def test_the_deadline_holds_under_tls(
     monkeypatch.setattr(httpx2, "Client", partial(httpx2.Client, verify=context))
     tls_provider.at["/good"] = answer(BODY)
     tls_provider.at["/slow"] = trickle(tls_provider, OK + b"x-a: ", b"a")
-    assert fetch(f"{tls_provider.origin}/good") == BODY
+    assert fetch(f"{tls_provider.origin}/good").body == BODY
     with pytest.raises(FetchFailed, match="took longer"):
         fetch(f"{tls_provider.origin}/slow", total_seconds=QUICK)
 
@@ -178,7 +178,7 @@ def test_a_compressed_answer_is_refused(provider: Provider, encoding: str) -> No
 
 def test_said_to_be_identity(provider: Provider) -> None:
     provider.at["/x"] = answer(BODY, content_encoding="identity")
-    assert fetch(f"{provider.origin}/x") == BODY
+    assert fetch(f"{provider.origin}/x").body == BODY
 
 
 def test_nobody_there() -> None:
@@ -243,7 +243,7 @@ def test_proxies_and_credentials_of_the_environment_are_not_used(
     for name in ("NO_PROXY", "no_proxy"):
         monkeypatch.delenv(name, raising=False)
     provider.at["/x"] = answer(BODY)
-    assert fetch(f"{provider.origin}/x") == BODY
+    assert fetch(f"{provider.origin}/x").body == BODY
     assert "authorization" not in provider.headers[0]
 
 

@@ -1,21 +1,22 @@
 from __future__ import annotations
 
-import json
-import logging
 import os
-from concurrent.futures import Future, ThreadPoolExecutor
-from threading import Barrier, Event
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier, Event, Thread
 from typing import Any
 
 import pytest
 
+from authz_middleware.facts import KeyReadiness
 from authz_middleware.runtime import keys as module
-from authz_middleware.runtime.fetch import FetchFailed, NotFound
-from authz_middleware.runtime.keys import FixedKeys, RemoteKeys, discovery_urls
+from authz_middleware.runtime.fetch import Fetched
+from authz_middleware.runtime.keys import FixedKeys, RemoteKeys
+from authz_middleware.tokens import freshness
 from authz_middleware.tokens.freshness import COOLDOWN, REFRESH_AFTER, RETRY_AFTER, STALE_LIMIT
-from authz_middleware.tokens.issuers import Discovery, JwksUri
+from authz_middleware.tokens.issuers import JwksUri
 from authz_middleware.tokens.keys import from_jwks
-from tests.runtime.provider import APPENDED, JWKS, Clock, Provider, answer, gated
+from tests.runtime.asking import kids, renew
+from tests.runtime.provider import JWKS, Clock, Provider, answer, gated
 from tests.tokens.minting import ISSUER, jwk
 
 A, B = jwk("ES256", kid="a"), jwk("RS256", kid="b")
@@ -28,10 +29,12 @@ def at_url(provider: Provider, clock: Clock) -> RemoteKeys:
 def test_keys_of_the_policy_never_change() -> None:
     fixed = from_jwks({"keys": [A]})
     for now in (0.0, 1e12):
-        view = FixedKeys(fixed).view(now)
+        source = FixedKeys(ISSUER, fixed)
+        view = source.view(now)
         assert view.keys is fixed
         assert not view.fetchable
-        assert not view.failing
+        assert view.as_of >= now  # a key that is not there is none
+        assert source.readiness(now) == KeyReadiness(ISSUER, True, "fixed")
 
 
 # Key sets
@@ -60,7 +63,7 @@ def test_an_unusable_set_leaves_the_last_good_one(
     renew(source)
     assert provider.fetched() == 2
     assert kids(source, clock) == ["a"]
-    assert source.view(clock()).failing
+    assert source.readiness(clock()).latest_fetch == "failed"
 
 
 def test_the_last_good_keys_serve_up_to_the_limit(provider: Provider, clock: Clock) -> None:
@@ -72,8 +75,8 @@ def test_the_last_good_keys_serve_up_to_the_limit(provider: Provider, clock: Clo
     begin = clock.now
     for age in (REFRESH_AFTER, STALE_LIMIT / 2, STALE_LIMIT):
         clock.now = begin + age
-        assert kids(source, clock) == ["a"]
         renew(source)
+        assert kids(source, clock) == ["a"]
     clock.now = begin + STALE_LIMIT + 1
     assert kids(source, clock) is None
     renew(source)
@@ -81,7 +84,7 @@ def test_the_last_good_keys_serve_up_to_the_limit(provider: Provider, clock: Clo
     clock.now += RETRY_AFTER
     renew(source)
     assert kids(source, clock) == ["b"]
-    assert not source.view(clock()).failing
+    assert source.readiness(clock()).latest_fetch == "succeeded"
 
 
 def test_a_failure_is_not_repeated_at_once(provider: Provider, clock: Clock) -> None:
@@ -160,23 +163,23 @@ def test_an_equal_set_stays_the_same_object(provider: Provider, clock: Clock) ->
 
 
 def test_a_fault_of_ours_is_an_outage_not_a_hang(clock: Clock, caplog) -> None:
-    def broken(url: str) -> bytes:
+    def broken(url: str) -> Fetched:
         raise ZeroDivisionError
 
     source = RemoteKeys(JwksUri(ISSUER, "https://x.example"), clock, broken)
     renew(source)
-    assert source.view(clock()).failing
+    assert source.readiness(clock()).latest_fetch == "failed"
     assert "ZeroDivisionError" in caplog.text
 
 
 def test_no_thread_can_be_started(clock: Clock, monkeypatch, caplog) -> None:
-    class Full:
-        def submit(self, *args: object) -> None:
-            raise RuntimeError("can't start new thread")
+    def start(thread: Thread) -> None:
+        raise RuntimeError("can't start new thread")
 
-    monkeypatch.setattr(module._process(), "executor", Full())
+    monkeypatch.setattr(Thread, "start", start)
     source = RemoteKeys(JwksUri(ISSUER, "https://x.example"), clock)
-    assert source.view(clock()).failing
+    source.view(clock())
+    assert source.readiness(clock()).latest_fetch == "failed"
     assert source.refresh().done()
     assert "not renewed: can't start new thread" in caplog.text
     assert len(caplog.records) == 1
@@ -186,13 +189,14 @@ def test_a_flight_of_another_process_is_not_waited_for(provider: Provider, clock
     """As in a worker after a fork; `test_fork` does it with real ones."""
     provider.publish(A)
     source = at_url(provider, clock)
-    source._flight, source._flight_pid = Future(), -1
+    source._state, source._pid = freshness.started(source._state, clock(), joined=True), -1
+    assert source.view(clock()).fetchable
     renew(source)
     assert kids(source, clock) == ["a"]
 
 
-def test_a_process_has_one_executor() -> None:
-    assert module._process() is module._process() is module._processes[os.getpid()]
+def test_a_process_has_one_lock() -> None:
+    assert module._lock() is module._lock() is module._locks[os.getpid()]
 
 
 def test_what_a_set_leaves_out_is_logged_once(provider: Provider, clock: Clock, caplog) -> None:
@@ -203,5 +207,3 @@ def test_what_a_set_leaves_out_is_logged_once(provider: Provider, clock: Clock, 
         clock.now += REFRESH_AFTER
     (record,) = caplog.records
     assert record.getMessage().startswith(f"keys of {ISSUER}: key 1 ")
-
-

@@ -19,7 +19,6 @@ from tests.tokens.minting import jwk
 A = jwk("ES256", kid="a")
 
 
-
 URLS = [
     (
         "https://x.example",
