@@ -392,7 +392,6 @@ REFUSED = {
             "introspection": "{}",
             "dpop": "true",
             "mtls": "true",
-            "jwks_cache": '"x"',
             "prefix": '"x"',
         }.items()
     },

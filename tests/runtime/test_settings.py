@@ -437,3 +437,34 @@ class TestTenants:
         made = load(**tenants(resource="https://api.example.com"))
         assert made.metadata is not None
         assert b"authorization_servers" not in made.metadata.body
+
+
+def cached(file: Any, issuer: str = ISSUER) -> dict[str, Any]:
+    return table(issuer=issuer, grants=["*"], jwks_cache={"file": file})
+
+
+def test_files_for_the_last_good_keys(tmp_path: Path) -> None:
+    one, other = cached(str(tmp_path / "a.json")), cached(str(tmp_path / "b.json"), OTHER)
+    load(issuers=[one, other])
+    load(issuers=[table(jwks_cache={})])
+
+
+FILES = [
+    pytest.param("gone/a.json", "there is no directory ", id="no directory"),
+    pytest.param(".", "`file` is a directory", id="a directory"),
+    pytest.param("sub/../first.json", "another issuer has this file", id="of another issuer"),
+]
+
+
+@pytest.mark.parametrize(("name", "what"), FILES)
+def test_a_file_for_the_last_good_keys_that_cannot_be(tmp_path: Path, name: str, what: str) -> None:
+    (tmp_path / "sub").mkdir()
+    first = cached(str(tmp_path / "first.json"), OTHER)
+    (problem,) = problems(issuers=[first, cached(str(tmp_path / name))])
+    assert problem.where == "issuers[1].jwks_cache.file"
+    assert problem.what.startswith(what)
+
+
+@pytest.mark.parametrize("cache", ["x", {"file": 5}, {"file": ""}, {"file": "a\0b"}], ids=str)
+def test_a_cache_of_the_wrong_type_is_told_once(cache: Any) -> None:
+    assert len(problems(issuers=[table(jwks_cache=cache)])) == 1

@@ -156,7 +156,7 @@ def test_cve_2026_22748_spring_another_issuer_with_the_same_keys() -> None:
 
 def test_cve_2026_31837_istio_keys_that_cannot_be_fetched_verify_nothing() -> None:
     state = freshness.failed(State(), NOW)
-    assert freshness.view(state, NOW).keys is None
+    assert freshness.view(state, NOW, freshness.Limits()).keys is None
     assert outcome(mint({"kid": "a"}), KeySet(())) == "unknown_key"
     assert needs_key(parse(mint({"kid": "a"})), KeySet(()))
 

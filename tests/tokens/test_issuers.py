@@ -11,6 +11,7 @@ from authz_middleware.document import Document, Report, Section
 from authz_middleware.errors import PolicyError
 from authz_middleware.tokens import issuers
 from authz_middleware.tokens.claim_paths import ClaimPaths
+from authz_middleware.tokens.freshness import Limits
 from authz_middleware.tokens.issuers import (
     ASYMMETRIC,
     Discovery,
@@ -19,6 +20,7 @@ from authz_middleware.tokens.issuers import (
     StaticKeys,
     secure_url,
 )
+from authz_middleware.tokens.key_sources import KeyCache
 from tests.tokens.minting import SECRET, jwk, pem, private_key, public_key
 
 ISSUER = "https://login.example.com"
@@ -312,3 +314,56 @@ def test_mistakes_are_placed_in_the_text(tmp_path: Path) -> None:
         load_all(Document.read(file))
     places = [problem.where.rpartition("authz.toml")[2] for problem in refused.value.problems]
     assert places == [":2:1", ":4:12"]
+
+
+# The cache of fetched keys
+
+CACHES = [
+    pytest.param({}, KeyCache(Limits(3600, 86400)), id="nothing"),
+    pytest.param({"max_age": 600}, KeyCache(Limits(600, 86400)), id="age"),
+    pytest.param({"max_age": 60, "stale_limit": 60}, KeyCache(Limits(60, 60)), id="no outage"),
+    pytest.param({"max_age": 100_000}, KeyCache(Limits(100_000, 100_000)), id="long"),
+    pytest.param(
+        {"max_age": 604_800, "stale_limit": 604_800.0, "file": "keys.json"},
+        KeyCache(Limits(604_800, 604_800), "keys.json"),
+        id="most",
+    ),
+]
+
+
+@pytest.mark.parametrize(("table", "cache"), CACHES)
+def test_the_cache_of_fetched_keys(table: dict[str, Any], cache: KeyCache) -> None:
+    url = f"{ISSUER}/jwks"
+    assert load(jwks_cache=table).source == Discovery(ISSUER, cache)
+    assert load(jwks_cache=table, jwks_uri=url).source == JwksUri(ISSUER, url, cache)
+
+
+BAD_CACHES = [
+    ("x", "`jwks_cache` must be a table, not a string"),
+    ({"ttl": 5}, "`ttl` is not a key of `issuers[0].jwks_cache`"),
+    ({"max_age": "1h"}, "`max_age` must be a number of seconds, not a string"),
+    ({"max_age": True}, "`max_age` must be a number of seconds, not a boolean"),
+    ({"max_age": 59}, "`max_age` must be from 60 to 604800 seconds"),
+    ({"max_age": 604_801}, "`max_age` must be from 60 to 604800 seconds"),
+    ({"stale_limit": 3599}, "`stale_limit` must be from `max_age` (3600) to 604800 seconds"),
+    ({"max_age": 60, "stale_limit": 59}, "`stale_limit` must be from `max_age` (60) to"),
+    ({"stale_limit": 604_801}, "to 604800 seconds; it is how long the last good keys serve"),
+    ({"file": ""}, "`file` is empty"),
+    ({"file": 5}, "`file` must be a string"),
+    ({"file": "a\0b"}, "`file` is not a file name"),
+]
+
+
+@pytest.mark.parametrize(("cache", "message"), BAD_CACHES, ids=str)
+def test_a_cache_that_is_none(cache: Any, message: str) -> None:
+    (problem,) = problems(jwks_cache=cache)
+    assert problem.startswith("issuers[0].jwks_cache")
+    assert message in problem
+
+
+@pytest.mark.parametrize(
+    "source", [{"jwks": JWKS}, {"jwks_file": "keys.json"}, {"public_key_file": "key.pem"}], ids=str
+)
+def test_keys_that_are_not_fetched_have_no_cache(source: dict[str, Any]) -> None:
+    (problem,) = problems(**source, jwks_cache={})
+    assert "are not fetched; leave it out" in problem
