@@ -314,9 +314,9 @@ def test_a_remembered_token_does_not_outlive_the_keys_at_hand(world: World) -> N
 
 UNAVAILABLE = ("Refuse", "keys_unavailable", "unavailable")
 KEYS = {
-    # at hand, fetchable, old: for a known kid, for an unknown kid
+    # at hand, fetchable, old: for a known kid, for an unknown kid (what is not old lacks no key)
     "known": ("one", False, False, "Admit", "invalid_token"),
-    "known, and may be asked": ("one", True, False, "Admit", "pending"),
+    "known, and may be asked": ("one", True, False, "Admit", "invalid_token"),
     "known, out of reach": ("one", False, True, "Admit", "keys_unavailable"),
     "known, out of reach, may be asked": ("one", True, True, "Admit", "pending"),
     "none": (None, False, False, "keys_unavailable", "keys_unavailable"),

@@ -216,14 +216,17 @@ class Engine:
     ) -> Verified | None:
         """Verify with the keys at hand; None if only other keys could tell.
 
-        A key that the set lacks may be newer than the set. Then the provider is asked, unless it
-        was a moment ago; but even so the caller is not to blame for what we did not look up.
+        A key that the set lacks may have been published since. Then the provider is asked, unless
+        it was a moment ago; but the caller is not to blame for what we did not look up. Only if
+        the token came, or by its own word was issued, before our set was made out, is it invalid:
+        a key is published before it signs.
         """
         if view.keys is None:
             return None
-        if verify.needs_key(pending.token, view.keys) and (
-            waiting
-            or verify.may_be_newer(pending.token, pending.issuer, view.as_of, pending.arrived)
+        if (
+            verify.needs_key(pending.token, view.keys)
+            and view.as_of < pending.arrived
+            and (waiting or verify.issued_since(pending.token, pending.issuer, view.as_of))
         ):
             return None
         verified = verify.verify(pending.token, pending.issuer, view.keys, now)

@@ -275,7 +275,7 @@ def test_one_request_waits_for_a_provider_that_fails_and_hangs(
     gate, reached = Event(), Event()
     provider.publish(A, B)
     provider.at[JWKS] = gated(gate, reached, provider.at[JWKS])
-    clock.now += RETRY_AFTER
+    clock.now += COOLDOWN
     with ThreadPoolExecutor(1) as threads:
         waiting = threads.submit(ask, authz, request(token=token("b", 1, exp=far)))
         assert reached.wait(30)

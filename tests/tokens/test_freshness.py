@@ -42,8 +42,9 @@ def due(state: State, now: float) -> bool:
 def succeeded(
     state: State, found: KeySet, now: float, lifetime: float | None = None, jitter: float = 1.0
 ) -> State:
+    started = freshness.started(state, now, joined=True)
     return freshness.succeeded(
-        state, found, now, LIMITS, as_of=now - 1, lifetime=lifetime, jitter=jitter
+        started, found, now, LIMITS, as_of=now - 1, lifetime=lifetime, jitter=jitter
     )
 
 
@@ -87,10 +88,23 @@ def test_through_an_outage_up_to_the_limit(age: float, held: KeySet | None) -> N
 def test_a_failure_keeps_the_last_good_set_and_is_retried_soon() -> None:
     """D10, D11."""
     later = T + REFRESH_AFTER
-    assert view(FAILED, later) == KeyView(A, fetchable=False, as_of=T - 1)
-    assert view(FAILED, later + RETRY_AFTER).fetchable
-    assert not due(FAILED, later + RETRY_AFTER)  # in the background the cooldown is early enough
+    assert view(FAILED, later) == KeyView(A, fetchable=True, as_of=T - 1)
+    assert not due(FAILED, later + COOLDOWN - 1)
     assert due(FAILED, later + COOLDOWN)
+
+
+def test_a_fetch_by_itself_does_not_spend_the_one_for_unknown_kids() -> None:
+    """D09: or every refresh would hide a rotation for as long as the cooldown."""
+    ahead = freshness.started(FRESH, T + REFRESH_AFTER, joined=False)
+    for landed in (
+        freshness.failed(ahead, T + REFRESH_AFTER),
+        freshness.succeeded(ahead, A, T + REFRESH_AFTER, LIMITS, as_of=T, lifetime=None, jitter=0),
+    ):
+        assert view(landed, T + REFRESH_AFTER).fetchable
+        asked = freshness.started(landed, T + REFRESH_AFTER, joined=True)
+        for again in (freshness.failed(asked, T + REFRESH_AFTER + 1), succeeded(asked, A, T + 301)):
+            assert not view(again, T + REFRESH_AFTER + COOLDOWN - 1).fetchable
+            assert view(again, T + REFRESH_AFTER + COOLDOWN + 1).fetchable
 
 
 def test_an_old_failure_says_nothing_about_the_provider_now() -> None:
@@ -171,7 +185,7 @@ def test_nobody_waits_for_a_fetch_that_hangs() -> None:
 
 
 def test_one_request_at_a_time_waits_for_a_provider_that_fails() -> None:
-    now = T + REFRESH_AFTER + RETRY_AFTER
+    now = T + REFRESH_AFTER
     assert view(FAILED, now).fetchable
     ahead = freshness.started(FAILED, now, joined=False)
     assert view(ahead, now).fetchable
@@ -183,7 +197,7 @@ def test_one_request_at_a_time_waits_for_a_provider_that_fails() -> None:
 
 
 def test_a_flight_of_the_parent_is_given_up_after_a_fork() -> None:
-    state = freshness.started(FRESH, T + 100, joined=True)
+    state = freshness.started(FRESH, T + 100, joined=False)
     assert freshness.abandoned(state) == FRESH
 
 
@@ -288,7 +302,7 @@ def test_a_pause_ends_whatever_the_clock_did(
 ) -> None:
     state = history(steps)
     if state.started_at is None:
-        assert view(state, max(now, state.attempted_at) + COOLDOWN).fetchable
+        assert view(state, max(now, state.attempted_at, state.asked_at) + COOLDOWN).fetchable
         assert due(state, max(now, state.attempted_at, state.fetched_at) + MAX_AGE)
 
 

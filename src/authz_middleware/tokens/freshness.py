@@ -47,8 +47,10 @@ REFRESH_AFTER: Final = 300.0
 # What it is good for at least, whatever the provider says: it must outlive the cooldown.
 MIN_REFRESH: Final = 60.0
 # At most one fetch in this time because of a kid we do not know; jose and Auth0 use 30 s too.
+# Also the pause between refreshes in the background while the provider fails.
 COOLDOWN: Final = 30.0
-# After a failure: soon enough that a restart of the issuer is short, rare enough not to hurt it.
+# After a failure without any keys: soon enough that a restart of the issuer is short, rare enough
+# not to hurt it.
 RETRY_AFTER: Final = 5.0
 # From here on nobody waits for a fetch any more: its provider, or the name service, hangs.
 OVERDUE: Final = 9.0
@@ -73,6 +75,7 @@ class State:
     fetched_at: float = -inf
     as_of: float = -inf  # the provider published no other set before this time
     refresh_at: float = -inf
+    asked_at: float = -inf  # when the latest fetch began that a request waited for
     attempted_at: float = -inf  # when the latest attempt ended
     failed: bool = False  # whether it did
     started_at: float | None = None  # of the fetch in flight
@@ -90,10 +93,20 @@ class KeyView:
 
 def view(state: State, now: float, limits: Limits) -> KeyView:
     """What the set is worth at `now`."""
-    limit = limits.stale_limit if _failing(state, now, limits) else limits.max_age
+    failing = _failing(state, now, limits)
+    limit = limits.stale_limit if failing else limits.max_age
+    keys = state.keys if now - state.fetched_at <= limit else None
+    if state.started_at is not None:
+        # For a provider that fails only one request at a time waits.
+        fetchable = not _overdue(state, now) and not (failing and state.joined)
+    elif keys is not None:
+        # A refresh that nobody waited for does not count: it must not spend the callers' fetch.
+        fetchable = _elapsed(state.asked_at, COOLDOWN, now)
+    else:
+        fetchable = _elapsed(state.attempted_at, RETRY_AFTER, now)
     return KeyView(
-        keys=state.keys if now - state.fetched_at <= limit else None,
-        fetchable=_waitable(state, now, limits),
+        keys,
+        fetchable,
         # If the clock was set back, it cannot be said what was published before what.
         as_of=state.as_of if state.as_of <= now else -inf,
     )
@@ -108,13 +121,15 @@ def due(state: State, now: float, limits: Limits) -> bool:
 
 
 def started(state: State, now: float, *, joined: bool) -> State:
-    """The state after a fetch was started; `joined` if a request waits for it."""
-    return replace(state, started_at=now, joined=joined)
+    """The state after a fetch was started; `joined` if by a request, which waits for it."""
+    asked_at = now if joined else state.asked_at
+    return replace(state, started_at=now, joined=joined, asked_at=asked_at)
 
 
 def joined(state: State) -> State:
     """The state after a request began to wait for the fetch in flight."""
-    return replace(state, joined=True)
+    began = state.asked_at if state.started_at is None else state.started_at
+    return replace(state, joined=True, asked_at=began)
 
 
 def abandoned(state: State) -> State:
@@ -147,17 +162,23 @@ def succeeded(
         fetched_at=now,
         as_of=as_of,
         refresh_at=now + bounded(lifetime, limits) * ahead,
+        asked_at=state.asked_at,
         attempted_at=now,
     )
 
 
 def failed(state: State, now: float) -> State:
     """The state after a fetch brought nothing usable: the old set stays, and ages."""
-    # If the clock was set back, the set's age counts from now: it must not outlive the limit by
-    # as much as the clock jumped.
-    fetched_at = min(state.fetched_at, now)
     return replace(
-        state, fetched_at=fetched_at, attempted_at=now, failed=True, started_at=None, joined=False
+        state,
+        # If the clock was set back, the set's age counts from now: it must not outlive the limit
+        # by as much as the clock jumped.
+        fetched_at=min(state.fetched_at, now),
+        refresh_at=min(state.refresh_at, now),
+        attempted_at=now,
+        failed=True,
+        started_at=None,
+        joined=False,
     )
 
 
@@ -188,13 +209,6 @@ def _failing(state: State, now: float, limits: Limits) -> bool:
     if _overdue(state, now):
         return True
     return state.failed and not _elapsed(state.attempted_at, limits.max_age, now)
-
-
-def _waitable(state: State, now: float, limits: Limits) -> bool:
-    """Whether a request may wait. For a provider that fails only one at a time does."""
-    if state.started_at is None:
-        return _elapsed(state.attempted_at, RETRY_AFTER if state.failed else COOLDOWN, now)
-    return not _overdue(state, now) and not (state.joined and _failing(state, now, limits))
 
 
 def _overdue(state: State, now: float) -> bool:

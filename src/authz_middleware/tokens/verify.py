@@ -15,7 +15,7 @@ from authz_middleware.tokens.issuers import Issuer
 from authz_middleware.tokens.keys import KeySet
 from authz_middleware.tokens.rejection import Rejected
 
-__all__ = ["identify", "may_be_newer", "needs_key", "verify"]
+__all__ = ["identify", "issued_since", "needs_key", "verify"]
 
 
 def identify(unverified: Unverified, issuers: Mapping[str, Issuer]) -> Issuer:
@@ -45,18 +45,15 @@ def needs_key(unverified: Unverified, keys: KeySet) -> bool:
     return unverified.header["alg"] not in keys.algorithms
 
 
-def may_be_newer(unverified: Unverified, issuer: Issuer, as_of: float, arrived: float) -> bool:
-    """Whether the token's key may have been published after `as_of`, the time of our set.
+def issued_since(unverified: Unverified, issuer: Issuer, moment: float) -> bool:
+    """Whether the token may have been issued after `moment`, by what it says itself.
 
-    A key is published before it signs, the token was signed before it arrived, and it says itself
-    (unverified, but who lies only waits longer for his 401) when that was.
+    That is not verified; but who lies only waits longer for his 401.
     """
-    if as_of >= arrived:
-        return False
     issued = unverified.payload.get("iat")
     if isinstance(issued, bool) or not isinstance(issued, (int, float)):
         return True
-    return issued >= as_of - issuer.leeway
+    return issued >= moment - issuer.leeway
 
 
 def verify(unverified: Unverified, issuer: Issuer, keys: KeySet, now: float) -> Verified:
