@@ -36,7 +36,7 @@ def view(state: State, now: float) -> KeyView:
 
 
 def due(state: State, now: float) -> bool:
-    return freshness.due(state, now, LIMITS)
+    return freshness.due(state, now)
 
 
 def succeeded(
@@ -89,8 +89,8 @@ def test_a_failure_keeps_the_last_good_set_and_is_retried_soon() -> None:
     """D10, D11."""
     later = T + REFRESH_AFTER
     assert view(FAILED, later) == KeyView(A, fetchable=True, as_of=T - 1)
-    assert not due(FAILED, later + COOLDOWN - 1)
-    assert due(FAILED, later + COOLDOWN)
+    assert not due(FAILED, later + RETRY_AFTER - 1)
+    assert due(FAILED, later + RETRY_AFTER)
 
 
 def test_a_fetch_by_itself_does_not_spend_the_one_for_unknown_kids() -> None:
@@ -157,7 +157,7 @@ def test_cache_control_within_bounds(
 def test_the_bounds_of_the_operator() -> None:
     limits = Limits(max_age=100, stale_limit=200)
     state = freshness.succeeded(State(), A, T, limits, as_of=T, lifetime=1000, jitter=0)
-    assert freshness.due(state, T + 80, limits)
+    assert freshness.due(state, T + 80)
     assert freshness.view(state, T + 100, limits).keys is A
     assert freshness.view(state, T + 101, limits).keys is None
     state = freshness.failed(state, T + 199)

@@ -84,11 +84,9 @@ class RemoteKeys:
         """Return the keys at hand, and start to renew them if it is time. Never waits."""
         if self._state.started_at is not None and self._pid != os.getpid():
             self._adopt()
-        # Looked at before the refresh begins, so that its first waiting request may join it.
-        view = freshness.view(self._state, now, self._limits)
-        if freshness.due(self._state, now, self._limits):
+        if freshness.due(self._state, now):
             self._refresh_ahead()
-        return view
+        return freshness.view(self._state, now, self._limits)
 
     def readiness(self, now: float) -> KeyReadiness:
         """Return how the keys are, and start to renew them if it is time. Never waits."""
@@ -116,7 +114,7 @@ class RemoteKeys:
     def _refresh_ahead(self) -> None:
         with _lock():
             now = self._clock()
-            if not freshness.due(self._state, now, self._limits):
+            if not freshness.due(self._state, now):
                 return
             flight = self._begin(now, joined=False)
         self._take_off(flight, anew=False)

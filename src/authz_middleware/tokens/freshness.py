@@ -47,10 +47,8 @@ REFRESH_AFTER: Final = 300.0
 # What it is good for at least, whatever the provider says: it must outlive the cooldown.
 MIN_REFRESH: Final = 60.0
 # At most one fetch in this time because of a kid we do not know; jose and Auth0 use 30 s too.
-# Also the pause between refreshes in the background while the provider fails.
 COOLDOWN: Final = 30.0
-# After a failure without any keys: soon enough that a restart of the issuer is short, rare enough
-# not to hurt it.
+# After a failure: soon enough that a restart of the issuer is short, rare enough not to hurt it.
 RETRY_AFTER: Final = 5.0
 # From here on nobody waits for a fetch any more: its provider, or the name service, hangs.
 OVERDUE: Final = 9.0
@@ -112,12 +110,11 @@ def view(state: State, now: float, limits: Limits) -> KeyView:
     )
 
 
-def due(state: State, now: float, limits: Limits) -> bool:
+def due(state: State, now: float) -> bool:
     """Whether a refresh in the background is wanted, while requests go on with the old set."""
     if state.started_at is not None or state.fetched_at <= now < state.refresh_at:
         return False
-    held = state.keys is not None and now - state.fetched_at <= limits.stale_limit
-    return _elapsed(state.attempted_at, COOLDOWN if held else RETRY_AFTER, now)
+    return _elapsed(state.attempted_at, RETRY_AFTER, now)
 
 
 def started(state: State, now: float, *, joined: bool) -> State:
