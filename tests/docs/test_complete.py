@@ -199,7 +199,7 @@ def test_the_table_of_presets_is_what_they_do():
 
 
 # Planned keys whose names say something else too: a known key elsewhere, a converter, a word.
-COMMON = {"permissions", "any", "all", "not", "load", "state", "strict", "mode", "hosts"}
+COMMON = {"permissions", "any", "all", "not", "load", "state", "strict", "mode", "hosts", "max_age"}
 REFUSED = re.compile(r"not (?:yet )?(?:supported|built)|does not build|refused at load")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier, Event
 from typing import Any
@@ -45,6 +46,16 @@ def test_the_first_request_waits_for_the_keys(provider: Provider, clock: Clock, 
     assert outcome.principal.subject == "ann"
     assert ask(authz, request(token=token())) == outcome
     assert provider.fetched() == 1
+
+
+@both
+def test_under_a_real_clock(provider: Provider, ask: Ask) -> None:
+    """It moves between a look at it and the start of a fetch."""
+    provider.publish(A)
+    for number in range(5):
+        authz = remote(provider, time.time)
+        good = token(sub=f"user {number}", exp=time.time() + 60)
+        assert became(ask(authz, request(token=good))) == "in"
 
 
 OUTCOMES = [

@@ -211,6 +211,15 @@ def test_a_clock_set_back_blocks_nothing() -> None:
     assert not view(freshness.started(FRESH, T, joined=True), T - 500).fetchable
 
 
+def test_a_thread_that_looked_at_the_clock_a_moment_ago() -> None:
+    """Another one has started a fetch since, or landed it."""
+    assert view(freshness.started(State(), T, joined=True), T - 0.1).fetchable
+    assert not view(freshness.failed(State(), T), T - 0.1).fetchable
+    assert not due(freshness.failed(State(), T), T - 0.1)
+    assert view(FRESH, T - 0.1) == KeyView(A, fetchable=False, as_of=T - 1)
+    assert not due(FRESH, T - 0.1)
+
+
 def test_a_clock_set_back_does_not_keep_keys_for_ever() -> None:
     back = T - 5 * STALE_LIMIT
     state = freshness.failed(FRESH, back)

@@ -52,6 +52,8 @@ COOLDOWN: Final = 30.0
 RETRY_AFTER: Final = 5.0
 # From here on nobody waits for a fetch any more: its provider, or the name service, hangs.
 OVERDUE: Final = 9.0
+# One thread looks at the clock before another that is ahead of it: that is no clock set back.
+_MOMENT: Final = 5.0
 # Defaults of `Limits`. An hour; and a day's outage, not a week's.
 MAX_AGE: Final = 3600.0
 STALE_LIMIT: Final = 24 * 3600.0
@@ -214,4 +216,4 @@ def _overdue(state: State, now: float) -> bool:
 
 def _elapsed(since: float, pause: float, now: float) -> bool:
     # A time in the future means that the clock was set back: waiting for it could take for ever.
-    return now < since or now - since >= pause
+    return since - now > _MOMENT or now - since >= pause
