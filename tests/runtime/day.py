@@ -198,7 +198,8 @@ def main() -> None:
         found = simulate(scenario)
         sys.stdout.write(
             f"{name}: {sum(found.callers.values())} requests of callers, {dict(found.callers)};"
-            f" of the attacker {dict(found.attackers)}; fetches {dict(found.fetches)} and {found.failed} that failed,"
+            f" of the attacker {dict(found.attackers)}; fetches {dict(found.fetches)}"
+            f" and {found.failed} that failed,"
             f" at most {found.most_in_a_cooldown} in {COOLDOWN:.0f} s;"
             f" the longest 503 ended after {found.longest_503:.0f} s\n"
         )
