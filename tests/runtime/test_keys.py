@@ -29,12 +29,12 @@ def at_url(provider: Provider, clock: Clock) -> RemoteKeys:
 def test_keys_of_the_policy_never_change() -> None:
     fixed = from_jwks({"keys": [A]})
     for now in (0.0, 1e12):
-        source = FixedKeys(ISSUER, fixed)
+        source = FixedKeys(fixed)
         view = source.view(now)
         assert view.keys is fixed
         assert not view.fetchable
         assert view.as_of >= now  # a key that is not there is none
-        assert source.readiness(now) == KeyReadiness(ISSUER, True, "fixed")
+        assert source.readiness(ISSUER, now) == KeyReadiness(ISSUER, True, "fixed")
 
 
 # Key sets
@@ -63,7 +63,7 @@ def test_an_unusable_set_leaves_the_last_good_one(
     renew(source)
     assert provider.fetched() == 2
     assert kids(source, clock) == ["a"]
-    assert source.readiness(clock()).latest_fetch == "failed"
+    assert source.readiness(ISSUER, clock()).latest_fetch == "failed"
 
 
 def test_the_last_good_keys_serve_up_to_the_limit(provider: Provider, clock: Clock) -> None:
@@ -84,7 +84,7 @@ def test_the_last_good_keys_serve_up_to_the_limit(provider: Provider, clock: Clo
     clock.now += RETRY_AFTER
     renew(source)
     assert kids(source, clock) == ["b"]
-    assert source.readiness(clock()).latest_fetch == "succeeded"
+    assert source.readiness(ISSUER, clock()).latest_fetch == "succeeded"
 
 
 def test_a_failure_is_not_repeated_at_once(provider: Provider, clock: Clock) -> None:
@@ -168,7 +168,7 @@ def test_a_fault_of_ours_is_an_outage_not_a_hang(clock: Clock, caplog) -> None:
 
     source = RemoteKeys(JwksUri(ISSUER, "https://x.example"), clock, broken)
     renew(source)
-    assert source.readiness(clock()).latest_fetch == "failed"
+    assert source.readiness(ISSUER, clock()).latest_fetch == "failed"
     assert "ZeroDivisionError" in caplog.text
 
 
@@ -179,7 +179,7 @@ def test_no_thread_can_be_started(clock: Clock, monkeypatch, caplog) -> None:
     monkeypatch.setattr(Thread, "start", start)
     source = RemoteKeys(JwksUri(ISSUER, "https://x.example"), clock)
     source.view(clock())
-    assert source.readiness(clock()).latest_fetch == "failed"
+    assert source.readiness(ISSUER, clock()).latest_fetch == "failed"
     assert source.refresh().done()
     assert "not renewed: can't start new thread" in caplog.text
     assert len(caplog.records) == 1

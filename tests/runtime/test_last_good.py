@@ -75,6 +75,9 @@ def test_it_is_ours_alone(file: LastGood) -> None:
 
 def test_only_public_members_are_written(file: LastGood) -> None:
     private = A | {"d": "AQAB", "p": "AQAB", "x5c": ["..."], "note": "hunter2"}
+    shared = A | {"issuer": f"{ISSUER}/{{tenantid}}"}  # whose key it is must not be lost
+    file.save({"keys": [shared]}, NOW)
+    assert file.load(NOW) == (from_jwks({"keys": [shared]}), NOW)
     file.save({"keys": [private, 5, {"kty": "XX", "k": "secret"}], "note": "hunter2"}, NOW)
     text = file.path.read_text()
     assert json.loads(text)["keys"] == [A, {"kty": "XX"}]
@@ -208,7 +211,7 @@ def test_a_restart_in_an_outage_serves_at_once(
     clock.now += MAX_AGE
     source = source_of(provider, clock, saved)
     assert kids(source, clock) == ["a"]
-    assert source.readiness(clock()).ready
+    assert source.readiness(ISSUER, clock()).ready
 
 
 def test_what_is_older_is_used_only_if_the_provider_is_out_of_reach(
@@ -230,7 +233,7 @@ def test_never_beyond_the_stale_limit(provider: Provider, clock: Clock, saved: P
     source = source_of(provider, clock, saved)
     renew(source)
     assert kids(source, clock) is None
-    assert not source.readiness(clock()).ready
+    assert not source.readiness(ISSUER, clock()).ready
 
 
 def test_an_unknown_key_beside_keys_from_a_file_is_nobodys_fault(

@@ -14,7 +14,7 @@ from authz_middleware.runtime.lookup import discovery_urls
 from authz_middleware.tokens.issuers import Discovery
 from tests.runtime.asking import kids, renew
 from tests.runtime.provider import APPENDED, JWKS, Clock, Provider, answer
-from tests.tokens.minting import jwk
+from tests.tokens.minting import ISSUER, jwk
 
 A = jwk("ES256", kid="a")
 
@@ -91,7 +91,7 @@ def test_a_provider_in_trouble_is_not_asked_for_the_next_form(
     source = RemoteKeys(Discovery(provider.origin), clock)
     renew(source)
     assert provider.asked == [APPENDED]
-    assert source.readiness(clock()).latest_fetch == "failed"
+    assert source.readiness(ISSUER, clock()).latest_fetch == "failed"
 
 
 HERE = "<origin>"  # stands for the provider's own
@@ -146,7 +146,7 @@ def test_a_document_that_is_not_believed(
     source = RemoteKeys(Discovery(provider.origin), clock)
     renew(source)
     assert source.view(clock()).keys is None
-    assert source.readiness(clock()).latest_fetch == "failed"
+    assert source.readiness(ISSUER, clock()).latest_fetch == "failed"
     assert provider.asked == [APPENDED]
     (record,) = [each for each in caplog.records if each.levelno >= logging.ERROR]
     assert record.getMessage().startswith(f"keys of {provider.origin} not renewed: ")

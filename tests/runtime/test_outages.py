@@ -20,6 +20,7 @@ from typing import Any
 import pytest
 
 from authz_middleware import ASGIAuthzMiddleware, Authz, WSGIAuthzMiddleware
+from authz_middleware.engine import Pending
 from authz_middleware.runtime import drivers
 from authz_middleware.runtime.fetch import Fetched, fetch
 from authz_middleware.runtime.keys import RemoteKeys
@@ -117,7 +118,7 @@ def test_whatever_a_provider_does_the_last_good_keys_serve(
     clock.now += MAX_AGE + 1  # so old that requests wait for the new ones
     renew(source)
     assert kids(source, clock) == ["a"]
-    assert source.readiness(clock()).latest_fetch == "failed"
+    assert source.readiness(ISSUER, clock()).latest_fetch == "failed"
     empty = RemoteKeys(JwksUri(ISSUER, url), clock, hasty)
     renew(empty)
     view = empty.view(clock())
@@ -189,7 +190,7 @@ def test_a_rotation_while_a_fetch_is_in_flight(provider: Provider) -> None:
             for _ in range(2)
         ]
         sources = authz.serving._remote
-        steps = [authz.serving._engine.resume(each) for each in joined]
+        steps = [authz.serving._engine.resume(each) for each in joined if isinstance(each, Pending)]
         waiting = [threads.submit(drivers.drive, each, sources, clock) for each in steps]
         gate.set()
         assert became(first.result(30)) == "in"
@@ -291,7 +292,11 @@ def test_while_one_provider_hangs_a_sync_server_goes_on(half: Any, clock: Clock)
             "SERVER_PROTOCOL": "HTTP/1.1",
         }
         statuses: list[str] = []
-        list(guarded(environ, lambda status, headers, info=None: statuses.append(status)))
+
+        def start_response(status: str, headers: Any, info: Any = None) -> Any:
+            statuses.append(status)
+
+        list(guarded(environ, start_response))
         return statuses[0][:3]
 
     slow = token("b", 1, iss=SLOW)

@@ -465,6 +465,19 @@ def test_a_file_for_the_last_good_keys_that_cannot_be(tmp_path: Path, name: str,
     assert problem.what.startswith(what)
 
 
+def test_several_tenants_have_a_file_each(tmp_path: Path) -> None:
+    def named(name: str) -> dict[str, Any]:
+        cache = {"file": str(tmp_path / name)}
+        return {"issuers": [tenants()["issuers"][0] | {"jwks_cache": cache}]}
+
+    assert told(**named("a.json")) == [
+        ("issuers[0].jwks_cache.file", "one file for several tenants")
+    ]
+    found = load(**named("{tenantid}.json")).issuers
+    files = [each.source.cache.file for each in found.values()]  # type: ignore[union-attr]
+    assert files == [str(tmp_path / f"{tenant}.json") for tenant in TENANTS]
+
+
 @pytest.mark.parametrize("cache", ["x", {"file": 5}, {"file": ""}, {"file": "a\0b"}], ids=str)
 def test_a_cache_of_the_wrong_type_is_told_once(cache: Any) -> None:
     assert len(problems(issuers=[table(jwks_cache=cache)])) == 1

@@ -34,10 +34,9 @@ _RANDOM = SystemRandom()
 class FixedKeys:
     """Keys that the policy names; they never change while it is served."""
 
-    __slots__ = ("_issuer", "_view")
+    __slots__ = ("_view",)
 
-    def __init__(self, issuer: str, keys: KeySet) -> None:
-        self._issuer = issuer
+    def __init__(self, keys: KeySet) -> None:
         self._view = KeyView(keys, fetchable=False)
 
     def view(self, now: float) -> KeyView:
@@ -45,10 +44,10 @@ class FixedKeys:
         del now
         return self._view
 
-    def readiness(self, now: float) -> KeyReadiness:
+    def readiness(self, issuer: str, now: float) -> KeyReadiness:
         """Return that they are there."""
         del now
-        return KeyReadiness(self._issuer, True, "fixed")
+        return KeyReadiness(issuer, True, "fixed")
 
 
 class RemoteKeys:
@@ -88,10 +87,10 @@ class RemoteKeys:
             self._refresh_ahead()
         return freshness.view(self._state, now, self._limits)
 
-    def readiness(self, now: float) -> KeyReadiness:
+    def readiness(self, issuer: str, now: float) -> KeyReadiness:
         """Return how the keys are, and start to renew them if it is time. Never waits."""
         self.view(now)
-        return freshness.readiness(self._config.issuer, self._state, now, self._limits)
+        return freshness.readiness(issuer, self._state, now, self._limits)
 
     def refresh(self) -> Flight:
         """Return the fetch in flight, or start one, if the request may wait for it.

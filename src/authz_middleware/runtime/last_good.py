@@ -22,8 +22,9 @@ from authz_middleware.tokens.rejection import Rejected
 
 __all__ = ["FileUnusable", "LastGood"]
 
-# RFC 7517 §4, RFC 7518 §6, RFC 8037 §2: all that is read of a key, and nothing private.
-_PUBLIC: Final = ("kty", "kid", "use", "key_ops", "alg", "crv", "x", "y", "n", "e")
+# RFC 7517 §4, RFC 7518 §6, RFC 8037 §2: all that is read of a key, and nothing private. `issuer`
+# says whose key it is, in a set that many tenants share.
+_PUBLIC: Final = ("kty", "kid", "use", "key_ops", "alg", "crv", "x", "y", "n", "e", "issuer")
 
 
 class FileUnusable(Exception):

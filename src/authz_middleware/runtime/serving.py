@@ -54,7 +54,7 @@ class Serving:
         sources: dict[str, FixedKeys | RemoteKeys] = {}
         for name, issuer in settings.issuers.items():
             if isinstance(issuer.source, StaticKeys):
-                sources[name] = FixedKeys(name, issuer.source.keys)
+                sources[name] = FixedKeys(issuer.source.keys)
             else:
                 sources[name] = self._remote[name] = RemoteKeys(
                     issuer.source, self.clock, directory=settings.directory
@@ -114,7 +114,7 @@ class Serving:
     def readiness(self) -> Readiness:
         """Return how the keys of every issuer are; never waits."""
         now = self.clock()
-        issuers = tuple(source.readiness(now) for source in self._sources.values())
+        issuers = tuple(source.readiness(name, now) for name, source in self._sources.items())
         return Readiness(all(each.ready for each in issuers), issuers)
 
     def warm(self, timeout: float) -> Readiness:

@@ -21,6 +21,7 @@ from authz_middleware.policy.requirements import check_roles
 from authz_middleware.tokens import issuers as issuer_tables
 from authz_middleware.tokens import tenants
 from authz_middleware.tokens.issuers import Issuer, secure_url
+from authz_middleware.tokens.presets import TEMPLATE
 
 __all__ = ["Settings", "load"]
 
@@ -169,6 +170,8 @@ def _check_key_files(sections: Sequence[Section], directory: Path) -> None:
             table.error("file", f"there is no directory {file.parent}", "make it")
         elif file.is_dir():
             table.error("file", "`file` is a directory", "name a file in it")
+        elif TEMPLATE not in name and len(tenants.names(section)) > 1:
+            table.error("file", "one file for several tenants", f"write {TEMPLATE} in its name")
         elif file.resolve() in seen:
             table.error("file", "another issuer has this file", "give each issuer its own")
         seen.add(file.resolve())

@@ -187,7 +187,9 @@ def _issuers(
 def _filled_in(source: KeyConfig, tenant: str) -> KeyConfig:
     if isinstance(source, StaticKeys):
         return source
-    source = replace(source, issuer=source.issuer.replace(TEMPLATE, tenant))
+    file = source.cache.file
+    cache = replace(source.cache, file=file and file.replace(TEMPLATE, tenant))
+    source = replace(source, issuer=source.issuer.replace(TEMPLATE, tenant), cache=cache)
     if isinstance(source, JwksUri):
         return replace(source, url=source.url.replace(TEMPLATE, tenant))
     return source
