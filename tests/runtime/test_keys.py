@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import os
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier, Event, Thread
@@ -193,6 +194,23 @@ def test_a_flight_of_another_process_is_not_waited_for(provider: Provider, clock
     assert source.view(clock()).fetchable
     renew(source)
     assert kids(source, clock) == ["a"]
+
+
+def test_of_two_that_would_refresh_ahead_one_does(clock: Clock) -> None:
+    """The other one finds it done when it gets the lock."""
+    asked: list[str] = []
+
+    def fetch(url: str) -> Fetched:
+        asked.append(url)
+        source._refresh_ahead()
+        return Fetched(json.dumps({"keys": [A]}).encode())
+
+    source = RemoteKeys(
+        JwksUri(ISSUER, "https://x.example"), clock, fetch, start=lambda work: work()
+    )
+    assert kids(source, clock) == ["a"]
+    source._refresh_ahead()
+    assert len(asked) == 1
 
 
 def test_a_process_has_one_lock() -> None:

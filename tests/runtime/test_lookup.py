@@ -10,7 +10,8 @@ import pytest
 
 from authz_middleware.runtime.fetch import Fetched, FetchFailed, NotFound
 from authz_middleware.runtime.keys import RemoteKeys
-from authz_middleware.runtime.lookup import discovery_urls
+from authz_middleware.runtime.lookup import Lookup, discovery_urls
+from authz_middleware.tokens.freshness import REFRESH_AFTER, RETRY_AFTER
 from authz_middleware.tokens.issuers import Discovery
 from tests.runtime.asking import kids, renew
 from tests.runtime.provider import APPENDED, JWKS, Clock, Provider, answer
@@ -204,3 +205,78 @@ def test_an_issuer_elsewhere_cannot_point_to_plain_http_on_this_machine(
     renew(RemoteKeys(Discovery("https://x.example"), clock, fetch))
     assert url not in asked
     assert "no https jwks_uri" in caplog.text
+
+
+METADATA_TIMES = [
+    # What the metadata say, seconds until the next look in the background, and whether they are
+    # read again for it.
+    pytest.param("max-age=3600", 400, False, id="still good"),
+    pytest.param("max-age=300", 400, True, id="over"),
+    pytest.param("no-store", 59, False, id="kept for a minute at least"),
+    pytest.param("no-store", 400, True, id="not to be kept"),
+    pytest.param("max-age=99999999", 3601, True, id="kept for max_age at most"),
+]
+
+
+@pytest.mark.parametrize(("said", "pause", "again"), METADATA_TIMES)
+def test_metadata_are_relied_on_for_as_long_as_they_say(
+    clock: Clock, said: str, pause: float, again: bool
+) -> None:
+    """RFC 9111; but a request that waits wants the truth."""
+    lookup, asked = scripted(clock, said)
+    lookup.look(anew=True)
+    clock.now += pause
+    lookup.look(anew=False)
+    assert asked == ["metadata", "jwks", *(["metadata"] if again else []), "jwks"]
+    asked.clear()
+    lookup.look(anew=True)
+    assert asked == ["metadata", "jwks"]
+
+
+def scripted(clock: Clock, said: str, age: str = "") -> tuple[Lookup, list[str]]:
+    issuer = "https://x.example"
+    asked: list[str] = []
+
+    def fetch(url: str) -> Fetched:
+        asked.append("jwks" if url.endswith("/jwks") else "metadata")
+        if asked[-1] == "jwks":
+            return Fetched(json.dumps({"keys": [A]}).encode())
+        document = {"issuer": issuer, "jwks_uri": f"{issuer}/jwks"}
+        return Fetched(json.dumps(document).encode(), said, age)
+
+    return Lookup(Discovery(issuer), fetch, clock), asked
+
+
+def test_a_clock_set_back_makes_metadata_worth_nothing(clock: Clock) -> None:
+    lookup, asked = scripted(clock, "max-age=3600")
+    lookup.look(anew=False)
+    clock.now -= 1e6
+    lookup.look(anew=False)
+    assert asked == ["metadata", "jwks"] * 2
+
+
+def test_keys_are_as_old_as_what_led_to_them(clock: Clock) -> None:
+    """The set may have moved since the metadata were made out."""
+    lookup, _ = scripted(clock, "max-age=3600", "100")
+    begin = clock.now
+    assert lookup.look(anew=True).as_of == begin - 100
+    clock.now += 500
+    assert lookup.look(anew=False).as_of == begin - 100
+
+
+def test_after_a_failure_metadata_are_read_again(provider: Provider, clock: Clock) -> None:
+    """The set has moved, and the old address is gone."""
+    metadata = {"issuer": provider.origin, "jwks_uri": f"{provider.origin}{JWKS}"}
+    provider.at[APPENDED] = answer(metadata, cache_control="max-age=3600")
+    provider.publish(A)
+    source = RemoteKeys(Discovery(provider.origin), clock, start=lambda work: work())
+    assert kids(source, clock) == ["a"]
+    del provider.at[JWKS]
+    provider.at["/moved"] = answer({"keys": [jwk("ES256", kid="b")]})
+    metadata["jwks_uri"] = f"{provider.origin}/moved"
+    provider.at[APPENDED] = answer(metadata)
+    clock.now += REFRESH_AFTER
+    assert kids(source, clock) == ["a"]  # looked at the old address
+    clock.now += RETRY_AFTER
+    assert kids(source, clock) == ["b"]
+    assert provider.asked == [APPENDED, JWKS, JWKS, APPENDED, "/moved"]
