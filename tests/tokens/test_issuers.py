@@ -152,6 +152,20 @@ def test_a_secret_in_the_place_of_its_name_is_not_repeated() -> None:
     assert SECRET.hex() not in str(error.value)
 
 
+def test_a_secret_that_a_reference_put_there_is_not_repeated(monkeypatch) -> None:
+    """`secret_env = "${SIGNING}"`: many a secret looks like the name of a variable."""
+    secret = "s" + SECRET.hex()
+    monkeypatch.setitem(ENVIRON, "SIGNING", secret)
+    (problem,) = problems(secret_env=secret)
+    assert "write the name of the variable" in problem
+    assert SECRET.hex() not in problem
+
+
+def test_the_name_of_the_variable_may_come_from_another(monkeypatch) -> None:
+    monkeypatch.setitem(ENVIRON, "WHICH", "KEY")
+    assert static(secret_env="KEY") == SECRET.hex().encode()
+
+
 REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "no issuer": ({"issuer": ...}, "`issuer` is missing"),
     "no audience": ({"audience": ...}, "`audience` is missing"),

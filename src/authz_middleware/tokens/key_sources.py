@@ -154,15 +154,15 @@ def _static(
         return from_pem(read_file(value))
     if name == "secret_file":
         return from_secret(_without_line_end(read_file(value)))
-    if not VARIABLE.fullmatch(value):
-        # Not repeated: it may be the secret itself, written in the wrong place.
+    secret = environ.get(value, "")
+    if not VARIABLE.fullmatch(value) or (not secret and value in environ.values()):
+        # Not repeated: it may be the secret itself, written here, or put here by `${…}`.
         section.error(
             name,
             "this is not the name of an environment variable",
             "write the name of the variable that holds the secret, not the secret",
         )
         return None
-    secret = environ.get(value, "")
     if not secret:
         section.error(
             name,
