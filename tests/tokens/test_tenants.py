@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from authz_middleware.document import Document, Report, Section
+from authz_middleware.errors import PolicyError
 from authz_middleware.tokens import issuers, verify
 from authz_middleware.tokens.compact import parse
 from authz_middleware.tokens.issuers import Discovery, JwksUri
@@ -119,6 +120,28 @@ class TestTenants:
         shape = SHAPES["okta"]
         found = load(**shape.table)
         assert verify.verify(parse(mint(shape)), found[shape.issuer], keys, NOW).valid_until > NOW
+
+
+@pytest.mark.parametrize(
+    "table",
+    [
+        pytest.param({"issuer": "https://x", "audience": "a"}, id="no preset"),
+        pytest.param(SHAPES["okta"].table, id="okta"),
+        pytest.param(SHAPES["google"].table | {"tenants": ["example.com"]}, id="google"),
+    ],
+)
+def test_no_tenant_to_put_into_an_address(table: dict[str, Any]) -> None:
+    """It was filled in with nothing, and keys were fetched from another address."""
+    with pytest.raises(PolicyError) as refused:
+        load(**table, jwks_uri="https://keys.example.com/{tenantid}/jwks")
+    (problem,) = refused.value.problems
+    assert problem.where == "issuers[0].jwks_uri"
+    assert "holds {tenantid}, and its issuer names no tenant" in str(problem)
+
+
+def test_an_issuer_with_one_tenant_puts_it_into_the_address() -> None:
+    (issuer,) = load(**entra(V2, jwks_uri="https://keys.example.com/{tenantid}/jwks")).values()
+    assert issuer.source == JwksUri(V2, f"https://keys.example.com/{TENANT}/jwks")
 
 
 def test_a_tenant_and_its_own_table_are_one_issuer_twice() -> None:

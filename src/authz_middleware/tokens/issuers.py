@@ -27,6 +27,7 @@ from authz_middleware.tokens.keys import KeySet
 from authz_middleware.tokens.marks import NO_MARK, Mark
 from authz_middleware.tokens.presets import TEMPLATE, Preset
 from authz_middleware.tokens.signature import ALGORITHMS
+from authz_middleware.tokens.tenants import Named
 
 if TYPE_CHECKING:
     from authz_middleware.document import Section
@@ -150,6 +151,8 @@ def _issuers(
         source = key_sources.read(
             section, source_name, address, read_file=read_file, environ=environ
         )
+    if isinstance(source, JwksUri):
+        _check_address(section, source.url, named)
     if isinstance(source, StaticKeys) and source_name is not None:
         _check_serving(section, source_name, source.keys, algorithms)
     grants = _grants(section, alone=alone)
@@ -182,6 +185,16 @@ def _issuers(
         )
         for each in named
     )
+
+
+def _check_address(section: Section, url: str, named: Sequence[Named]) -> None:
+    """An address without its tenant would be another address."""
+    if TEMPLATE in url and not all(each.tenant_id for each in named):
+        section.error(
+            "jwks_uri",
+            f"`jwks_uri` holds {TEMPLATE}, and its issuer names no tenant",
+            "write the address as it is",
+        )
 
 
 def _filled_in(source: KeyConfig, tenant: str) -> KeyConfig:
