@@ -285,6 +285,17 @@ MISTAKES: dict[str, tuple[dict[str, Any], str, str]] = {
     "okta with a slash": (of("okta", "https://a.okta.com/oauth2/default/"), "issuer", "in a slash"),
     "cognito domain": (of("cognito", "https://auth.example.com"), "issuer", "does not look like"),
     "google with a slash": (of("google", "https://accounts.google.com/"), "issuer", "in a slash"),
+    "entra by another placeholder": (
+        entra("https://login.microsoftonline.com/{tenant}/v2.0", tenants=[TENANT]),
+        "issuer",
+        "/{tenantid}/v2.0",
+    ),
+    "entra, but B2C": (
+        entra(f"https://shop.b2clogin.com/{TENANT}/v2.0/"),
+        "issuer",
+        "Azure AD B2C",
+    ),
+    "tenants of another type": (entra(TEMPLATE, tenants=[7]), "tenants[0]", "must be a string"),
     "google elsewhere": (of("google", "https://securetoken.google.com/x"), "issuer", "look like"),
     "kubernetes in its cluster": (
         of("kubernetes", "https://kubernetes.default.svc.cluster.local"),
@@ -369,4 +380,4 @@ def test_mistakes_have_a_place_in_the_text(tmp_path: Path) -> None:
     report = Report(Document.read(file))
     issuers.load(Section.top(report).tables("issuers"), read_file=no_file, environ={})
     places = [problem.where.rpartition("authz.toml")[2] for problem in report.problems]
-    assert places == [":4:1", ":5:1", ":5:1"]
+    assert places == [":4:1", ":5:1"]

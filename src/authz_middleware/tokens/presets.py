@@ -117,7 +117,12 @@ PRESETS: Final[dict[str, Preset]] = {
         example="https://login.microsoftonline.com/5f1c…/v2.0",
         slips=(
             Slip(
-                ".*/(?:common|organizations|consumers)(?:/.*)?",
+                rf"{_HOST}\.b2clogin\.[a-z]+/.*",
+                "is of Azure AD B2C, whose tokens have another shape",
+                "leave `preset` out, and write `token_types` and `claims`",
+            ),
+            Slip(
+                r".*/(?:common|organizations|consumers|\{.*\})(?:/.*)?",
                 "names no tenant, and no token carries it",
                 f'write "https://login.microsoftonline.com/{TEMPLATE}/v2.0" and list `tenants`',
             ),

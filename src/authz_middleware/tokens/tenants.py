@@ -80,14 +80,16 @@ def expand(section: Section, preset: Preset, issuer: str) -> tuple[Named, ...]:
         return (Named(issuer),)
     if not rule.template:
         return (Named(issuer, _says(rule, tenants) if tenants else NO_MARK),)
+    found = re.fullmatch(preset.issuer, issuer)
+    if found is None:
+        return ()  # reported
     if "tenants" in section:
         section.error(
             "tenants",
             "`tenants` beside an issuer that names its one tenant",
             f'leave it out, or write `issuer = "{rule.template}"`',
         )
-    found = re.fullmatch(preset.issuer, issuer)
-    return (Named(issuer, _says(rule, (found["tenant"],)), found["tenant"]),) if found else ()
+    return (Named(issuer, _says(rule, (found["tenant"],)), found["tenant"]),)
 
 
 def signs_for(key_issuer: str | None, tenant: str) -> bool:
@@ -116,7 +118,7 @@ def _tenants(section: Section, rule: Tenants | None) -> tuple[str, ...]:
         )
         return ()
     listed = section.texts("tenants", example=("…",))
-    if listed == ():
+    if section.raw("tenants") == []:
         section.error("tenants", "`tenants` is empty", "every token would be refused")
     good: list[str] = []
     for tenant in listed or ():
