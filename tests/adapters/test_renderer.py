@@ -124,6 +124,10 @@ def test_none_stands_for_our_own_body(world, policy, clock):
         pytest.param("text", id="text"),
         pytest.param(("text/html", "text"), id="text as content"),
         pytest.param(("a/b\r\nSet-Cookie: a=b", b""), id="a second field"),
+        pytest.param(("text/html ", b""), id="a space at the end"),
+        pytest.param((" text/html", b""), id="a space in front"),
+        pytest.param(("html", b"<p>"), id="no media type"),
+        pytest.param(("text/html",), id="no content"),
     ],
 )
 def test_a_renderer_that_fails_changes_nothing(world, body, policy, clock, caplog):
@@ -134,6 +138,15 @@ def test_a_renderer_that_fails_changes_nothing(world, body, policy, clock, caplo
     assert sent.header("content-type") == "application/problem+json"
     assert sent.header("set-cookie") is None
     assert caplog.text.count("the renderer of refusals failed; our own body is sent") == 1
+
+
+@pytest.mark.parametrize("world", WORLDS)
+@pytest.mark.parametrize(
+    "media_type", ["text/html", 'text/html; charset="utf-8"', "application/vnd.shop+json;v=1"]
+)
+def test_any_media_type_is_sent(world, media_type, policy, clock):
+    authz = Authz.from_mapping(policy, clock=clock, renderer=Renders(Body(media_type, b"x")))
+    assert ask(world, authz, "GET", "/me").header("content-type") == media_type
 
 
 @pytest.mark.parametrize("world", WORLDS)
