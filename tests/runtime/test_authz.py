@@ -47,6 +47,17 @@ class Plain:
         return None
 
 
+class Later:
+    """What nobody would await."""
+
+    def __repr__(self) -> str:
+        return "Later()"
+
+    async def render(self, refusal: Refusal) -> None: ...
+
+    async def observe(self, event: DecisionEvent) -> None: ...
+
+
 def made(clock: Clock, *observers: Any, **top: Any) -> Authz:
     return Authz.from_mapping(policy(**top), clock=clock, observers=observers)
 
@@ -527,6 +538,8 @@ def test_a_config_of_another_type(config: Any) -> None:
         {"observers": [print]},
         {"observers": [None]},
         {"renderer": lambda refusal: None},
+        {"renderer": Later()},
+        {"observers": [Later()]},
     ],
     ids=repr,
 )

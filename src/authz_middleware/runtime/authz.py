@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from inspect import iscoroutinefunction
 from typing import Any, Final, cast
 from uuid import uuid4
 
@@ -120,12 +121,21 @@ def _check_arguments(
     if not isinstance(document, Document):
         raise TypeError("make an Authz with Authz.from_file(path) or Authz.from_mapping(mapping)")
     for observer in observers:
-        if not callable(getattr(observer, "observe", None)):
-            raise TypeError(f"{observer!r} is no observer: it has no observe(event) method")
+        if not _is_method(getattr(observer, "observe", None)):
+            raise TypeError(
+                f"{observer!r} is no observer: it has no observe(event) method that is not async"
+            )
     if clock is not None and not (callable(clock) and isinstance(clock(), (int, float))):
         raise TypeError("clock must be a callable that returns seconds since the epoch")
-    if renderer is not None and not callable(getattr(renderer, "render", None)):
-        raise TypeError(f"{renderer!r} is no renderer: it has no render(refusal) method")
+    if renderer is not None and not _is_method(getattr(renderer, "render", None)):
+        raise TypeError(
+            f"{renderer!r} is no renderer: it has no render(refusal) method that is not async"
+        )
+
+
+def _is_method(method: object) -> bool:
+    """Whether it can be called, and has then done its work: nobody awaits it."""
+    return callable(method) and not iscoroutinefunction(method)
 
 
 def not_loaded(accept: str | None) -> Answer:
