@@ -349,6 +349,26 @@ def test_loading_says_nothing_to_the_log(caplog) -> None:
 # What fits together
 
 
+def test_an_issuer_whose_tokens_carry_no_roles_can_bring_none() -> None:
+    """Google, Auth0: else the policy's own tests pass with roles that nobody has."""
+    google = {"preset": "google", "issuer": "https://accounts.google.com", "audience": "a"}
+    roles = {"viewer": ["article:read"], "editor": ["article:write"]}
+    case = {"as": {"subject": "1", "roles": ["viewer"]}, "allow": ["GET /me"]}
+    routes = {"GET /me": ["viewer"]}
+    assert told(issuers=[google], roles=roles, routes=routes, tests=[case]) == [
+        (
+            "tests[0].as.roles",
+            "no token of https://accounts.google.com can bring role `viewer`",
+        )
+    ]
+    routes = {"GET /me": {"permissions": ["article:read"]}}
+    assert told(issuers=[google], roles=roles, routes=routes) == [
+        ('routes."GET /me".permissions', "nobody could ever have permission `article:read`")
+    ]
+    google |= {"claims": {"roles": "sub"}, "role_map": {"1": "viewer"}}
+    load(issuers=[google], roles=roles, routes=routes, tests=[case])
+
+
 def test_a_permission_that_no_issuer_can_bring(tmp_path: Path) -> None:
     only = {"jwks": {"keys": [jwk("ES256")]}}
     for members in ({"grants": ["viewer"]}, {"role_map": {"x": "viewer"}}):

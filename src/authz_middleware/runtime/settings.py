@@ -189,6 +189,8 @@ def _obtainable(issuers: Iterable[Issuer]) -> frozenset[str] | None:
         if issuer.role_map is not None:
             mapped = frozenset(issuer.role_map.values())
             given = mapped if given is None else given & mapped
+        if not issuer.claims.roles:
+            given = frozenset()
         if given is None:
             return None
         names |= given
@@ -206,7 +208,7 @@ def _check_cases(root: Section, tests: Sequence[Case], issuers: Sequence[Issuer]
             root.report.error(
                 ("tests", index, "as", "roles"),
                 f"no token of {case.principal.issuer} can bring role `{min(never)}`",
-                "name a role that its `grants` and `role_map` give",
+                "name a role that its `claims`, `role_map` and `grants` give",
             )
 
 
