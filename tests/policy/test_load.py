@@ -238,7 +238,7 @@ REFUSED = {
         route('{ issuers = ["https://login.example.com/"] }'),
         "4:14",
         "`https://login.example.com/` is not one of the [[issuers]]",
-        "exactly as in its `issuer` key",
+        "exactly as its tokens name it in `iss`",
     ),
     **{
         f"scope {scope}": (

@@ -99,7 +99,7 @@ def _table(table: Section, ref: RuleRef, names: Names) -> Requirement:
             table.error(
                 "issuers",
                 f"`{issuer}` is not one of the [[issuers]]",
-                "write it exactly as in its `issuer` key",
+                "write it exactly as its tokens name it in `iss`",
             )
     for scope in values["scopes"]:
         if not _SCOPE_CHARACTERS.issuperset(scope):
