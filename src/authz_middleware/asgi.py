@@ -71,7 +71,7 @@ class ASGIAuthzMiddleware:
             self._failure = str(error)
             LOGGER.critical("the policy cannot be served: %s", error)
         self._extend = frameworks.prepare(app)
-        self._honours_root_path = frameworks.honours_root_path(app)
+        self._use_of_root_path = frameworks.use_of_root_path(app)
         self._own_root_path = frameworks.own_root_path(app)
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
@@ -104,7 +104,8 @@ class ASGIAuthzMiddleware:
             return
         serving = self.authz.serving
         root_path = self._own_root_path() or scope.get("root_path") or ""
-        facts = facts_of(scope, root_path if self._honours_root_path else "")
+        use = self._use_of_root_path
+        facts = facts_of(scope, "" if use == "kept" else root_path, whole=use == "kept inside")
         if document := serving.metadata(facts):
             await exchange.answer(document)
             return
@@ -120,8 +121,11 @@ class ASGIAuthzMiddleware:
         await exchange.serve(self.app, access)
 
 
-def facts_of(scope: Mapping[str, Any], root_path: str) -> RequestFacts:
-    """Return what a decision may look at; `root_path` is the prefix that the app may cut off."""
+def facts_of(scope: Mapping[str, Any], root_path: str, *, whole: bool = False) -> RequestFacts:
+    """Return what a decision may look at; `root_path` is the prefix that the app may cut off.
+
+    With `whole` it is what stands around the app that may.
+    """
     # Names may come in any case (ASGI, "HTTP Connection Scope"); every field line counts.
     authorization = tuple(
         [
@@ -140,6 +144,7 @@ def facts_of(scope: Mapping[str, Any], root_path: str) -> RequestFacts:
         authorization,
         _preflight(scope) if method == "OPTIONS" else "",
         ambiguous=holds_encoded_slash((scope.get("raw_path") or b"").decode("latin-1")),
+        whole=whole,
     )
 
 

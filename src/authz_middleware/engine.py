@@ -177,10 +177,10 @@ class Engine:
 
     def _requirements(self, facts: RequestFacts, method: str) -> tuple[Requirement, ...] | None:
         paths = () if facts.ambiguous else readings(facts.path, facts.root_path)
-        found = self.policy.find(method, paths) if paths else None
+        found = self.policy.find(method, paths, whole=facts.whole) if paths else None
         if found and facts.upgrade:
             # Whether it becomes a WebSocket is the app's to say, so it must be allowed both.
-            handshake = self.policy.find(WEBSOCKET, paths)
+            handshake = self.policy.find(WEBSOCKET, paths, whole=facts.whole)
             return found + handshake if handshake else None
         return found
 

@@ -120,6 +120,7 @@ class RequestFacts(NamedTuple):
     preflight: str = ""  # the method that a true CORS preflight asks for
     upgrade: bool = False  # an HTTP request that some WSGI apps take for a WebSocket handshake
     ambiguous: bool = False  # what else came with the path makes it another one for some apps
+    whole: bool = False  # whether the app routes on the whole path, if nothing cuts it on the way
 
     def __repr__(self) -> str:
         """Everything but the credentials (RFC 9700 §4.9.3: error trackers show local variables)."""

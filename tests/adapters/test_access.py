@@ -624,6 +624,36 @@ class TestAsgi:
         assert call_asgi(ASGIAuthzMiddleware(App(), authz), scope).status == 401
         assert call_asgi(ASGIAuthzMiddleware(Recorder().asgi, authz), scope).status == 200
 
+    @pytest.mark.parametrize(
+        ("path", "status"),
+        [
+            ("/svc/admin/x", 403),  # what is around it may cut the prefix
+            ("/svc/health", 200),  # by `default`: the whole path is what decides
+            ("/svc/deep", 200),
+            ("/me", 200),
+            ("/svcme", 400),
+        ],
+    )
+    def test_an_app_that_ignores_root_path_behind_what_may_cut_it(
+        self, path, status, policy, issuer, clock
+    ):
+        class App:
+            __module__ = "falcon.asgi.app"
+
+        class Around(Recorder):
+            app = App()
+
+            async def __call__(self, *args):
+                await self.asgi(*args)
+
+        authz = Authz.from_mapping(policy | {"default": "authenticated"}, clock=clock)
+        fields = bearer(issuer.mint("vi", roles=["viewer"]))
+        scope = scope_for("GET", path, fields, root_path="/svc")
+        assert call_asgi(ASGIAuthzMiddleware(Around(), authz), scope).status == status
+        if path == "/svc/health":  # the tail is public, and opens nothing
+            anonymous = scope_for("GET", path, root_path="/svc")
+            assert call_asgi(ASGIAuthzMiddleware(Around(), authz), anonymous).status == 401
+
     def test_a_request_given_up_from_another_context(self, authz):
         async def app(scope, receive, send):
             await receive()

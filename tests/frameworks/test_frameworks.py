@@ -80,7 +80,12 @@ def test_built_on_a_short_stack():
 def test_falcon_routes_on_the_whole_path():
     """path-confusion: it ignores root_path, so no rule for a tail may decide."""
     falcon = type("App", (), {"__module__": "falcon.asgi.app"})
-    assert not frameworks.honours_root_path(falcon())
-    assert not frameworks.honours_root_path(type("Ours", (falcon,), {})())
-    assert not frameworks.honours_root_path(Around(falcon()))
-    assert frameworks.honours_root_path(object())
+    assert frameworks.use_of_root_path(falcon()) == "kept"
+    assert frameworks.use_of_root_path(type("Ours", (falcon,), {})()) == "kept"
+    assert frameworks.use_of_root_path(falcon().__init__) == "kept"
+
+
+def test_what_is_around_falcon_may_cut_the_path():
+    falcon = type("App", (), {"__module__": "falcon.asgi.app"})
+    assert frameworks.use_of_root_path(Around(falcon())) == "kept inside"
+    assert frameworks.use_of_root_path(object()) == "any"

@@ -286,6 +286,25 @@ def test_decide(requirement, principal, reason, missing, scopes) -> None:
     assert decision.rule is requirements[0].ref
 
 
+@pytest.mark.parametrize(
+    ("readings", "keys"),
+    [
+        (("/admin", "/p/admin"), ("/admin", "default")),
+        (("/a", "/p/a"), ("/a", "/p/a")),
+        (("/none", "/p/none"), ("default",)),
+        (("/p/a/p/none", "/none"), ("default",)),
+        (("/p/a",), ("/p/a",)),
+    ],
+)
+def test_where_the_whole_path_is_routed_on_the_rest_decides_by_a_rule_of_its_own(
+    readings: tuple[str, ...], keys: tuple[str, ...]
+) -> None:
+    policy = compiled({"/admin": ["x"], "/a": ["x"], "/p/a": ["x"]}, default="authenticated")
+    requirements = policy.find("GET", readings, whole=True)
+    assert requirements is not None
+    assert tuple(each.ref.key for each in requirements) == keys
+
+
 def test_several_readings_are_all_asked_and_their_scopes_united() -> None:
     policy = compiled(
         {

@@ -10,7 +10,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterator
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, TypeAlias
 
 if TYPE_CHECKING:
     from authz_middleware.access import Access
@@ -18,11 +18,12 @@ if TYPE_CHECKING:
 __all__ = [
     "Extend",
     "Found",
+    "UseOfRootPath",
     "built_late",
     "find",
-    "honours_root_path",
     "own_root_path",
     "prepare",
+    "use_of_root_path",
 ]
 
 _MODULES: Final = {
@@ -41,6 +42,8 @@ _MODULES: Final = {
     "starlette.routing": "starlette",
 }
 """Where a framework defines what can be wrapped -> our module for it."""
+
+UseOfRootPath: TypeAlias = Literal["any", "kept", "kept inside"]
 
 _MAX_LAYERS: Final = 32
 """Middlewares that are looked through; a chain that is longer is a cycle."""
@@ -82,13 +85,16 @@ def prepare(app: object) -> Extend | None:
     return extend
 
 
-def honours_root_path(app: object) -> bool:
-    """Whether the app may cut the ASGI `root_path` off the path it routes on; Falcon never does."""
-    return not any(
-        base.__module__.partition(".")[0] == "falcon"
-        for layer in _layers(app)
-        for base in type(layer).__mro__
-    )
+def use_of_root_path(app: object) -> UseOfRootPath:
+    """What becomes of the ASGI `root_path` in the path that the app routes on.
+
+    Falcon never cuts it off. What is known of other apps, and of what stands around Falcon, is that
+    any may.
+    """
+    for number, layer in enumerate(_layers(app)):
+        if any(base.__module__.partition(".")[0] == "falcon" for base in type(layer).__mro__):
+            return "kept inside" if number else "kept"
+    return "any"
 
 
 def own_root_path(app: object) -> Callable[[], str]:

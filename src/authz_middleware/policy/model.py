@@ -71,21 +71,25 @@ class Policy:
     scopes: tuple[str, ...] = ()  # every scope that some route requires, sorted
     templates: tuple[Template, ...] = ()  # of every rule
 
-    def find(self, method: str, readings: tuple[str, ...]) -> tuple[Requirement, ...] | None:
+    def find(
+        self, method: str, readings: tuple[str, ...], *, whole: bool = False
+    ) -> tuple[Requirement, ...] | None:
         """Return the requirements that must all be met, or None if the path is ambiguous.
 
         `readings` are the canonical paths the app may route on. Each decides, by its rule or by
         `default`, with one exception: behind the path below a prefix stands the whole path, which
         some servers make up themselves by putting their `root_path` in front. It decides only if
-        a rule means it: no rule for the whole tree, and not `default`.
+        a rule means it: no rule for the whole tree, and not `default`. With `whole` the app routes
+        on the whole path, and it is the others that decide only so.
         """
+        longest = max(map(len, readings)) if whole else 0
         decisive: list[Requirement] = []
         for reading in readings:
             rule = self._rule(reading)
             if rule is AMBIGUOUS:
                 return None
-            with_prefix = len(reading) > len(readings[0])
-            if with_prefix and (rule is None or rule.catches_all):
+            made_up = len(reading) < longest if whole else len(reading) > len(readings[0])
+            if made_up and (rule is None or rule.catches_all):
                 continue
             decisive.append(rule.requirement(method) if rule else self.default)
         if all(each.kind == "public" for each in decisive) and any(
