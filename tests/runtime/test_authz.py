@@ -120,7 +120,7 @@ def test_without_a_path_or_the_variable_nothing_is_looked_for(
     with pytest.raises(PolicyError) as raised:
         make()
     assert str(raised.value) == (
-        "config=: no policy: none is given, and the environment variable AUTHZ_CONFIG is not set;"
+        "config=: no policy: none is given, and the variable AUTHZ_CONFIG is not set, or empty;"
         " give a path, or set AUTHZ_CONFIG to one"
     )
 

@@ -351,10 +351,14 @@ def test_loading_says_nothing_to_the_log(caplog) -> None:
 
 def test_an_issuer_whose_tokens_carry_no_roles_can_bring_none() -> None:
     """Google, Auth0: else the policy's own tests pass with roles that nobody has."""
-    google = {"preset": "google", "issuer": "https://accounts.google.com", "audience": "a"}
+    google: dict[str, Any] = {
+        "preset": "google",
+        "issuer": "https://accounts.google.com",
+        "audience": "a",
+    }
     roles = {"viewer": ["article:read"], "editor": ["article:write"]}
     case = {"as": {"subject": "1", "roles": ["viewer"]}, "allow": ["GET /me"]}
-    routes = {"GET /me": ["viewer"]}
+    routes: dict[str, Any] = {"GET /me": ["viewer"]}
     assert told(issuers=[google], roles=roles, routes=routes, tests=[case]) == [
         (
             "tests[0].as.roles",

@@ -149,7 +149,7 @@ def _from_environment() -> str:
     """Return the path of the policy file where the code names none."""
     path = os.environ.get("AUTHZ_CONFIG")
     if not path:
-        what = "no policy: none is given, and the environment variable AUTHZ_CONFIG is not set"
+        what = "no policy: none is given, and the variable AUTHZ_CONFIG is not set, or empty"
         raise PolicyError([Problem("config=", what, "give a path, or set AUTHZ_CONFIG to one")])
     return path
 
