@@ -190,7 +190,7 @@ def _obtainable(issuers: Iterable[Issuer]) -> frozenset[str] | None:
             mapped = frozenset(issuer.role_map.values())
             given = mapped if given is None else given & mapped
         if not issuer.claims.roles:
-            given = frozenset()
+            given = frozenset[str]()
         if given is None:
             return None
         names |= given
