@@ -25,8 +25,8 @@ POLL_SECONDS = 0.02
 
 _STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
-# Both servers print the address they got: asked for port 0, no other process can take it first.
-_ADDRESS = re.compile(r"http://127\.0\.0\.1:([0-9]+)")
+# Servers print the address they got: asked for port 0, no other process can take it first.
+_ADDRESS = re.compile(r"(?:http://|TCP address )127\.0\.0\.1:([1-9][0-9]*)")
 
 
 class ServerFailed(Exception):
@@ -36,11 +36,13 @@ class ServerFailed(Exception):
 class Server:
     """A running server, and the file that its output goes to."""
 
-    def __init__(self, name: str, process: subprocess.Popen[bytes], log: Path) -> None:
+    def __init__(
+        self, name: str, process: subprocess.Popen[bytes], log: Path, port: int = 0
+    ) -> None:
         self.name = name
         self.process = process
         self.log = log
-        self.port = 0
+        self.port = port
 
     def read_log(self) -> str:
         """Return what the server has printed so far, the decision log included."""
@@ -100,9 +102,17 @@ def gunicorn(app: str, *options: str) -> list[str]:
 
 @contextmanager
 def running(
-    name: str, command: Sequence[str], directory: Path, environ: Mapping[str, str]
+    name: str,
+    command: Sequence[str],
+    directory: Path,
+    environ: Mapping[str, str],
+    *,
+    port: int = 0,
 ) -> Generator[Server]:
-    """Run a server while the block runs; its output goes to a file in `directory`."""
+    """Run a server while the block runs; its output goes to a file in `directory`.
+
+    `port` is for a server that does not print which one it got.
+    """
     log = directory / f"{name}.log"
     server: Server | None = None
     try:
@@ -117,7 +127,7 @@ def running(
                 stderr=subprocess.STDOUT,
                 start_new_session=True,  # Ctrl-C is ours to handle
             )
-            server = Server(name, process, log)
+            server = Server(name, process, log, port)
         server.wait()
         yield server
     finally:

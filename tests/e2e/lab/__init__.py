@@ -1,0 +1,1 @@
+"""The application behind every server: the newsroom, and a laboratory beside it."""
