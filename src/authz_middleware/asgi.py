@@ -179,7 +179,8 @@ class _HttpExchange:
 
     async def answer(self, answer: Answer) -> None:
         """Send an answer of our own."""
-        body = b"" if self._scope["method"].upper() == "HEAD" else answer.body
+        # Not `head`: methods are case-sensitive (RFC 9110 §9.1), and a server sends a body for it.
+        body = b"" if self._scope["method"] == "HEAD" else answer.body
         await self._respond("http.response", answer, body)
 
     async def serve(self, app: Any, access: Access) -> None:

@@ -148,7 +148,8 @@ def _status(answer: Answer) -> str:
 
 
 def _body(answer: Answer, environ: WSGIEnvironment) -> bytes:
-    return b"" if environ.get("REQUEST_METHOD", "").upper() == "HEAD" else answer.body
+    # Not `head`: methods are case-sensitive (RFC 9110 §9.1), and a server sends a body for it.
+    return b"" if environ.get("REQUEST_METHOD") == "HEAD" else answer.body
 
 
 def _serve(

@@ -101,6 +101,7 @@ CASES = [
     ("HEAD /articles/1", "viewer", 200, None),
     ("HEAD /articles/1", "nobody", 401, PLAIN),
     ("HEAD /articles/1", "no roles", 403, INSUFFICIENT),
+    ("head /articles/1", "nobody", 401, PLAIN),
     ("GET /articles/1", "no roles", 403, INSUFFICIENT),
     ("PUT /articles/1", "viewer", 403, INSUFFICIENT),
     ("PUT /articles/1", "editor", 200, None),
@@ -147,7 +148,9 @@ def test_http(case, world, authz, callers):
     assert sent.called == (status == 200)
     if status != 200:
         assert sent.header("cache-control") == "no-store"
-        assert sent.body if method.upper() != "HEAD" else not sent.body
+        # Servers frame the answer to `head` as any other: a length without its body would take the
+        # next answer on the connection for it.
+        assert len(sent.body) == (0 if method == "HEAD" else int(sent.header("content-length") or 0))
 
 
 @pytest.mark.parametrize("world", WORLDS)

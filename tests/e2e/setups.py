@@ -46,21 +46,21 @@ class Setup:
 
     def line(self, app: str, port: int, *options: str) -> list[str]:
         words = [word.format(app=app, port=port) for word in self.command]
-        return [sys.executable, "-m", *words, *options]
+        return [sys.executable, "-m", *words[:-1], *options, words[-1]]  # the app comes last
 
     def app(self) -> str:
         return f"tests.e2e.lab.{self.world}:app"
 
 
-UVICORN = ("uvicorn", "{app}", "--host", "127.0.0.1", "--port", "0", "--no-access-log")
-GUNICORN = ("gunicorn", "{app}", "--bind", "127.0.0.1:0", "--workers", "1")
-GRANIAN = ("granian", "{app}", "--host", "127.0.0.1", "--port", "{port}", "--interface")
+UVICORN = ("uvicorn", "--host", "127.0.0.1", "--port", "0", "--no-access-log")
+GUNICORN = ("gunicorn", "--bind", "127.0.0.1:0", "--workers", "1")
+GRANIAN = ("granian", "--host", "127.0.0.1", "--port", "{port}", "--interface")
 
 SETUPS = (
     Setup(
         "uvicorn-h11",
         "asgi",
-        (*UVICORN, "--http", "h11", "--loop", "asyncio"),
+        (*UVICORN, "--http", "h11", "--loop", "asyncio", "{app}"),
         ("uvicorn", "h11", "websockets"),
         workers=("--workers", "2"),
         prefix=("--root-path", PREFIX),
@@ -68,7 +68,7 @@ SETUPS = (
     Setup(
         "uvicorn-httptools",
         "asgi",
-        (*UVICORN, "--http", "httptools", "--loop", "uvloop", "--ws", "websockets-sansio"),
+        (*UVICORN, "--http", "httptools", "--loop", "uvloop", "--ws", "websockets-sansio", "{app}"),
         ("uvicorn", "httptools", "uvloop", "websockets"),
         workers=("--workers", "2"),
         prefix=("--root-path", PREFIX),
@@ -76,7 +76,7 @@ SETUPS = (
     Setup(
         "hypercorn",
         "asgi",
-        ("hypercorn", "{app}", "--bind", "127.0.0.1:0"),
+        ("hypercorn", "--bind", "127.0.0.1:0", "{app}"),
         ("hypercorn",),
         workers=("--workers", "2"),
         prefix=("--root-path", PREFIX),
@@ -84,7 +84,7 @@ SETUPS = (
     Setup(
         "granian",
         "asgi",
-        (*GRANIAN, "asgi"),
+        (*GRANIAN, "asgi", "{app}"),
         ("granian",),
         workers=("--workers", "2"),
         prefix=("--url-path-prefix", PREFIX),
@@ -99,7 +99,7 @@ SETUPS = (
     Setup(
         "gunicorn-asgi",
         "asgi",
-        (*GUNICORN, "--worker-class", "asgi"),
+        (*GUNICORN, "--worker-class", "asgi", "{app}"),
         ("gunicorn",),
         workers=("--workers", "2"),
         prefix=("--root-path", PREFIX),
@@ -107,35 +107,35 @@ SETUPS = (
     Setup(
         "gunicorn-uvicorn",
         "asgi",
-        (*GUNICORN, "--worker-class", "uvicorn_worker.UvicornWorker"),
+        (*GUNICORN, "--worker-class", "uvicorn_worker.UvicornWorker", "{app}"),
         ("gunicorn", "uvicorn_worker"),
         workers=("--workers", "2"),
     ),
     Setup(
         "gunicorn-sync",
         "wsgi",
-        GUNICORN,
+        (*GUNICORN, "{app}"),
         ("gunicorn",),
         workers=("--workers", "2"),
     ),
     Setup(
         "gunicorn-gthread",
         "wsgi",
-        (*GUNICORN, "--threads", "4"),
+        (*GUNICORN, "--threads", "4", "{app}"),
         ("gunicorn",),
         workers=("--workers", "2"),
     ),
     Setup(
         "gunicorn-preload",
         "wsgi",
-        (*GUNICORN, "--threads", "4", "--preload"),
+        (*GUNICORN, "--threads", "4", "--preload", "{app}"),
         ("gunicorn",),
         workers=("--workers", "2"),
     ),
     Setup(
         "hypercorn-wsgi",
         "wsgi",
-        ("hypercorn", "wsgi:{app}", "--bind", "127.0.0.1:0"),
+        ("hypercorn", "--bind", "127.0.0.1:0", "wsgi:{app}"),
         ("hypercorn",),
         workers=("--workers", "2"),
         prefix=("--root-path", PREFIX),
@@ -143,7 +143,7 @@ SETUPS = (
     Setup(
         "granian-wsgi",
         "wsgi",
-        (*GRANIAN, "wsgi", "--blocking-threads", "4"),
+        (*GRANIAN, "wsgi", "--blocking-threads", "4", "{app}"),
         ("granian",),
         workers=("--workers", "2"),
         prefix=("--url-path-prefix", PREFIX),

@@ -29,7 +29,7 @@ class Answer(NamedTuple):
     def problem(self) -> dict:
         """Our refusal's document; empty if this is an answer of somebody else."""
         ours = self.headers.get("content-type") == "application/problem+json"
-        problem = json.loads(self.body) if ours else {}
+        problem = json.loads(self.body) if ours and self.body else {}
         return problem if problem.get("instance", "").startswith("urn:uuid:") else {}
 
 

@@ -34,7 +34,13 @@ async def answer(send, body: bytes, media_type: bytes = b"application/json") -> 
 
 
 async def who(scope, receive, send):
-    await answer(send, json.dumps({"subject": caller(), "pid": os.getpid()}).encode())
+    said = {
+        "subject": caller(),
+        "pid": os.getpid(),
+        "root": scope.get("root_path", ""),
+        "path": scope["path"],
+    }
+    await answer(send, json.dumps(said).encode())
 
 
 async def stream(scope, receive, send):

@@ -34,7 +34,13 @@ def answer(start_response, body: bytes, media_type: str = "application/json") ->
 
 
 def who(environ, start_response):
-    return answer(start_response, json.dumps({"subject": caller(), "pid": os.getpid()}).encode())
+    said = {
+        "subject": caller(),
+        "pid": os.getpid(),
+        "root": environ.get("SCRIPT_NAME", ""),
+        "path": environ["PATH_INFO"],
+    }
+    return answer(start_response, json.dumps(said).encode())
 
 
 class Stream:
