@@ -1,7 +1,7 @@
 """The servers that the end-to-end tests run, and what each of them does in its own way.
 
-What a field says was looked at with the server that is named in `docs/servers.md`; a test that
-compares fails when a newer one does something else, and then the field and that page are mended.
+A field says what a server really does, good or bad: a test compares it, and fails when a newer
+server does something else. Then the field, and `docs/servers.md`, are to be mended.
 """
 
 from __future__ import annotations
@@ -13,147 +13,273 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
-from types import MappingProxyType
 from typing import Literal
-
-import pytest
 
 from examples.demo import servers
 
-__all__ = ["SETUPS", "Setup", "started"]
+__all__ = ["PREFIX", "SETUPS", "Setup", "started"]
 
 PREFIX = "/svc"
 
+Reached = int | tuple[str, str]
+"""The status of a refusal; or that the app was reached, with which `root_path` and path."""
 
-@dataclass(frozen=True, slots=True)
+# What comes through to `/lab/who` when a server runs below PREFIX: three ways, and what strays.
+
+ADDED: Mapping[str, Reached] = {
+    # The proxy in front has cut the prefix; the server puts it back.
+    "/lab/who": (PREFIX, "/svc/lab/who"),
+    "/svc/lab/who": 403,
+    "/svclab/who": 403,
+    "/svc/svc/lab/who": 403,
+    "/abc/lab/who": 403,
+    "//svc/lab/who": 400,
+}
+KEPT: Mapping[str, Reached] = {
+    # The target is handed on as it is, so both forms reach the app.
+    "/lab/who": (PREFIX, "/lab/who"),
+    "/svc/lab/who": (PREFIX, "/svc/lab/who"),
+    "/svclab/who": 400,
+    "/svc/svc/lab/who": 403,
+    "/abc/lab/who": 403,
+    "//svc/lab/who": 400,
+}
+CUT: Mapping[str, Reached] = {
+    # WSGI: the server cuts the prefix off, without a look at the boundary; 500 without it.
+    "/lab/who": 500,
+    "/svc/lab/who": (PREFIX, "/lab/who"),
+    "/svclab/who": 400,
+    "/svc/svc/lab/who": 403,
+    "/abc/lab/who": 500,
+    "//svc/lab/who": 500,
+}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Setup:
     """One server, how it is started, and what it can do."""
 
     name: str
     world: Literal["asgi", "wsgi"]
-    command: tuple[str, ...]  # {app} and {port} are filled in
     needs: tuple[str, ...]
     """Modules without which it cannot run."""
+    command: tuple[str, ...]
+    """Its module and options, {port} where it must be told one; the app comes last."""
 
-    workers: tuple[str, ...] = ()
-    """Options for two workers; none if it has no such thing."""
+    workers: tuple[str, ...] = ("--workers", "2")
+    """Options for two workers; none if it has only one process."""
+    prefix: tuple[str, ...] = ("--root-path", PREFIX)
+    """Options to run below `PREFIX`."""
+    prefix_variable: str = ""
+    """The variable of the environment that does so instead."""
+    prefixed: Mapping[str, Reached] = field(default_factory=lambda: KEPT)
 
-    prefix: tuple[str, ...] = ()
-    """Options to run below `PREFIX`; gunicorn has a variable instead."""
+    targets: Mapping[str, int] = field(default_factory=dict)
+    """Odd targets that it makes plain, or hands on in another form, before we see them."""
+    folds_slashes: bool = False
+    """Whether leading slashes are one slash before we see them."""
+    unknown_methods: tuple[str, ...] = ()
+    """Methods that it refuses itself."""
+    broken_methods: tuple[str, ...] = ()
+    """Methods whose answers it breaks off, those of any app: it takes them for HEAD too late."""
+
+    refuses_in_full: bool = True
+    """Whether a refused handshake gets our answer; else a plain 403."""
+    close_code: int = 1008
+    """What a client gets where we close with 1008."""
+    refuses_upgrades: bool = False
+    """WSGI: whether it refuses handshakes itself."""
+
+    keeps_alive: bool = True
+    continues_unasked: bool = False
+    """Whether it always sends 100 before it asks us; others may do so."""
+    streams_uploads: bool = True
+    """Whether the app is called before the whole body is there."""
+    stops_streams: bool = True
+    """Whether the app's stream is stopped when its client has left."""
+    file_wrapper: Literal["", "reads", "sendfile"] = ""
+
+    hides_failure: bool = False
+    """Whether a failed start ends with status 0."""
+    ignores_lifespan: bool = False
+    """Whether it serves an app that said that its start failed."""
 
     def __repr__(self) -> str:
         return self.name
 
-    def line(self, app: str, port: int, *options: str) -> list[str]:
-        words = [word.format(app=app, port=port) for word in self.command]
-        return [sys.executable, "-m", *words[:-1], *options, words[-1]]  # the app comes last
+    def missing(self) -> list[str]:
+        """Return the modules that are not installed."""
+        return [module for module in self.needs if find_spec(module) is None]
 
-    def app(self) -> str:
-        return f"tests.e2e.lab.{self.world}:app"
+    def handshake(self, status: int) -> int:
+        """Return the status in which a client sees the refusal of a handshake."""
+        return status if status == 101 or self.refuses_in_full else 403
 
 
-UVICORN = ("uvicorn", "--host", "127.0.0.1", "--port", "0", "--no-access-log")
-GUNICORN = ("gunicorn", "--bind", "127.0.0.1:0", "--workers", "1")
-GRANIAN = ("granian", "--host", "127.0.0.1", "--port", "{port}", "--interface")
+def uvicorn(*options: str) -> tuple[str, ...]:
+    return ("uvicorn", "--host", "127.0.0.1", "--port", "0", "--no-access-log", *options)
+
+
+def gunicorn(*options: str) -> tuple[str, ...]:
+    return ("gunicorn", "--bind", "127.0.0.1:0", *options)
+
+
+def granian(*options: str) -> tuple[str, ...]:
+    return ("granian", "--host", "127.0.0.1", "--port", "{port}", "--interface", *options)
+
+
+ABSOLUTE = {"http://localhost/lab/open": 200, "/lab/open#x": 200}
+"""The absolute form and a fragment, which many servers make plain."""
 
 SETUPS = (
     Setup(
         "uvicorn-h11",
         "asgi",
-        (*UVICORN, "--http", "h11", "--loop", "asyncio", "{app}"),
         ("uvicorn", "h11", "websockets"),
-        workers=("--workers", "2"),
-        prefix=("--root-path", PREFIX),
+        uvicorn("--http", "h11", "--loop", "asyncio"),
+        prefixed=ADDED,
     ),
     Setup(
         "uvicorn-httptools",
         "asgi",
-        (*UVICORN, "--http", "httptools", "--loop", "uvloop", "--ws", "websockets-sansio", "{app}"),
-        ("uvicorn", "httptools", "uvloop", "websockets"),
-        workers=("--workers", "2"),
-        prefix=("--root-path", PREFIX),
+        ("uvicorn", "httptools", "uvloop", "wsproto"),
+        uvicorn("--http", "httptools", "--loop", "uvloop", "--ws", "wsproto"),
+        prefixed=ADDED,
+        targets=ABSOLUTE,
+        unknown_methods=("get", "head", "FOO"),
     ),
     Setup(
         "hypercorn",
         "asgi",
-        ("hypercorn", "--bind", "127.0.0.1:0", "{app}"),
         ("hypercorn",),
-        workers=("--workers", "2"),
-        prefix=("--root-path", PREFIX),
+        ("hypercorn", "--bind", "127.0.0.1:0"),
+        broken_methods=("head",),
+        hides_failure=True,
     ),
     Setup(
         "granian",
         "asgi",
-        (*GRANIAN, "asgi", "{app}"),
         ("granian",),
-        workers=("--workers", "2"),
+        granian("asgi"),
         prefix=("--url-path-prefix", PREFIX),
+        targets=ABSOLUTE,
     ),
     Setup(
         "daphne",
         "asgi",
-        ("daphne", "-b", "127.0.0.1", "-p", "0", "{app}"),
         ("daphne",),
-        prefix=("--root-path", PREFIX),
+        ("daphne", "-b", "127.0.0.1", "-p", "0"),
+        workers=(),
+        refuses_in_full=False,
+        close_code=1011,
+        continues_unasked=True,
+        streams_uploads=False,
+        ignores_lifespan=True,
     ),
     Setup(
         "gunicorn-asgi",
         "asgi",
-        (*GUNICORN, "--worker-class", "asgi", "{app}"),
         ("gunicorn",),
-        workers=("--workers", "2"),
-        prefix=("--root-path", PREFIX),
+        gunicorn("--worker-class", "asgi"),
+        unknown_methods=("get", "head"),
+        refuses_in_full=False,
     ),
     Setup(
         "gunicorn-uvicorn",
         "asgi",
-        (*GUNICORN, "--worker-class", "uvicorn_worker.UvicornWorker", "{app}"),
-        ("gunicorn", "uvicorn_worker"),
-        workers=("--workers", "2"),
+        ("gunicorn", "uvicorn_worker", "httptools"),
+        gunicorn("--worker-class", "uvicorn_worker.UvicornWorker"),
+        # The worker does not take gunicorn's root path: nothing is different below a prefix.
+        prefixed=ADDED | {"/lab/who": ("", "/lab/who")},
+        targets=ABSOLUTE,
+        unknown_methods=("get", "head", "FOO"),
     ),
     Setup(
         "gunicorn-sync",
         "wsgi",
-        (*GUNICORN, "{app}"),
         ("gunicorn",),
-        workers=("--workers", "2"),
+        gunicorn(),
+        prefix=(),
+        prefix_variable="SCRIPT_NAME",
+        prefixed=CUT,
+        targets=ABSOLUTE,
+        unknown_methods=("get", "head"),
+        keeps_alive=False,
+        continues_unasked=True,
+        file_wrapper="sendfile",
     ),
     Setup(
         "gunicorn-gthread",
         "wsgi",
-        (*GUNICORN, "--threads", "4", "{app}"),
         ("gunicorn",),
-        workers=("--workers", "2"),
+        gunicorn("--threads", "4"),
+        prefix=(),
+        prefix_variable="SCRIPT_NAME",
+        prefixed=CUT,
+        targets=ABSOLUTE,
+        unknown_methods=("get", "head"),
+        continues_unasked=True,
+        file_wrapper="sendfile",
     ),
     Setup(
         "gunicorn-preload",
         "wsgi",
-        (*GUNICORN, "--threads", "4", "--preload", "{app}"),
         ("gunicorn",),
-        workers=("--workers", "2"),
+        gunicorn("--threads", "4", "--preload"),
+        prefix=(),
+        prefix_variable="SCRIPT_NAME",
+        prefixed=CUT,
+        targets=ABSOLUTE,
+        unknown_methods=("get", "head"),
+        continues_unasked=True,
+        file_wrapper="sendfile",
     ),
     Setup(
         "hypercorn-wsgi",
         "wsgi",
-        ("hypercorn", "--bind", "127.0.0.1:0", "wsgi:{app}"),
         ("hypercorn",),
-        workers=("--workers", "2"),
-        prefix=("--root-path", PREFIX),
+        ("hypercorn", "--bind", "127.0.0.1:0"),
+        prefixed=CUT | {"/lab/who": 404, "/abc/lab/who": 404, "//svc/lab/who": 404},
+        targets={"/lab%2fopen": 200},  # it gives no raw target
+        refuses_upgrades=True,
+        continues_unasked=True,
+        streams_uploads=False,
+        stops_streams=False,
+        broken_methods=("head",),
+        hides_failure=True,
     ),
     Setup(
         "granian-wsgi",
         "wsgi",
-        (*GRANIAN, "wsgi", "--blocking-threads", "4", "{app}"),
         ("granian",),
-        workers=("--workers", "2"),
+        granian("wsgi", "--blocking-threads", "4"),
         prefix=("--url-path-prefix", PREFIX),
+        # Four characters are cut off, whatever they are.
+        prefixed=CUT
+        | {"/lab/who": 403, "/abc/lab/who": (PREFIX, "/lab/who"), "//svc/lab/who": 400},
+        targets=ABSOLUTE | {"/lab%2fopen": 200},  # it gives no raw target
     ),
     Setup(
         "waitress",
         "wsgi",
-        ("waitress", "--listen", "127.0.0.1:0", "{app}"),
         ("waitress",),
+        ("waitress", "--listen", "127.0.0.1:0"),
+        workers=(),
         prefix=("--url-prefix", PREFIX),
+        # What is not below the prefix is served too, as if it were.
+        prefixed=CUT
+        | {
+            "/lab/who": (PREFIX, "/lab/who"),
+            "/svclab/who": 403,
+            "/abc/lab/who": 403,
+            "//svc/lab/who": (PREFIX, "/lab/who"),
+        },
+        targets=ABSOLUTE | {"//lab/open": 200, "/lab/op\ten": 200},
+        folds_slashes=True,
+        unknown_methods=("get", "head"),
+        continues_unasked=True,
+        streams_uploads=False,
+        file_wrapper="reads",
     ),
 )
 
@@ -166,11 +292,19 @@ def started(
     *options: str,
     app: str = "",
 ) -> Generator[servers.Server]:
-    """Run a server while the block runs."""
+    """Run a server while the block runs; `app` is the laboratory if nothing else is said."""
+    app = app or f"tests.e2e.lab.{setup.world}:app"
+    if setup.name == "hypercorn-wsgi":
+        app = f"wsgi:{app}"
     with reserved_port() as port:
-        command = setup.line(app or setup.app(), port, *options)
-        given = port if any("{port}" in word for word in setup.command) else 0
-        with servers.running(setup.name, command, directory, environ, port=given) as server:
+        words = [word.format(port=port) for word in setup.command]
+        with servers.running(
+            setup.name,
+            [sys.executable, "-m", *words, *options, app],
+            directory,
+            environ,
+            port=port if "{port}" in setup.command else 0,
+        ) as server:
             yield server
 
 

@@ -9,6 +9,7 @@ import struct
 from collections.abc import Iterable
 from contextlib import contextmanager
 from http.client import HTTPException, HTTPResponse
+from select import select
 from typing import NamedTuple
 
 TIMEOUT = 20.0  # seconds
@@ -143,6 +144,14 @@ class Channel:
             self._socket.sendall(b".")
         except OSError:
             pass
+
+    def go_until_heard(self) -> str:
+        """Let the handler make chunks until it says something; return that."""
+        for _ in range(1000):
+            self.go()
+            if select([self._socket], [], [], 0.02)[0]:
+                return self.heard()
+        raise TimeoutError("the handler goes on and on")
 
     def finish(self) -> None:
         """Let the handler end."""

@@ -95,7 +95,10 @@ class Unread(io.FileIO):
 
 
 def file(environ, start_response):
-    kind = Unread if "sendfile" in parse_qs(environ["QUERY_STRING"]) else io.FileIO
+    if "wsgi.file_wrapper" not in environ:
+        start_response("501 Not Implemented", [("Content-Length", "0")])
+        return [b""]
+    kind = Unread if environ["QUERY_STRING"] == "sendfile" else io.FileIO
     source = kind(__file__)
     start_response("200 OK", [("Content-Length", str(os.fstat(source.fileno()).st_size))])
     return environ["wsgi.file_wrapper"](source, CHUNK)

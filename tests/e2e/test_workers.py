@@ -1,0 +1,97 @@
+"""Several worker processes: each with keys of its own, all with the same answers; and their end."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from contextlib import ExitStack, contextmanager
+from select import select
+
+import pytest
+
+from examples.demo.client import Unanswered, send
+from tests.e2e.processes import remaining
+from tests.e2e.setups import SETUPS
+from tests.e2e.wire import BROKEN, TIMEOUT, Answer, Connection, ask
+
+pytestmark = pytest.mark.e2e
+
+
+@contextmanager
+def stopped(process: int):
+    """Hold a worker still, so that another one has to answer."""
+    os.kill(process, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(process, signal.SIGCONT)
+
+
+def ask_anybody(port: int, *fields: str) -> Answer:
+    """Return the first answer of any worker: a server may keep a share for one that is held."""
+    with ExitStack() as stack:
+        connections = [stack.enter_context(Connection(port)) for _ in range(16)]
+        for connection in connections:
+            connection.send("GET", "/lab/who", *fields)
+        ready, _, _ = select([connection.socket for connection in connections], [], [], TIMEOUT)
+        first = next(each for each in connections if each.socket in ready)
+        return first.answer()
+
+
+def worker(answer: Answer) -> int:
+    assert answer.status == 200
+    return json.loads(answer.body)["pid"]
+
+
+@pytest.mark.parametrize("setup", [each for each in SETUPS if each.workers], ids=repr)
+def test_all_workers_answer_alike_and_leave_nothing(setup, start, vera, issuer, tmp_path):
+    forged = f"Authorization: Bearer {issuer.signed_by_another_key('vera', roles=['viewer'])}"
+    with start(setup, *setup.workers) as running:
+        first = worker(ask(running.port, "GET", "/lab/who", vera))
+        with stopped(first):
+            second = worker(ask_anybody(running.port, vera))
+            assert second != first
+            assert ask_anybody(running.port, forged).status == 401
+            assert ask_anybody(running.port).status == 401
+        with stopped(second):
+            assert worker(ask_anybody(running.port, vera)) == first
+            assert ask_anybody(running.port, forged).status == 401
+            assert ask_anybody(running.port).status == 401
+        assert leaves_nothing(running, tmp_path)
+
+
+@pytest.mark.parametrize("setup", [each for each in SETUPS if not each.workers], ids=repr)
+def test_one_process_leaves_nothing(setup, start, vera, tmp_path):
+    with start(setup) as running:
+        assert ask(running.port, "GET", "/lab/who", vera).status == 200  # its threads have started
+        assert leaves_nothing(running, tmp_path)
+
+
+def leaves_nothing(running, tmp_path) -> bool:
+    running.server.process.send_signal(signal.SIGTERM)
+    assert running.server.process.wait(20) in (0, -signal.SIGTERM)
+    with pytest.raises(Unanswered, match="ConnectionRefusedError"):
+        send(running.port, "GET", "/health")
+    return remaining(tmp_path) == []
+
+
+def test_gunicorn_reads_the_policy_again_on_sighup(start, laboratory, vera, tmp_path):
+    """Between the two policies every answer is of one of them."""
+    setup = next(each for each in SETUPS if each.name == "gunicorn-gthread")
+    with open(laboratory["AUTHZ_CONFIG"], encoding="utf-8") as file:  # noqa: PTH123
+        text = file.read()
+    path = tmp_path / "authz.toml"
+    path.write_text(text, encoding="utf-8")
+    with start(setup, *setup.workers, AUTHZ_CONFIG=str(path)) as running:
+        assert ask(running.port, "GET", "/lab/who", vera).status == 200
+        path.write_text(text.replace('who"             = ["viewer"]', 'who" = "deny"'))
+        running.server.process.send_signal(signal.SIGHUP)
+        statuses = []
+        while statuses[-20:] != [403] * 20:
+            with Connection(running.port) as connection:
+                try:
+                    statuses.append(connection.ask("GET", "/lab/who", vera).status)
+                except BROKEN:  # an old worker had it in its queue
+                    continue
+        assert set(statuses) <= {200, 403}
