@@ -150,7 +150,9 @@ def test_http(case, world, authz, callers):
         assert sent.header("cache-control") == "no-store"
         # Servers frame the answer to `head` as any other: a length without its body would take the
         # next answer on the connection for it.
-        assert len(sent.body) == (0 if method == "HEAD" else int(sent.header("content-length") or 0))
+        assert len(sent.body) == (
+            0 if method == "HEAD" else int(sent.header("content-length") or 0)
+        )
 
 
 @pytest.mark.parametrize("world", WORLDS)

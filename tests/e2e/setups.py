@@ -68,6 +68,9 @@ class Setup:
 
     workers: tuple[str, ...] = ("--workers", "2")
     """Options for two workers; none if it has only one process."""
+    spreads: bool = False
+    """Whether the kernel shares the connections out to the workers; else whoever is awake takes
+    them. One that was held and goes on may then miss the signal to end."""
     prefix: tuple[str, ...] = ("--root-path", PREFIX)
     """Options to run below `PREFIX`."""
     prefix_variable: str = ""
@@ -161,6 +164,7 @@ SETUPS = (
         "asgi",
         ("granian",),
         granian("asgi"),
+        spreads=True,
         prefix=("--url-path-prefix", PREFIX),
         targets=ABSOLUTE,
     ),
@@ -253,6 +257,7 @@ SETUPS = (
         "wsgi",
         ("granian",),
         granian("wsgi", "--blocking-threads", "4"),
+        spreads=True,
         prefix=("--url-path-prefix", PREFIX),
         # Four characters are cut off, whatever they are.
         prefixed=CUT

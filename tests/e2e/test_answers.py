@@ -31,9 +31,11 @@ def test_the_role_and_route_table(running, issuer):
     headers = authorization(issuer)
     for expected in expectations():
         method, target, status = expected.method, expected.target, expected.status
-        fields = [] if headers[expected.caller] is None else [
-            f"Authorization: {headers[expected.caller]}"
-        ]
+        fields = (
+            []
+            if headers[expected.caller] is None
+            else [f"Authorization: {headers[expected.caller]}"]
+        )
         if method == "WS":
             if running.setup.world == "wsgi":
                 continue  # test_websockets

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from http.client import IncompleteRead
+from pathlib import Path
 
 import pytest
 
@@ -188,8 +189,7 @@ def test_a_client_that_leaves(running, vera):
 
 @pytest.mark.parametrize("running", WSGI, indirect=True, ids=repr)
 def test_a_file_is_handed_to_the_server_as_it_is(running, vera):
-    with open(wsgi.__file__, "rb") as file:  # noqa: PTH123
-        content = file.read()
+    content = Path(wsgi.__file__).read_bytes()
     if not running.setup.file_wrapper:
         assert ask(running.port, "GET", "/lab/file", vera).status == 501
         return

@@ -27,7 +27,10 @@ def test_below_a_prefix(setup, start, vera):
             assert ask(running.port, "GET", target).status == 401
             public = target.replace("/who", "/open")
             assert ask(running.port, "GET", public).status == 200
-            assert ask(running.port, "GET", target.replace("/lab/who", "/admin/users"), vera).status == 403
+            assert (
+                ask(running.port, "GET", target.replace("/lab/who", "/admin/users"), vera).status
+                == 403
+            )
             if setup.world == "asgi":
                 handshake = target.replace("/who", "/echo")
                 assert ask(running.port, "GET", handshake, *HANDSHAKE, vera).status == 101
