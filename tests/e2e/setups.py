@@ -26,7 +26,7 @@ Reached = int | tuple[str, str]
 
 # What comes through to `/lab/who` when a server runs below PREFIX: three ways, and what strays.
 
-ADDED: Mapping[str, Reached] = {
+ADDED: dict[str, Reached] = {
     # The proxy in front has cut the prefix; the server puts it back.
     "/lab/who": (PREFIX, "/svc/lab/who"),
     "/svc/lab/who": 403,
@@ -35,7 +35,7 @@ ADDED: Mapping[str, Reached] = {
     "/abc/lab/who": 403,
     "//svc/lab/who": 400,
 }
-KEPT: Mapping[str, Reached] = {
+KEPT: dict[str, Reached] = {
     # The target is handed on as it is, so both forms reach the app.
     "/lab/who": (PREFIX, "/lab/who"),
     "/svc/lab/who": (PREFIX, "/svc/lab/who"),
@@ -44,7 +44,7 @@ KEPT: Mapping[str, Reached] = {
     "/abc/lab/who": 403,
     "//svc/lab/who": 400,
 }
-CUT: Mapping[str, Reached] = {
+CUT: dict[str, Reached] = {
     # WSGI: the server cuts the prefix off, without a look at the boundary; 500 without it.
     "/lab/who": 500,
     "/svc/lab/who": (PREFIX, "/lab/who"),

@@ -83,7 +83,7 @@ TARGETS = {
 
 
 def test_odd_targets(running):
-    """A refusal is ours or the server's own; what is let in reaches the app as plain `/lab/open`."""
+    """A refusal is ours or the server's own; what is let in is plain `/lab/open` to the app."""
     expected = TARGETS | dict(running.setup.targets)
     answers = {target: ask(running.port, "GET", target) for target in TARGETS}
     assert {target: answer.status for target, answer in answers.items()} == expected
@@ -108,7 +108,7 @@ def test_methods_in_another_spelling(running, vera, method, let_in, anonymous):
     assert ask(running.port, method, "/lab/who").status == anonymous
 
 
-def test_the_method_WS_is_nobodys(running, vera):
+def test_the_method_of_handshakes_is_nobodys(running, vera):
     assert ask(running.port, "WS", "/lab/both", vera).status == 400
 
 

@@ -39,7 +39,7 @@ app.add_middleware(ASGIAuthzMiddleware, config="bad.toml")
 
 @pytest.fixture
 def bad(tmp_path) -> dict[str, str]:
-    """The environment of a server that finds `early:app` and `late:app`, whose policy cannot be served."""
+    """The environment in which `early:app` and `late:app` are found, whose policy is bad."""
     path = tmp_path / "bad.toml"
     path.write_text(BAD)
     for name, text in (("early", EARLY), ("late", LATE)):

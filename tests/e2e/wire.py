@@ -6,8 +6,8 @@ import io
 import json
 import socket
 import struct
-from collections.abc import Iterable
-from contextlib import contextmanager
+from collections.abc import Generator
+from contextlib import contextmanager, suppress
 from http.client import HTTPException, HTTPResponse
 from select import select
 from typing import NamedTuple
@@ -58,8 +58,8 @@ class Connection:
         """Read a whole response."""
         response = self.head(method)
         headers: dict[str, str] = {}
-        for name, value in response.getheaders():
-            name = name.lower()
+        for written, value in response.getheaders():
+            name = written.lower()
             headers[name] = f"{headers[name]}, {value}" if name in headers else value
         body = b"" if response.status == 101 else response.read()
         return Answer(response.status, headers, body, response.will_close)
@@ -129,21 +129,18 @@ class Channel:
     def __init__(self, listener: socket.socket) -> None:
         self.port = listener.getsockname()[1]
         self._listener = listener
-        self._file: io.BufferedRWPair | None = None
 
     def accept(self) -> Channel:
         """Wait until the handler has come here."""
         self._socket, _ = self._listener.accept()
         self._socket.settimeout(TIMEOUT)
-        self._file = self._socket.makefile("rwb")  # type: ignore[assignment]
+        self._file = self._socket.makefile("rb")
         return self
 
     def go(self) -> None:
         """Let the handler make one more chunk; no matter if it has ended."""
-        try:
+        with suppress(OSError):
             self._socket.sendall(b".")
-        except OSError:
-            pass
 
     def go_until_heard(self) -> str:
         """Let the handler make chunks until it says something; return that."""
@@ -162,13 +159,14 @@ class Channel:
         return self._file.readline().decode().strip()
 
     def close(self) -> None:
-        if self._file is not None:
-            self._socket.close()
         self._listener.close()
+        if hasattr(self, "_file"):
+            self._file.close()
+            self._socket.close()
 
 
 @contextmanager
-def channel() -> Iterable[Channel]:
+def channel() -> Generator[Channel]:
     listener = socket.create_server(("127.0.0.1", 0))
     listener.settimeout(TIMEOUT)
     made = Channel(listener)

@@ -7,6 +7,7 @@ import json
 import os
 import socket
 from collections.abc import Iterator
+from typing import Any
 from urllib.parse import parse_qs
 
 from authz_middleware import WSGIAuthzMiddleware, current_access
@@ -90,7 +91,7 @@ def large(environ, start_response):
 class Unread(io.FileIO):
     """A file that can be sent by the kernel alone."""
 
-    def read(self, size: int = -1, /) -> bytes:
+    def read(self, size: int | None = -1, /) -> bytes:
         raise AssertionError("read, not sent by sendfile")
 
 
@@ -126,5 +127,5 @@ def laboratory(environ, start_response):
     return handler(environ, start_response)
 
 
-inner = newsroom.wsgi_app.app  # as it was before it was wrapped
+inner: Any = newsroom.wsgi_app.app  # type: ignore[attr-defined]  # as it was before it was wrapped
 app = WSGIAuthzMiddleware(laboratory, authz)
