@@ -120,7 +120,9 @@ class Setup:
 
 
 def uvicorn(*options: str) -> tuple[str, ...]:
-    return ("uvicorn", "--host", "127.0.0.1", "--port", "0", "--no-access-log", *options)
+    listen = ("--host", "127.0.0.1", "--port", "0", "--no-access-log")
+    # A busy machine may take its time to import an app; 5 seconds are uvicorn's own choice.
+    return ("uvicorn", *listen, "--timeout-worker-healthcheck", "30", *options)
 
 
 def gunicorn(*options: str) -> tuple[str, ...]:
@@ -139,14 +141,14 @@ SETUPS = (
         "uvicorn-h11",
         "asgi",
         ("uvicorn", "h11", "websockets"),
-        uvicorn("--http", "h11", "--loop", "asyncio"),
+        uvicorn("--loop", "asyncio", "--http", "h11"),
         prefixed=ADDED,
     ),
     Setup(
         "uvicorn-httptools",
         "asgi",
         ("uvicorn", "httptools", "uvloop", "wsproto"),
-        uvicorn("--http", "httptools", "--loop", "uvloop", "--ws", "wsproto"),
+        uvicorn("--loop", "uvloop", "--ws", "wsproto", "--http", "httptools"),
         prefixed=ADDED,
         targets=ABSOLUTE,
         unknown_methods=("get", "head", "FOO"),
@@ -270,7 +272,7 @@ SETUPS = (
         ("waitress",),
         ("waitress", "--listen", "127.0.0.1:0"),
         workers=(),
-        prefix=("--url-prefix", PREFIX),
+        prefix=(f"--url-prefix={PREFIX}",),
         # What is not below the prefix is served too, as if it were.
         prefixed=CUT
         | {

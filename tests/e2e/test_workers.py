@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from select import select
 
@@ -114,3 +114,28 @@ def test_gunicorn_reads_the_policy_again_on_sighup(start, laboratory, vera, tmp_
                     continue
         assert statuses[-1] == 403
         assert set(statuses) <= {200, 403}
+
+
+@pytest.mark.parametrize(("name", "goes_on"), [("gunicorn-gthread", False), ("uvicorn-h11", True)])
+def test_a_bad_policy_at_sighup(name, goes_on, start, laboratory, vera, tmp_path):
+    """Nobody is served by it: gunicorn ends, the old workers of uvicorn stay."""
+    setup = next(each for each in SETUPS if each.name == name)
+    path = tmp_path / "authz.toml"
+    path.write_text(Path(laboratory["AUTHZ_CONFIG"]).read_text(encoding="utf-8"), encoding="utf-8")
+    with start(setup, *setup.workers, AUTHZ_CONFIG=str(path)) as running:
+        path.write_text('[routes]\n"GET /health" = "pubic"\n', encoding="utf-8")
+        process = running.server.process
+        process.send_signal(signal.SIGHUP)
+        said = "aborting the restart" if goes_on else "Worker failed to boot"
+        for _ in range(10_000):
+            if said in running.server.read_log():
+                break
+            with suppress(*BROKEN):
+                assert ask(running.port, "GET", "/lab/who", vera).status == 200
+        assert said in running.server.read_log()
+        assert "authz.toml:2:1: " in running.server.read_log()
+        if goes_on:
+            assert ask(running.port, "GET", "/lab/who", vera).status == 200
+        else:
+            assert process.wait(20) != 0
+    assert remaining(tmp_path) == []
