@@ -70,6 +70,15 @@ def test_a_bad_policy_stops_the_process(setup, start, bad, tmp_path):
     assert remaining(tmp_path) == []
 
 
+@pytest.mark.parametrize("setup", [each for each in SETUPS if each.hides_failure], ids=repr)
+def test_hypercorn_without_worker_processes_tells_of_its_failure(setup, start, bad):
+    with (
+        pytest.raises(ServerFailed, match=r"ended with 1:(?s:.*)bad\.toml:2:1: "),
+        start(setup, "--workers", "0", app="early:app", **bad),
+    ):
+        pass
+
+
 @pytest.mark.parametrize("setup", ASGI, ids=repr)
 def test_a_bad_policy_that_the_framework_reads_late(setup, start, bad, tmp_path):
     if setup.ignores_lifespan:
@@ -99,7 +108,8 @@ def assert_serves_nobody(running) -> None:
 def test_uvicorn_with_workers_goes_on_trying_and_serves_nobody(bad, tmp_path):
     """Its parent takes a worker that cannot import the app for one that has died."""
     setup = SETUPS[0]
-    command = [sys.executable, "-m", *setup.command, *setup.workers, "early:app"]
+    command = [sys.executable, "-m", *setup.command, *setup.workers]
+    command += ["--timeout-worker-healthcheck", "1", "early:app"]
     with subprocess.Popen(
         command,
         cwd=ROOT,
