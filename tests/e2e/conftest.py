@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ from tests.e2e import identity
 from tests.e2e.lab.policy import SOURCE, policy
 from tests.e2e.processes import remaining
 from tests.e2e.setups import SETUPS, Setup, started
+from tests.missing import missing
 
 
 @pytest.fixture(scope="session")
@@ -92,11 +92,8 @@ def running(request, laboratory, tmp_path_factory):
 
 def need(setup: Setup) -> None:
     """Skip a server that is not installed; in CI that is a failure, never a skip."""
-    if missing := setup.missing():
-        message = f"{setup} needs {', '.join(missing)}"
-        if os.environ.get("CI", "").lower() in {"true", "1"}:
-            pytest.fail(message, pytrace=False)
-        pytest.skip(message)
+    if absent := setup.missing():
+        missing(f"{setup} needs {', '.join(absent)}")
 
 
 @pytest.fixture

@@ -67,5 +67,10 @@ def answer_denials() -> None:
 
 def respond(answer: Answer, request: HttpRequest) -> HttpResponse:
     """Return our answer as Django's response."""
-    body = b"" if request.method == "HEAD" else answer.body
+    # As received: Django's own `method` is HEAD for `head` too, but servers send a body for that.
+    if isinstance(request, ASGIRequest):
+        method = request.scope["method"]
+    else:
+        method = request.META["REQUEST_METHOD"]
+    body = b"" if method == "HEAD" else answer.body
     return HttpResponse(body, status=answer.status, headers=dict(answer.headers))
