@@ -5,6 +5,7 @@ from __future__ import annotations
 import enum
 import os
 import sys
+import traceback
 from collections import UserDict
 from datetime import date, datetime, time
 from decimal import Decimal
@@ -89,6 +90,12 @@ def test_what_is_no_file_is_refused(here):
     assert str(found) == f"none.toml: there is no such file; it was looked for at {looked}"
     (found,) = refusal(Document.read, "a\0.toml")
     assert "the file cannot be read" in found.what
+
+
+def test_a_missing_file_is_one_traceback(here):
+    with pytest.raises(PolicyError) as raised:
+        Document.read("none.toml")
+    assert "FileNotFoundError" not in "".join(traceback.format_exception(raised.value))
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes on this system")

@@ -144,7 +144,8 @@ class Document:
 
 
 def _refuse(source: str, what: str, fix: str = "") -> NoReturn:
-    raise PolicyError([Problem(source, what, fix)])
+    # What Python said of it stands in `what`: no second traceback in front of ours.
+    raise PolicyError([Problem(source, what, fix)]) from None
 
 
 def _source(file: Path) -> str:
