@@ -14,7 +14,7 @@ from django.core.handlers.wsgi import WSGIHandler
 from django.core.signals import got_request_exception
 from django.http import HttpResponse
 
-from authz_middleware import ASGIAuthzMiddleware, WSGIAuthzMiddleware, frameworks
+from authz_middleware import ASGIAuthzMiddleware, Authz, WSGIAuthzMiddleware, frameworks
 from authz_middleware.frameworks.django import answer_denials
 from tests.adapters.conftest import authz, clock, issuer, policy  # noqa: F401 - fixtures
 from tests.adapters.test_answers import callers  # noqa: F401 - a fixture
@@ -145,3 +145,21 @@ def test_without_an_adapter_nobody_is_known(editor):
         handler = WSGIHandler()
         frameworks.prepare(handler)
         assert send_wsgi(handler, "GET", "/me", editor).body == b"None"
+
+
+@pytest.mark.parametrize("around", [None, ASGIStaticFilesHandler])
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [
+        ("/admin/users", 403),
+        ("/svc/admin/users", 403),
+        ("/svc/other", 200),
+        ("/svcadmin/users", 400),
+    ],
+)
+def test_a_forced_script_name_is_cut_off_under_asgi(path, status, around, policy, clock, editor):  # noqa: F811
+    """path-confusion: the guard saw `/svc/admin`, Django routed `/admin`."""
+    rules = {"/**": "authenticated", "/admin/**": ["admin"]}
+    guard = Authz.from_mapping(policy | {"routes": rules}, clock=clock)
+    with Outside(FORCE_SCRIPT_NAME="/svc", STATIC_URL="/static/", DEBUG=True):
+        assert send_asgi(wrapped("asgi", guard, around), "GET", path, editor).status == status

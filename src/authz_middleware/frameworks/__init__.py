@@ -100,11 +100,16 @@ def use_of_root_path(app: object) -> UseOfRootPath:
 def own_root_path(app: object) -> Callable[[], str]:
     """Return what tells the `root_path` that the app puts in the place of the server's, or "".
 
-    FastAPI does so where it was made with one, behind us if we stand around it.
+    FastAPI does so where it was made with one, Django where FORCE_SCRIPT_NAME is set; both behind
+    us if we stand around them.
     """
     for layer in _layers(app):
-        if any(base.__module__ == "fastapi.applications" for base in type(layer).__mro__):
+        modules = {base.__module__ for base in type(layer).__mro__}
+        if "fastapi.applications" in modules:
             return lambda: getattr(layer, "root_path", "")
+        if "django.core.handlers.asgi" in modules:
+            own: Callable[[], str] = import_module(f"{__name__}.django").own_root_path
+            return own
     return lambda: ""
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from functools import cache, wraps
 from typing import Any
 
+from django.conf import settings
 from django.core.exceptions import BadRequest, PermissionDenied, SuspiciousOperation
 from django.core.handlers import exception as handling
 from django.core.handlers.asgi import ASGIHandler, ASGIRequest
@@ -16,7 +17,7 @@ from django.http.multipartparser import MultiPartParserError
 from authz_middleware.errors import AccessDenied
 from authz_middleware.facts import Answer
 
-__all__ = ["answer_denials", "prepare", "respond"]
+__all__ = ["answer_denials", "own_root_path", "prepare", "respond"]
 
 # What Django has an answer of its own for. A view that raises one of them while it handles a
 # denial has chosen that answer.
@@ -45,6 +46,11 @@ def _telling(get_response: Callable[[Any], Any]) -> Callable[[Any], Any]:
         return get_response(request)
 
     return tell
+
+
+def own_root_path() -> str:
+    """Return the prefix that Django cuts off the ASGI path, whatever the server says."""
+    return settings.FORCE_SCRIPT_NAME or ""
 
 
 @cache
