@@ -320,6 +320,50 @@ def test_part_of_a_segment_is_any_segment(issuer):
     assert operation(app, "/{name}.json")["description"] == "**Access:** the role `viewer`."
 
 
+@pytest.mark.parametrize("declared", [["{v}", "{v:int}"], ["{v:int}", "{v}"]])
+@pytest.mark.parametrize("second", ["get", "post"])
+def test_a_converter_of_another_route_narrows_nothing(second, declared, issuer):
+    """They share a place in the description: `/x/{v}` is said to be what takes any text, too."""
+    app = FastAPI()
+    for place, method in zip(declared, ("get", second), strict=True):
+        route = app.api_route(f"/x/{place}", methods=[method.upper()], operation_id=place)
+        route(lambda v: v)
+    routes = {"GET|POST /x/<int:v>": "public", "GET|POST /x/<v>": ["admin"]}
+    describe_security(app, authz_for(issuer, routes))
+    wide = "get" if second == "get" else ("get", "post")[declared.index("{v}")]
+    assert operation(app, "/x/{v}", wide)["security"] == [{}, {"authz": []}]
+    if second == "post":
+        narrow = ("get", "post")[declared.index("{v:int}")]
+        assert operation(app, "/x/{v}", narrow)["security"] == []
+
+
+def test_a_tail_in_the_place_of_another_converter_is_the_widest(issuer):
+    for declared in (["{v:path}", "{v:int}"], ["{v:int}", "{v:path}"]):
+        app = FastAPI()
+        for place in declared:
+            app.get(f"/x/{place}", operation_id=place)(lambda v: v)
+        describe_security(app, authz_for(issuer, {"/x/**": ["admin"], "GET /x/<v>": "public"}))
+        assert operation(app, "/x/{v}")["security"] == [{}, {"authz": []}]
+
+
+def test_a_scheme_of_the_whole_description_is_kept(issuer):
+    app = FastAPI()
+    for path in ("/open", "/closed", "/waived"):
+        app.get(path, openapi_extra={"security": []} if path == "/waived" else None)(lambda: None)
+    bare = app.openapi
+    theirs: dict[str, list[str]] = {"key": []}
+
+    def keyed() -> dict[str, Any]:
+        return bare() | {"security": [theirs]}
+
+    app.openapi = keyed  # type: ignore[method-assign]
+    routes = {"/open": "public", "/closed": ["admin"], "/waived": ["admin"]}
+    describe_security(app, authz_for(issuer, routes))
+    assert operation(app, "/open")["security"] == [theirs]
+    assert operation(app, "/closed")["security"] == [theirs | {"authz": []}]
+    assert operation(app, "/waived")["security"] == [{"authz": []}]
+
+
 def test_another_scheme_is_kept_beside_ours(issuer):
     app = FastAPI()
     key = [Security(APIKeyHeader(name="x-key"))]

@@ -13,7 +13,7 @@ from starlette.requests import HTTPConnection
 
 from authz_middleware.access import Access
 from authz_middleware.facts import Principal
-from authz_middleware.frameworks.openapi import SCHEME, Described, described
+from authz_middleware.frameworks.openapi import SCHEME, Described, described, wider
 from authz_middleware.runtime.authz import Authz
 
 __all__ = ["Caller", "CurrentAccess", "OptionalCaller", "describe_security"]
@@ -110,14 +110,18 @@ class _Description:
 _parameter = re.compile(r"\{(\w+)(?::(\w+))?\}")
 
 
-def _converters(app: FastAPI) -> dict[str, dict[str, str]]:
-    """The converters of each path's parameters, which the description leaves out."""
+def _converters(app: FastAPI) -> dict[tuple[str, str], dict[str, str]]:
+    """The converters of each operation's parameters, which the description leaves out."""
     # Newer versions keep an included router as one route, and have this to list what is in it.
     listed: Callable[[Any], Iterable[Any]] = getattr(routing, "iter_route_contexts", iter)
-    found: dict[str, dict[str, str]] = {}
+    found: dict[tuple[str, str], dict[str, str]] = {}
     for route in listed(app.routes):
         path = getattr(route, "path", None)
-        if isinstance(path, str):
-            known = found.setdefault(getattr(route, "path_format", path), {})
-            known.update((name, converter or "str") for name, converter in _parameter.findall(path))
+        if not isinstance(path, str):
+            continue
+        for method in getattr(route, "methods", None) or ():
+            known = found.setdefault((method.lower(), getattr(route, "path_format", path)), {})
+            for name, converter in _parameter.findall(path):
+                # Two routes may stand in one place of the description.
+                known[name] = wider(converter or "str", known.get(name))
     return found

@@ -19,7 +19,7 @@ from authz_middleware.policy.reach import Reach
 from authz_middleware.policy.segments import Exact, PathTail, Plain, Segment, Typed
 from authz_middleware.policy.template import Template
 
-__all__ = ["SCHEME", "SCHEME_OBJECT", "Described", "described"]
+__all__ = ["SCHEME", "SCHEME_OBJECT", "Described", "described", "wider"]
 
 SCHEME: Final = "authz"
 """The name of our security scheme."""
@@ -44,13 +44,13 @@ Document = dict[str, Any]
 class Described:
     """What `described` has to know beside the description.
 
-    `converters` says by path which converter a parameter's segment has in the app's router;
+    `converters` says by method and path which converter a parameter has in the app's router;
     `mounted_at` is the path of the app in what the policy is for, `root_path` what the app itself
     takes for its prefix; `own_bodies` says that refusals have bodies that we do not know.
     """
 
     policy: Policy
-    converters: Mapping[str, Mapping[str, str]]
+    converters: Mapping[tuple[str, str], Mapping[str, str]]
     mounted_at: str = ""
     root_path: str = ""
     own_bodies: bool = False
@@ -60,7 +60,7 @@ def described(document: Document, about: Described) -> Document:
     """Return a copy of `document` with the security of every operation in it."""
     copy = deepcopy(document)
     operations = [
-        (about.mounted_at + path, item, method, operation, about.converters.get(path, {}))
+        (about.mounted_at + path, item, method, operation, about.converters.get((method, path), {}))
         for path, item in _tables(copy.get("paths")).items()
         for method, operation in _tables(item).items()
         if method in _METHODS
@@ -79,6 +79,7 @@ def described(document: Document, about: Described) -> Document:
             if "{" not in path or (method, each) not in literal
             for root in roots
         )
+        operation.setdefault("security", copy.get("security") or [])  # of the whole description
         _describe(operation, tuple(dict.fromkeys(found)))
     _define(_within(copy, "components"), own_bodies=about.own_bodies)
     return copy
@@ -104,6 +105,7 @@ def _within(table: Document, name: str) -> Document:
 
 _parameter = re.compile(r"\{([^{}]+)\}")
 _ROUTED: Final[Mapping[str, Kind]] = {kind: kind for kind in KINDS}
+_ONE_SEGMENT: Final = frozenset((*KINDS, "str"))
 _DOCUMENTED: Final[Mapping[tuple[str, str], Kind]] = {
     ("integer", ""): "int",
     ("number", ""): "float",
@@ -122,12 +124,19 @@ def _segment(piece: str, converters: Mapping[str, str], kinds: Mapping[str, Kind
     if not names:
         return Exact(piece)
     known = [converters.get(name, "str") for name in names]
-    if not {*known} <= {*_ROUTED, "str"}:
+    if not _ONE_SEGMENT.issuperset(known):
         return PathTail(piece)  # a converter of the app's own may take a `/`, too
     if piece != f"{{{names[0]}}}":
         return Plain(piece)  # a part of the segment only
     kind = _ROUTED.get(known[0]) or kinds.get(names[0])
     return Typed(kind, piece) if kind else Plain(piece)
+
+
+def wider(converter: str, other: str | None) -> str:
+    """Return the converter that takes what either does."""
+    if other in (None, converter):
+        return converter
+    return next((each for each in (converter, other) if each not in _ONE_SEGMENT), "str")
 
 
 def _kinds(table: Document) -> Iterator[tuple[str, Kind]]:
