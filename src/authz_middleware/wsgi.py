@@ -162,15 +162,15 @@ def _serve(
     try:
         body = app(environ, head)
     except BaseException as error:
-        enter(None)
         denied = AccessDenied.within(error) if isinstance(error, Exception) else None
         if denied is None:
             raise
         head.replace(denied.answer, sys.exc_info())
         return [_body(denied.answer, environ)]
+    finally:
+        enter(None)
     if head.replaced is None and _is_finished(body, environ):
-        enter(None)  # none of the app's code runs any more
-        return body
+        return body  # none of the app's code runs any more
     return _Body(body, head, environ, access)
 
 
@@ -242,13 +242,13 @@ class _Body:
         return self
 
     def __next__(self) -> bytes:
-        # The server may have served another request on this thread since the last chunk.
+        # Between two chunks the thread is the server's: it may serve somebody else on it, also
+        # with an app that we do not guard, and it may forget to close this body.
         enter(self._access)
         try:
             return next(self._chunks)
-        except BaseException:
-            enter(None)  # also at the end: a server may forget to close
-            raise
+        finally:
+            enter(None)
 
     def _relay(self) -> Iterator[bytes]:
         sent = False

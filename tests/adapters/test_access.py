@@ -235,6 +235,28 @@ class TestWsgiBodies:
         assert wsgi(authz, app, editor).body == b"ededed"
         assert current_access() is None
 
+    def test_between_two_chunks_nobody_is_known(self, authz, editor):
+        """The thread may serve an app that nothing guards, or this body be given up unclosed."""
+        seen = []
+
+        def app(environ, start_response):
+            start_response("200 OK", [("Content-Type", "text/plain")])
+            return chunks()
+
+        def chunks():
+            seen.append(subject())
+            yield b""
+            seen.append(subject())
+
+        wrapped = WSGIAuthzMiddleware(app, authz)
+        body = iter(wrapped(environ_for("GET", "/me", editor), ignore))
+        assert current_access() is None
+        next(body)
+        assert current_access() is None
+        assert next(body, None) is None
+        assert current_access() is None
+        assert seen == [b"ed", b"ed"]
+
     def test_two_responses_read_in_turns_on_one_thread(self, authz, issuer):
         def app(environ, start_response):
             start_response("200 OK", [("Content-Type", "text/plain")])
@@ -829,6 +851,30 @@ class TestWebSocket:
             assert b"insufficient_scope" in last["body"]
         else:
             assert expected == last["code"]
+
+    @pytest.mark.parametrize("accepted", [False, True])
+    @pytest.mark.parametrize("closes", [False, True])
+    def test_a_denied_require_after_the_client_has_gone(self, closes, accepted, authz, issuer):
+        """Servers raise at whatever is sent then, and log it as an error of the app."""
+        before = ["websocket.accept"] if accepted else []
+
+        async def app(scope, receive, send):
+            await receive()
+            for kind in before:
+                await send({"type": kind})
+            await receive()
+            try:
+                scope["authz"].require("user:delete")
+            except AccessDenied:
+                if not closes:
+                    raise
+                await send({"type": "websocket.close", "code": 1011})
+
+        headers = bearer(issuer.mint("vi", roles=["viewer"]))
+        scope = scope_for("", "/feed", headers, kind="websocket")
+        gone = {"type": "websocket.disconnect", "code": 1001}
+        sent = asyncio.run(exchange(ASGIAuthzMiddleware(app, authz), scope, gone))
+        assert [message["type"] for message in sent] == before
 
     def test_a_denied_require_after_the_close_is_passed_on(self, authz, issuer):
         async def app(scope, receive, send):
