@@ -220,6 +220,7 @@ class _WebSocketExchange(_HttpExchange):
 
     _connected = False
     _closed = False
+    _gone = False
 
     async def answer(self, answer: Answer) -> None:
         """Refuse the handshake; with the full answer where the server offers it, else 403.
@@ -247,6 +248,7 @@ class _WebSocketExchange(_HttpExchange):
     async def _listen(self) -> Message:
         message: Message = await self._receive()
         self._connected = True
+        self._gone = self._gone or message["type"] == "websocket.disconnect"
         return message
 
     async def _relay(self, message: Message) -> None:
@@ -266,8 +268,10 @@ class _WebSocketExchange(_HttpExchange):
         return bool(message["type"] == "websocket.http.response.start" and message["status"] >= 500)
 
     async def _deny(self, answer: Answer) -> None:
-        if not self._replaced:
-            self._replaced = True
+        if self._replaced:
+            return
+        self._replaced = True
+        if not self._gone:  # else servers raise at whatever is sent
             await (self._close() if self._started else self.answer(answer))
 
     async def _close(self) -> None:
