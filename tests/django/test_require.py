@@ -181,12 +181,21 @@ class TestInAStream:
         assert (sent.status, sent.body) == (200, b"")
 
     def test_another_error_there_is_the_projects(self, authz, editor):
-        def chunks():
-            raise LookupError("the view's own")
-            yield b""
+        closed = []
 
-        with Project(authz, lambda request: StreamingHttpResponse(chunks())):
+        class Chunks:
+            def __iter__(self):
+                return self
+
+            def __next__(self):
+                raise LookupError("the view's own")
+
+            def close(self):
+                closed.append(current_access())
+
+        with Project(authz, lambda request: StreamingHttpResponse(Chunks())):
             assert ask("wsgi", "GET", "/me", editor).status == 500
+        assert closed == [None]
         assert current_access() is None
 
     def test_after_the_first_chunk_it_breaks_off(self, authz, editor):

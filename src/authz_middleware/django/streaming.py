@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from contextlib import suppress
 from itertools import chain
 from operator import attrgetter
 from typing import Any
@@ -45,6 +46,7 @@ def finished(request: HttpRequest, response: HttpResponseBase, *, ahead: bool) -
             except Exception as error:
                 denied = AccessDenied.within(error)
                 if denied is None:
+                    _release(response)  # another response is sent, and nobody closes this one
                     raise
                 return _instead_of(response, denied.answer, request)
         streamed.streaming_content = chain(first, known)
@@ -52,13 +54,20 @@ def finished(request: HttpRequest, response: HttpResponseBase, *, ahead: bool) -
     return response
 
 
+# What a response holds. Its own `close` would tell everybody that the request is finished.
+_closers: Callable[[HttpResponseBase], list[Callable[[], object]]] = attrgetter("_resource_closers")
+
+
 def _instead_of(response: HttpResponseBase, answer: Answer, request: HttpRequest) -> HttpResponse:
     refusal = respond(answer, request)
-    # What the response held is closed with the one that is sent: not by its own `close`, which
-    # would tell everybody that the request is finished.
-    closers: Any = attrgetter("_resource_closers")
-    closers(refusal).extend(closers(response))
+    _closers(refusal).extend(_closers(response))  # closed with the one that is sent
     return refusal
+
+
+def _release(response: HttpResponseBase) -> None:
+    for closer in _closers(response):
+        with suppress(Exception):  # as Django does
+            closer()
 
 
 def _first(chunks: Iterator[bytes]) -> list[bytes]:
