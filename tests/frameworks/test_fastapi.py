@@ -364,6 +364,33 @@ def test_a_scheme_of_the_whole_description_is_kept(issuer):
     assert operation(app, "/waived")["security"] == [{"authz": []}]
 
 
+@pytest.mark.parametrize(
+    ("kind", "place", "ruled", "asked"),
+    [
+        (float, "{v}", "<int:v>", "1"),
+        (float, "{v:float}", "<int:v>", "1"),
+        (int, "{v}", "-1", "-1"),
+        (UUID, "{v}", "AAAAAAAA-0000-0000-0000-000000000000", None),
+    ],
+)
+def test_what_a_converter_takes_loosely_is_asked_too(kind, place, ruled, asked, issuer):
+    """The handler runs for it, so what decides it is part of what the operation asks."""
+    app = FastAPI()
+
+    def answer(v: Any) -> str:
+        return "here"
+
+    answer.__annotations__["v"] = kind
+    app.get(f"/x/{place}")(answer)
+    authz = authz_for(issuer, {f"GET /x/{ruled}": ["admin"], "GET /x/<v>": "public"})
+    describe_security(app, authz)
+    app.add_middleware(ASGIAuthzMiddleware, config=authz)
+    path = f"/x/{asked or ruled}"
+    assert call_asgi(app, scope_for("GET", path)).status == 401
+    assert call_asgi(app, scope_for("GET", path, bearer(issuer, "admin"))).body == b'"here"'
+    assert operation(app, "/x/{v}")["security"] == [{}, {"authz": []}]
+
+
 def test_another_scheme_is_kept_beside_ours(issuer):
     app = FastAPI()
     key = [Security(APIKeyHeader(name="x-key"))]

@@ -15,8 +15,8 @@ from typing import Any, Final, cast
 from authz_middleware.policy.canonical import canonical
 from authz_middleware.policy.converters import KINDS, Kind
 from authz_middleware.policy.model import Policy, Requirement
-from authz_middleware.policy.reach import Reach
-from authz_middleware.policy.segments import Exact, PathTail, Plain, Segment, Typed
+from authz_middleware.policy.reach import Loosely, Reach
+from authz_middleware.policy.segments import Exact, PathTail, Plain, Segment
 from authz_middleware.policy.template import Template
 
 __all__ = ["SCHEME", "SCHEME_OBJECT", "Described", "described", "wider"]
@@ -118,7 +118,9 @@ def _pieces(path: str) -> list[str]:
     return trimmed[1:].split("/") if trimmed else []
 
 
-def _segment(piece: str, converters: Mapping[str, str], kinds: Mapping[str, Kind]) -> Segment:
+def _segment(
+    piece: str, converters: Mapping[str, str], kinds: Mapping[str, Kind]
+) -> Segment | Loosely:
     """What the router takes there, and where that is any text, what is documented."""
     names: list[str] = _parameter.findall(piece)
     if not names:
@@ -129,7 +131,7 @@ def _segment(piece: str, converters: Mapping[str, str], kinds: Mapping[str, Kind
     if piece != f"{{{names[0]}}}":
         return Plain(piece)  # a part of the segment only
     kind = _ROUTED.get(known[0]) or kinds.get(names[0])
-    return Typed(kind, piece) if kind else Plain(piece)
+    return Loosely(kind) if kind else Plain(piece)
 
 
 def wider(converter: str, other: str | None) -> str:

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from authz_middleware.policy.canonical import readings
-from authz_middleware.policy.converters import strict
+from authz_middleware.policy.converters import Kind, loose, strict
 from authz_middleware.policy.model import Policy, Requirement
 from authz_middleware.policy.overlap import Fresh
 from authz_middleware.policy.routekey import request_method
@@ -19,9 +19,19 @@ from authz_middleware.policy.segments import AnyOf, DoubleStar, Exact, PathTail,
 from authz_middleware.policy.template import Template
 from authz_middleware.policy.tree import Node, grow
 
-__all__ = ["Reach"]
+__all__ = ["Loosely", "Reach"]
 
 _Nodes = frozenset[Node[Template]]
+
+
+class Loosely(NamedTuple):
+    """A segment of the app's own: what some converter of that kind takes, not only every one."""
+
+    kind: Kind
+
+    def takes(self, text: str) -> bool:
+        """Say whether `text` may run the handler."""
+        return strict(self.kind, text) or loose(self.kind, text)
 
 
 class _Step(NamedTuple):
@@ -57,7 +67,7 @@ class Reach:
             return ()
         return self._policy.find(asked, paths) or ()
 
-    def paths(self, route: Sequence[Segment]) -> Iterator[str]:
+    def paths(self, route: Sequence[Segment | Loosely]) -> Iterator[str]:
         """Yield paths of `route` of which one is decided as any of its paths is."""
         start = _Step(0, frozenset((self._root,)), frozenset(), frozenset(), frozenset())
         pending: list[tuple[_Step, tuple[str, ...]]] = [(start, ())]
@@ -79,7 +89,7 @@ class Reach:
                 (_taken(step, text, onward), (*texts, text)) for text in self._texts(segment, step)
             )
 
-    def _texts(self, segment: Segment, step: _Step) -> Iterator[str]:
+    def _texts(self, segment: Segment | Loosely, step: _Step) -> Iterator[str]:
         """Yield texts that `segment` takes, of which each other one is decided alike."""
         if isinstance(segment, Exact):
             yield segment.text
@@ -94,6 +104,8 @@ class Reach:
             if isinstance(segment, Typed):
                 yield self._fresh.typed[segment.kind]
                 yield from sorted(text for text in named if strict(segment.kind, text))
+            elif isinstance(segment, Loosely):
+                yield from filter(segment.takes, (*self._fresh.typed.values(), *sorted(named)))
             else:
                 yield self._fresh.plain
                 yield from self._fresh.typed.values()
