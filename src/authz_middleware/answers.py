@@ -52,6 +52,7 @@ ANSWERS: dict[Reason, Kind] = {
     "issuer_not_accepted": Kind(403, "insufficient_scope"),
     "scope_missing": Kind(403, "insufficient_scope"),
     "keys_unavailable": Kind(503, challenged=False),
+    "introspection_unavailable": Kind(503, challenged=False),
     "policy_not_loaded": Kind(503, challenged=False),
 }
 

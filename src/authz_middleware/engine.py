@@ -1,9 +1,10 @@
 """One request: find the rule, authenticate, decide. Pure; what must wait is yielded as an effect.
 
 `Engine.start` answers every request that needs nothing from outside, in a straight line: above
-all the common one, whose token was verified before. When keys must be fetched first it returns
-`Pending`, and `Engine.resume` is the generator that goes on from there; a driver in `runtime`
-answers its effects, with or without `await`. Both end in the same `_conclude`.
+all the common one, whose token was verified before. When keys must be fetched first, or a token's
+issuer must be asked about it, it returns `Pending`, and `Engine.resume` is the generator that goes
+on from there; a driver in `runtime` answers its effects, with or without `await`. Both end in the
+same `_conclude`.
 
 The order of failures is the contract: path 400, rule found (public: in), Authorization 400, 401 or
 503 of authentication, then what the rule requires.
@@ -14,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass
 from math import inf
-from typing import Literal, NamedTuple, Protocol
+from typing import Any, Literal, NamedTuple, Protocol, TypeAlias
 
 from authz_middleware import bearer
 from authz_middleware.bearer import Presented
@@ -29,10 +30,11 @@ from authz_middleware.facts import (
 from authz_middleware.policy.canonical import readings
 from authz_middleware.policy.model import Policy, Requirement
 from authz_middleware.policy.routekey import WEBSOCKET, request_method
-from authz_middleware.tokens import verify
+from authz_middleware.tokens import introspection, verify
 from authz_middleware.tokens.claims import Verified, check_times, verify_claims
 from authz_middleware.tokens.compact import Unverified, parse
 from authz_middleware.tokens.freshness import KeyView
+from authz_middleware.tokens.introspection import Introspected, OpaqueToken
 from authz_middleware.tokens.issuers import Issuer
 from authz_middleware.tokens.keys import KeySet
 from authz_middleware.tokens.rejection import Rejected
@@ -40,19 +42,20 @@ from authz_middleware.tokens.rejection import Rejected
 __all__ = [
     "Admit",
     "CachedToken",
+    "Effect",
     "Engine",
+    "IntrospectionAnswer",
+    "IntrospectionSource",
     "KeySource",
     "KeysAnswer",
+    "NeedIntrospection",
     "NeedKeys",
     "Outcome",
     "Pending",
     "Refuse",
+    "Steps",
     "TokenCache",
 ]
-
-
-MAX_CACHED = 4096
-"""Bytes of the longest token that is remembered: claims take up to twenty times their text."""
 
 
 class Admit(NamedTuple):
@@ -88,19 +91,51 @@ class KeysAnswer(NamedTuple):
     now: float
 
 
+class NeedIntrospection(NamedTuple):
+    """Effect: ask this issuer about a token. Answered by `IntrospectionAnswer`."""
+
+    issuer: str
+    token: OpaqueToken
+    digest: bytes
+
+
+class IntrospectionAnswer(NamedTuple):
+    """What the issuer said, or that it said nothing, and the time it is now."""
+
+    answer: Introspected
+    now: float
+
+
+Effect: TypeAlias = NeedKeys | NeedIntrospection
+Steps: TypeAlias = Generator[Effect, Any, Outcome]
+"""Each effect is answered by the value that it names."""
+
+
 class KeySource(Protocol):
     """Where an issuer's keys come from. `view` never waits."""
 
     def view(self, now: float) -> KeyView: ...
 
 
+class IntrospectionSource(Protocol):
+    """An issuer that can be asked about tokens. `held` never waits."""
+
+    def held(self, digest: bytes, now: float) -> Introspected | None: ...
+
+
 @dataclass(frozen=True, slots=True)
 class CachedToken:
-    """A token whose signature and static claims were good, and the keys this rests on."""
+    """A token whose static claims were good, and what this rests on.
+
+    That is the set of keys that its signature was verified with; or, if `keys` is None, the answer
+    of its issuer, which is believed from `since` until just before `until`.
+    """
 
     issuer: str
-    keys: KeySet
+    keys: KeySet | None
     verified: Verified
+    since: float = -inf
+    until: float = inf
 
 
 class TokenCache(Protocol):
@@ -109,13 +144,14 @@ class TokenCache(Protocol):
     def digest(self, token: str) -> bytes: ...
     def get(self, digest: bytes) -> CachedToken | None: ...
     def put(self, digest: bytes, entry: CachedToken) -> None: ...
+    def discard(self, digest: bytes) -> None: ...
 
 
 class Pending(NamedTuple):
-    """A request that cannot be answered before its issuer's keys are fetched."""
+    """A request that must wait: for its issuer's keys, or for what its issuer says of the token."""
 
     requirements: tuple[Requirement, ...]
-    token: Unverified
+    token: Unverified | OpaqueToken
     issuer: Issuer
     digest: bytes
     arrived: float  # seconds since the epoch
@@ -131,12 +167,15 @@ class Engine:
         sources: Mapping[str, KeySource],
         cache: TokenCache,
         *,
+        introspection_sources: Mapping[str, IntrospectionSource] | None = None,
         preflight: RuleRef | None = None,
     ) -> None:
         self.policy = policy
         self.issuers = issuers
         self._sources = sources
         self._cache = cache
+        self._introspected = introspection_sources or {}
+        self._opaque = introspection.prefixes(issuers.values())
         self._preflight = preflight and Decision(True, "allowed", preflight)
 
     def start(self, facts: RequestFacts, now: float) -> Outcome | Pending:
@@ -155,25 +194,45 @@ class Engine:
         digest = self._cache.digest(token)
         known = self._cache.get(digest)
         try:
-            # The keys it was verified with must still be the issuer's: a key that was withdrawn
-            # takes its tokens along.
-            if known and known.keys is self._sources[known.issuer].view(now).keys:
+            if known and self._holds(known, now):
                 check_times(known.verified, now)
                 return self._conclude(requirements, known.verified)
             return self._verify(requirements, token, digest, now)
         except Rejected as rejected:
             return _invalid(requirements, rejected)
 
-    def resume(self, pending: Pending) -> Generator[NeedKeys, KeysAnswer, Outcome]:
+    def resume(self, pending: Pending) -> Steps:
         """Go on with a request that had to wait."""
-        answer = yield NeedKeys(pending.issuer.issuer)
+        if isinstance(pending.token, OpaqueToken):
+            return self._after_introspection(pending, pending.token)
+        return self._after_keys(pending, pending.token)
+
+    def _after_keys(self, pending: Pending, token: Unverified) -> Steps:
+        answer: KeysAnswer = yield NeedKeys(pending.issuer.issuer)
         try:
-            verified = self._check(pending, answer.view, answer.now)
+            verified = self._check(pending, token, answer.view, answer.now)
         except Rejected as rejected:
             return _invalid(pending.requirements, rejected)
         if verified is None:
             return _unavailable(pending.requirements, answer.view)
         return self._conclude(pending.requirements, verified)
+
+    def _after_introspection(self, pending: Pending, token: OpaqueToken) -> Steps:
+        answer: IntrospectionAnswer = yield NeedIntrospection(
+            pending.issuer.issuer, token, pending.digest
+        )
+        try:
+            return self._told(pending.requirements, answer.answer, answer.now)
+        except Rejected as rejected:
+            return _invalid(pending.requirements, rejected)
+
+    def _holds(self, known: CachedToken, now: float) -> bool:
+        """Whether what a remembered token rests on is still so: all but the time."""
+        if known.keys is None:
+            return known.since <= now < known.until
+        # The keys it was verified with must still be the issuer's: a key that was withdrawn takes
+        # its tokens along.
+        return known.keys is self._sources[known.issuer].view(now).keys
 
     def _requirements(self, facts: RequestFacts, method: str) -> tuple[Requirement, ...] | None:
         paths = () if facts.ambiguous else readings(facts.path, facts.root_path)
@@ -198,11 +257,16 @@ class Engine:
     def _verify(
         self, requirements: tuple[Requirement, ...], token: str, digest: bytes, now: float
     ) -> Outcome | Pending:
+        if self._opaque and not introspection.names_its_issuer(token):
+            issuer = introspection.recipient(token, self._opaque)
+            return self._ask(Pending(requirements, OpaqueToken(token), issuer, digest, now), now)
         unverified = parse(token)
         issuer = verify.identify(unverified, self.issuers)
+        if issuer.issuer in self._introspected:
+            return self._ask(Pending(requirements, OpaqueToken(token), issuer, digest, now), now)
         pending = Pending(requirements, unverified, issuer, digest, now)
         view = self._sources[issuer.issuer].view(now)
-        verified = self._check(pending, view, now, waiting=view.fetchable)
+        verified = self._check(pending, unverified, view, now, waiting=view.fetchable)
         if verified is not None:
             return self._conclude(requirements, verified)
         # What no key could make good makes nobody fetch, and is nobody's fault but its own.
@@ -211,8 +275,35 @@ class Engine:
             return Admit(requirements[0].allowed, None, "unavailable", inf)
         return pending if view.fetchable else _unavailable(requirements, view)
 
+    def _ask(self, pending: Pending, now: float) -> Outcome | Pending:
+        """Answer from what is held of the token, or wait for its issuer."""
+        answer = self._introspected[pending.issuer.issuer].held(pending.digest, now)
+        if answer is not None:
+            return self._told(pending.requirements, answer, now)
+        if _public(pending.requirements):  # a public route asks nobody
+            return Admit(pending.requirements[0].allowed, None, "unavailable", inf)
+        return pending
+
+    def _told(
+        self, requirements: tuple[Requirement, ...], answer: Introspected, now: float
+    ) -> Outcome:
+        if answer.verified is not None:
+            check_times(answer.verified, now)
+            return self._conclude(requirements, answer.verified)
+        if answer.refused:
+            raise Rejected(answer.refused)
+        if _public(requirements):
+            return Admit(requirements[0].allowed, None, "unavailable", inf)
+        return _refuse("introspection_unavailable", requirements, "unavailable", answer.unavailable)
+
     def _check(
-        self, pending: Pending, view: KeyView, now: float, *, waiting: bool = False
+        self,
+        pending: Pending,
+        token: Unverified,
+        view: KeyView,
+        now: float,
+        *,
+        waiting: bool = False,
     ) -> Verified | None:
         """Verify with the keys at hand; None if only other keys could tell.
 
@@ -224,16 +315,14 @@ class Engine:
         if view.keys is None:
             return None
         if (
-            verify.needs_key(pending.token, view.keys)
+            verify.needs_key(token, view.keys)
             and view.as_of < pending.arrived
-            and (waiting or verify.issued_since(pending.token, pending.issuer, view.as_of))
+            and (waiting or verify.issued_since(token, pending.issuer, view.as_of))
         ):
             return None
-        verified = verify.verify(pending.token, pending.issuer, view.keys, now)
+        verified = verify.verify(token, pending.issuer, view.keys, now)
         verified = verified._replace(principal=self.policy.roles.expand(verified.principal))
-        if len(pending.token.signing_input) <= MAX_CACHED:
-            entry = CachedToken(pending.issuer.issuer, view.keys, verified)
-            self._cache.put(pending.digest, entry)
+        self._cache.put(pending.digest, CachedToken(pending.issuer.issuer, view.keys, verified))
         return verified
 
     def _conclude(self, requirements: tuple[Requirement, ...], verified: Verified) -> Outcome:

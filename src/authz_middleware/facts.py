@@ -35,6 +35,7 @@ Reason = Literal[
     "malformed_authorization",
     "invalid_token",
     "keys_unavailable",
+    "introspection_unavailable",
     "no_rule",
     "method_not_listed",
     "denied_by_rule",

@@ -13,7 +13,7 @@ __all__ = ["LOGGER", "LogObserver"]
 
 LOGGER = logging.getLogger("authz_middleware")
 
-_OURS = frozenset({"keys_unavailable", "policy_not_loaded"})
+_OURS = frozenset({"keys_unavailable", "introspection_unavailable", "policy_not_loaded"})
 
 
 class LogObserver:

@@ -3,31 +3,46 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Iterable
 from hashlib import blake2b
-from threading import Lock
+from sys import getsizeof
+from typing import Final, cast
 
 from authz_middleware.engine import CachedToken
+from authz_middleware.runtime.bounded import Bounded
+from authz_middleware.runtime.forks import renew_in_child
 
-__all__ = ["VerifiedTokens"]
+__all__ = ["MAX_BYTES", "MAX_ENTRIES", "VerifiedTokens", "weigh"]
 
-MAX_ENTRIES = 10_000
-"""About as many callers as one process serves within a token's life; some 2 KiB each."""
+MAX_ENTRIES: Final = 10_000
+"""About as many callers as one process serves within a token's life."""
+
+MAX_BYTES: Final = 32 * 1024 * 1024
+"""As `weigh` counts them: 3 to 4 KiB are usual for one token."""
+
+_OVERHEAD: Final = 1024
+"""Bytes of one entry without what its claims take: measured, and rounded up."""
 
 
 class VerifiedTokens:
-    """A bounded map from token digest to what verification found; the oldest entry goes first.
+    """A bounded map from token digest to what verification found.
 
     One belongs to one compiled policy, so no entry can outlive or cross a configuration. The
-    digest key is made per process and instance: a digest says nothing to anyone else.
+    digest key is made per instance and process: a digest says nothing to anyone else.
     """
 
-    __slots__ = ("_entries", "_key", "_lock", "_max")
+    __slots__ = ("__weakref__", "_entries", "_key", "_max_bytes", "_max_entries")
 
-    def __init__(self, max_entries: int = MAX_ENTRIES) -> None:
+    def __init__(self, max_entries: int = MAX_ENTRIES, max_bytes: int = MAX_BYTES) -> None:
+        self._max_entries = max_entries
+        self._max_bytes = max_bytes
+        self.renew()
+        renew_in_child(self)
+
+    def renew(self) -> None:
+        """Forget everything, the key of the digests included."""
         self._key = secrets.token_bytes(32)
-        self._entries: dict[bytes, CachedToken] = {}
-        self._lock = Lock()
-        self._max = max_entries
+        self._entries: Bounded[CachedToken] = Bounded(self._max_entries, self._max_bytes)
 
     def digest(self, token: str) -> bytes:
         """Return the key under which `token` is known here."""
@@ -39,11 +54,44 @@ class VerifiedTokens:
 
     def put(self, digest: bytes, entry: CachedToken) -> None:
         """Remember a verified token."""
-        with self._lock:
-            self._entries.pop(digest, None)
-            while len(self._entries) >= self._max:
-                del self._entries[next(iter(self._entries))]
-            self._entries[digest] = entry
+        self._entries.put(digest, entry, weigh(entry))
+
+    def discard(self, digest: bytes) -> None:
+        """Forget a token."""
+        self._entries.discard(digest)
 
     def __len__(self) -> int:
         return len(self._entries)
+
+    @property
+    def weight(self) -> int:
+        """What the entries take, by `weigh`."""
+        return self._entries.weight
+
+
+def weigh(entry: CachedToken) -> int:
+    """Return about how many bytes `entry` keeps alive.
+
+    The claims count with all that is in them. Names of roles and permissions are the policy's or
+    stand in the claims, so of those sets only the tables count.
+    """
+    principal = entry.verified.principal
+    tables = (principal.roles, principal.permissions)
+    return (
+        _OVERHEAD
+        + sum(map(getsizeof, tables))
+        + _deep(principal.subject)
+        + _deep(principal.scopes)
+        + _deep(principal.claims)
+    )
+
+
+def _deep(value: object) -> int:
+    """`getsizeof` with what is inside; claims nest no deeper than the JSON reader lets them."""
+    size = getsizeof(value)
+    if isinstance(value, dict):
+        for name, member in cast("dict[str, object]", value).items():
+            size += getsizeof(name) + _deep(member)
+    elif isinstance(value, (tuple, frozenset)):
+        size += sum(map(_deep, cast("Iterable[object]", value)))
+    return size

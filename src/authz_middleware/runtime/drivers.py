@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from contextlib import suppress
-from typing import Protocol, cast
+from dataclasses import dataclass
+from typing import Any, Protocol, cast
 
-from authz_middleware.engine import KeysAnswer, NeedKeys, Outcome
+from authz_middleware.engine import (
+    Effect,
+    IntrospectionAnswer,
+    KeysAnswer,
+    NeedKeys,
+    Outcome,
+    Steps,
+)
 from authz_middleware.tokens.freshness import KeyView
+from authz_middleware.tokens.introspection import Introspected, OpaqueToken
 
-__all__ = ["Refreshable", "drive", "drive_async"]
-
-Steps = Generator[NeedKeys, KeysAnswer, Outcome]
-Clock = Callable[[], float]
-
+__all__ = ["Askable", "Outside", "Refreshable", "drive", "drive_async"]
 
 MAX_WAIT = 10.0
-"""Seconds that a request waits for keys; nobody joins a fetch that is almost as old (OVERDUE)."""
+"""Seconds that a request waits; nobody joins a fetch of keys that is almost as old (OVERDUE)."""
 
 
 class Refreshable(Protocol):
@@ -28,30 +33,57 @@ class Refreshable(Protocol):
     def refresh(self) -> Future[None]: ...
 
 
-def drive(steps: Steps, sources: Mapping[str, Refreshable], clock: Clock) -> Outcome:
+class Askable(Protocol):
+    """An issuer that can be asked about a token."""
+
+    def ask(self, token: OpaqueToken, digest: bytes) -> Future[Introspected]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Outside:
+    """Where the effects lead, by issuer, and the time. What it begins never fails."""
+
+    keys: Mapping[str, Refreshable]
+    introspection: Mapping[str, Askable]
+    clock: Callable[[], float]
+
+    def begin(self, effect: Effect) -> Future[Any]:
+        """Begin what `effect` wants, or join it where it has begun already."""
+        if isinstance(effect, NeedKeys):
+            return self.keys[effect.issuer].refresh()
+        return self.introspection[effect.issuer].ask(effect.token, effect.digest)
+
+    def answer(self, effect: Effect, flight: Future[Any]) -> KeysAnswer | IntrospectionAnswer:
+        """Answer `effect` when its flight has landed, or was waited for long enough."""
+        now = self.clock()
+        if isinstance(effect, NeedKeys):
+            return KeysAnswer(self.keys[effect.issuer].view(now), now)
+        slow = Introspected(unavailable="slow")
+        return IntrospectionAnswer(flight.result() if flight.done() else slow, now)
+
+
+def drive(steps: Steps, outside: Outside) -> Outcome:
     """Run `steps` to their outcome, blocking this thread where they must wait."""
     try:
         effect = next(steps)
         while True:
-            source = sources[effect.issuer]
+            flight = outside.begin(effect)
             with suppress(TimeoutError):
-                source.refresh().result(MAX_WAIT)
-            now = clock()
-            effect = steps.send(KeysAnswer(source.view(now), now))
+                flight.result(MAX_WAIT)
+            effect = steps.send(outside.answer(effect, flight))
     except StopIteration as stop:
         return cast("Outcome", stop.value)
 
 
-async def drive_async(steps: Steps, sources: Mapping[str, Refreshable], clock: Clock) -> Outcome:
+async def drive_async(steps: Steps, outside: Outside) -> Outcome:
     """Run `steps` to their outcome, leaving the event loop free where they must wait."""
     try:
         effect = next(steps)
         while True:
-            source = sources[effect.issuer]
             # A client that goes away cancels its own waiting only: a flight cannot be cancelled.
+            flight = outside.begin(effect)
             with suppress(TimeoutError):
-                await asyncio.wait_for(asyncio.wrap_future(source.refresh()), MAX_WAIT)
-            now = clock()
-            effect = steps.send(KeysAnswer(source.view(now), now))
+                await asyncio.wait_for(asyncio.wrap_future(flight), MAX_WAIT)
+            effect = steps.send(outside.answer(effect, flight))
     except StopIteration as stop:
         return cast("Outcome", stop.value)

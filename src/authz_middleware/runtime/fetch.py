@@ -1,4 +1,4 @@
-"""Fetching a small JSON document from an identity provider: the one door to the HTTP client.
+"""Asking an identity provider for a small JSON document: the one door to the HTTP client.
 
 Bounded in time and size, no redirects, no proxy or credentials from the environment, certificates
 verified (RFC 8414 §6). What it does not get it reports as `FetchFailed`, whatever went wrong.
@@ -7,14 +7,27 @@ verified (RFC 8414 §6). What it does not get it reports as `FetchFailed`, whate
 from __future__ import annotations
 
 import socket
+import ssl
+from collections.abc import Mapping
 from contextlib import suppress
+from functools import cache
 from threading import Event, Timer
 from types import TracebackType
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import httpx2
 
-__all__ = ["MAX_BYTES", "TOTAL_SECONDS", "FetchFailed", "Fetched", "NotFound", "fetch"]
+__all__ = [
+    "MAX_BYTES",
+    "TOTAL_SECONDS",
+    "FetchFailed",
+    "Fetched",
+    "NotFound",
+    "NotTaken",
+    "Response",
+    "fetch",
+    "post",
+]
 
 MAX_BYTES = 1024 * 1024
 """Real key sets are a few kilobytes."""
@@ -31,6 +44,10 @@ class Fetched(NamedTuple):
     age: str = ""
 
 
+_Exchanged: TypeAlias = tuple[int, Mapping[str, str], bytes]
+"""Status, fields and body."""
+
+
 class FetchFailed(Exception):
     """The document could not be had; the text says why and is fit for a log."""
 
@@ -39,52 +56,111 @@ class NotFound(FetchFailed):
     """The provider answered that there is no such document."""
 
 
+class NotTaken(FetchFailed):
+    """The provider answered, with more than is taken or in a coding that was not asked for."""
+
+
+class Response(NamedTuple):
+    """What came back; `content_type` is "" if it was not said."""
+
+    status: int
+    content_type: str
+    body: bytes
+
+
 def fetch(url: str, *, max_bytes: int = MAX_BYTES, total_seconds: float = TOTAL_SECONDS) -> Fetched:
     """Return the document at `url`; raises `FetchFailed`.
 
     Neither the name service nor a host with many addresses that are all silent is held to
     `total_seconds`: whoever cannot wait must not call this on a thread of its own need.
     """
+    status, fields, body = _exchange("GET", url, {}, None, max_bytes, total_seconds)
+    if _is_absent(status):
+        raise NotFound(f"{url}: status {status}")
+    if status != 200:
+        raise FetchFailed(f"{url}: status {status}")
+    return Fetched(body, fields.get("cache-control", ""), fields.get("age", ""))
+
+
+def post(
+    url: str,
+    body: bytes,
+    headers: Mapping[str, str],
+    *,
+    max_bytes: int = MAX_BYTES,
+    total_seconds: float = TOTAL_SECONDS,
+) -> Response:
+    """Return what `url` answers to `body`, whatever its status; raises `FetchFailed`.
+
+    What `fetch` says of time holds here too.
+    """
+    status, fields, data = _exchange("POST", url, headers, body, max_bytes, total_seconds)
+    return Response(status, fields.get("content-type", ""), data)
+
+
+def _exchange(
+    method: str,
+    url: str,
+    headers: Mapping[str, str],
+    content: bytes | None,
+    max_bytes: int,
+    total_seconds: float,
+) -> _Exchanged:
+    response = None
     with _Deadline(total_seconds) as deadline:
         try:
-            fetched = _get(url, max_bytes, total_seconds, deadline)
+            response = _ask(method, url, headers, content, max_bytes, total_seconds, deadline)
         # UnicodeError: a host name that no name service can be asked for.
         except (httpx2.HTTPError, httpx2.InvalidURL, OSError, UnicodeError) as error:
             if not deadline.passed:
                 raise FetchFailed(f"{url}: {type(error).__name__}") from error
-            fetched = Fetched(b"")
     # Also where all seems well: a body without a length ends where the connection was cut.
-    if deadline.passed:
+    if response is None or deadline.passed:
         raise FetchFailed(f"{url}: took longer than {total_seconds} s")
-    return fetched
+    return response
 
 
-def _get(url: str, max_bytes: int, total_seconds: float, deadline: _Deadline) -> Fetched:
+def _ask(
+    method: str,
+    url: str,
+    headers: Mapping[str, str],
+    content: bytes | None,
+    max_bytes: int,
+    total_seconds: float,
+    deadline: _Deadline,
+) -> _Exchanged:
     # The connection and its TLS handshake, one half each, cannot be cut by the deadline.
     timeout = httpx2.Timeout(total_seconds, connect=total_seconds / 2)
     with (
-        httpx2.Client(trust_env=False, follow_redirects=False, timeout=timeout) as client,
+        httpx2.Client(
+            trust_env=False, follow_redirects=False, timeout=timeout, verify=_authorities()
+        ) as client,
         client.stream(
-            "GET",
+            method,
             url,
+            content=content,
             # No compression: a small answer must not unfold into a large one.
-            headers={"accept": "application/json", "accept-encoding": "identity"},
+            headers={"accept": "application/json", "accept-encoding": "identity", **headers},
             extensions={"trace": deadline.watch},
         ) as response,
     ):
-        if _is_absent(response.status_code):
-            raise NotFound(f"{url}: status {response.status_code}")
+        # An answer of another status is not looked into, but for its status.
         if response.status_code != 200:
-            raise FetchFailed(f"{url}: status {response.status_code}")
+            return response.status_code, {}, b""
         if response.headers.get("content-encoding", "identity") != "identity":
-            raise FetchFailed(f"{url}: a compressed answer was not asked for")
+            raise NotTaken(f"{url}: a compressed answer was not asked for")
         body = bytearray()
         for chunk in response.iter_raw():
             body += chunk
             if len(body) > max_bytes:
-                raise FetchFailed(f"{url}: more than {max_bytes} bytes")
-        fields = response.headers
-        return Fetched(bytes(body), fields.get("cache-control", ""), fields.get("age", ""))
+                raise NotTaken(f"{url}: more than {max_bytes} bytes")
+        return 200, response.headers, bytes(body)
+
+
+@cache
+def _authorities() -> ssl.SSLContext:
+    """Whom we trust for certificates. To read them takes longer than most fetches."""
+    return httpx2.create_ssl_context(trust_env=False)
 
 
 def _is_absent(status: int) -> bool:

@@ -24,10 +24,11 @@ from authz_middleware.facts import Answer, Decision, Principal, Readiness, Reaso
 from authz_middleware.observe import DecisionEvent, DecisionObserver
 from authz_middleware.observe.log import LOGGER, LogObserver
 from authz_middleware.runtime.cache import VerifiedTokens
-from authz_middleware.runtime.drivers import drive, drive_async
+from authz_middleware.runtime.drivers import Outside, drive, drive_async
+from authz_middleware.runtime.introspection import Introspector
 from authz_middleware.runtime.keys import FixedKeys, RemoteKeys
 from authz_middleware.runtime.settings import Settings
-from authz_middleware.tokens.issuers import StaticKeys
+from authz_middleware.tokens.issuers import Introspection, StaticKeys
 
 __all__ = ["Clock", "Serving"]
 
@@ -52,9 +53,15 @@ class Serving:
         self.renderer: Final = renderer
         self._remote: dict[str, RemoteKeys] = {}
         sources: dict[str, FixedKeys | RemoteKeys] = {}
+        introspectors: dict[str, Introspector] = {}
+        cache = VerifiedTokens()
         for name, issuer in settings.issuers.items():
             if isinstance(issuer.source, StaticKeys):
                 sources[name] = FixedKeys(issuer.source.keys)
+            elif isinstance(issuer.source, Introspection):
+                introspectors[name] = Introspector(
+                    issuer, issuer.source, cache, settings.policy.roles.expand, self.clock
+                )
             else:
                 sources[name] = self._remote[name] = RemoteKeys(
                     issuer.source, self.clock, directory=settings.directory
@@ -64,22 +71,24 @@ class Serving:
             settings.policy,
             settings.issuers,
             sources,
-            VerifiedTokens(),
+            cache,
+            introspection_sources=introspectors,
             preflight=settings.preflight,
         )
+        self._outside = Outside(self._remote, introspectors, self.clock)
 
     def outcome(self, facts: RequestFacts) -> Outcome:
-        """Decide a request, blocking this thread where keys must be fetched first."""
+        """Decide a request, blocking this thread where somebody must be asked first."""
         outcome = self._engine.start(facts, self.clock())
         if isinstance(outcome, Pending):
-            return drive(self._engine.resume(outcome), self._remote, self.clock)
+            return drive(self._engine.resume(outcome), self._outside)
         return outcome
 
     async def outcome_async(self, facts: RequestFacts) -> Outcome:
-        """Decide a request, leaving the event loop free where keys must be fetched first."""
+        """Decide a request, leaving the event loop free where somebody must be asked first."""
         outcome = self._engine.start(facts, self.clock())
         if isinstance(outcome, Pending):
-            return await drive_async(self._engine.resume(outcome), self._remote, self.clock)
+            return await drive_async(self._engine.resume(outcome), self._outside)
         return outcome
 
     def admitted(

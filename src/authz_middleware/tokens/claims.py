@@ -17,7 +17,7 @@ from authz_middleware.tokens.claim_paths import ClaimPath, follow
 from authz_middleware.tokens.issuers import Issuer
 from authz_middleware.tokens.rejection import Rejected
 
-__all__ = ["Verified", "check_header", "check_times", "verify_claims"]
+__all__ = ["Verified", "check_header", "check_times", "verify_claims", "verify_members"]
 
 # RFC 8693 §4.2: `scope` is a list in one string. It stays one if it is read for permissions.
 _SCOPE: ClaimPath = ("scope",)
@@ -51,6 +51,11 @@ def verify_claims(
     check_header(header, issuer)
     if payload.get("iss") != issuer.issuer:  # by code point: RFC 7519 §7.3
         raise Rejected("wrong_issuer")
+    return verify_members(payload, issuer, now)
+
+
+def verify_members(payload: dict[str, Any], issuer: Issuer, now: float) -> Verified:
+    """Return what claims that are `issuer`'s own prove at `now`, or raise Rejected."""
     # Before the audience: an ID token must not look as if an audience were missing in the policy.
     if not marks.borne(issuer.mark, payload):
         raise Rejected("not_an_access_token")

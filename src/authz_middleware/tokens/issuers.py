@@ -13,8 +13,16 @@ from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
-from authz_middleware.tokens import claim_paths, key_sources, media_types, presets, tenants
+from authz_middleware.tokens import (
+    claim_paths,
+    introspection_table,
+    key_sources,
+    media_types,
+    presets,
+    tenants,
+)
 from authz_middleware.tokens.claim_paths import ClaimPaths
+from authz_middleware.tokens.introspection_table import Introspection
 from authz_middleware.tokens.key_sources import (
     Discovery,
     JwksUri,
@@ -38,6 +46,7 @@ __all__ = [
     "MAX_LEEWAY",
     "ClaimPaths",
     "Discovery",
+    "Introspection",
     "Issuer",
     "JwksUri",
     "KeyConfig",
@@ -67,6 +76,8 @@ _KNOWN: Final = (
     "tenants",
     *key_sources.SOURCES,
     "jwks_cache",
+    "introspection",
+    "prefix",
     "algorithms",
     "token_types",
     "leeway",
@@ -76,11 +87,11 @@ _KNOWN: Final = (
     "required_claims",
     "max_lifetime",
 )
+# Whose introspection answers have what its JWTs have, the mark included.
+_ASKED_PRESETS: Final = ("keycloak",)
 _PLANNED: Final = (
-    "introspection",
     "dpop",
     "mtls",
-    "prefix",
 )
 
 
@@ -90,7 +101,7 @@ class Issuer:
 
     issuer: str
     audience: frozenset[str]
-    source: KeyConfig
+    source: KeyConfig | Introspection
     algorithms: frozenset[str] = _DEFAULT_ALGORITHMS
     token_types: frozenset[str] = frozenset(
         _DEFAULT_TOKEN_TYPES
@@ -113,6 +124,7 @@ def load(
 ) -> tuple[Issuer, ...]:
     """Read `[[issuers]]`. Every mistake goes to the report; an issuer with one is left out."""
     issuers: list[Issuer] = []
+    opaque: list[tuple[Section, Introspection]] = []
     seen: set[str] = set()
     alone = sum(len(tenants.names(section)) or 1 for section in sections) == 1
     for section in sections:
@@ -123,7 +135,13 @@ def load(
             section.error("issuer", "this issuer is listed twice", "make one table of the two")
         else:
             issuers += found
+            opaque += [
+                (section, issuer.source)
+                for issuer in found
+                if isinstance(issuer.source, Introspection)
+            ]
         seen.update(named)
+    introspection_table.check_prefixes(opaque)
     return tuple(issuers)
 
 
@@ -143,8 +161,11 @@ def _issuers(
     named = tenants.expand(section, preset, name) if name is not None else ()
     source_name = key_sources.named(section)
     algorithms = _algorithms(section, secret=source_name in key_sources.SECRETS)
-    source = None
-    if name is not None and "introspection" not in section:
+    source: KeyConfig | Introspection | None = None
+    if "introspection" in section:
+        _check_opaque(section, source_name)
+        source = introspection_table.read(section, name or "", read_file=read_file, environ=environ)
+    elif name is not None:
         address = preset.metadata or name
         if source_name is None:
             presets.check_discovery(section, preset, address)
@@ -153,6 +174,8 @@ def _issuers(
         )
     if isinstance(source, JwksUri):
         _check_address(section, source.url, named)
+    if "prefix" in section and "introspection" not in section:
+        section.error("prefix", "`prefix` is for opaque tokens, and there is no `introspection`")
     if isinstance(source, StaticKeys) and source_name is not None:
         _check_serving(section, source_name, source.keys, algorithms)
     grants = _grants(section, alone=alone)
@@ -197,8 +220,8 @@ def _check_address(section: Section, url: str, named: Sequence[Named]) -> None:
         )
 
 
-def _filled_in(source: KeyConfig, tenant: str) -> KeyConfig:
-    if isinstance(source, StaticKeys):
+def _filled_in(source: KeyConfig | Introspection, tenant: str) -> KeyConfig | Introspection:
+    if isinstance(source, (StaticKeys, Introspection)):
         return source
     file = source.cache.file
     cache = replace(source.cache, file=file and file.replace(TEMPLATE, tenant))
@@ -214,6 +237,30 @@ def _usual_claims(
     claims = preset.claims_for(audience)
     # `grants` says how far the issuer is believed: a preset alone does not go beyond.
     return claims if grants is None else replace(claims, permissions=())
+
+
+def _check_opaque(section: Section, source_name: str | None) -> None:
+    """Report what would decide nothing, because the issuer itself is asked about each token."""
+    if source_name is not None:
+        section.error(
+            source_name,
+            f"`{source_name}` beside `introspection`: an issuer has keys, or is asked",
+            "leave one of them out",
+        )
+    preset = section.raw("preset")
+    if preset is not None and preset not in _ASKED_PRESETS:
+        section.error(
+            "preset",
+            "this `preset` beside `introspection`: it knows the provider's JWTs, not its answers",
+            "leave it out, and write `claims`",
+        )
+    for name in ("algorithms", "token_types", "jwks_cache"):
+        if name in section:
+            section.error(
+                name,
+                f"`{name}` beside `introspection`: no token of this issuer is verified here",
+                "leave it out",
+            )
 
 
 def _check_not_empty(section: Section, *names: str) -> None:

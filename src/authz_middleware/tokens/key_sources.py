@@ -38,7 +38,10 @@ __all__ = [
     "StaticKeys",
     "named",
     "read",
+    "secret",
     "secure_url",
+    "unreadable",
+    "url_problem",
 ]
 
 SECRETS: Final = ("secret_env", "secret_file")
@@ -119,9 +122,8 @@ def read(
         section.error(name, f"`{name}` {unusable.reason}", _FIXES[name])
     except Rejected as rejected:
         section.error(name, f"`{name}` is not strict JSON ({rejected.detail})", _FIXES[name])
-    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
-        reason = getattr(error, "strerror", None) or "not a file name"
-        section.error(name, f"`{name}` cannot be read: {reason}", "check its path and permissions")
+    except (OSError, ValueError) as error:
+        unreadable(section, name, error)
     else:
         return None if keys is None else StaticKeys(keys)
     return None
@@ -152,10 +154,30 @@ def _static(
         return from_jwks(strict_json.loads(read_file(value)))
     if name == "public_key_file":
         return from_pem(read_file(value))
-    if name == "secret_file":
-        return from_secret(_without_line_end(read_file(value)))
-    secret = environ.get(value, "")
-    if not VARIABLE.fullmatch(value) or (not secret and value in environ.values()):
+    found = secret(section, name, read_file, environ)
+    return None if found is None else from_secret(found)
+
+
+def unreadable(section: Section, name: str, error: OSError | ValueError) -> None:
+    """Report a file that cannot be read; a ValueError is a NUL in its name."""
+    reason = getattr(error, "strerror", None) or "not a file name"
+    section.error(name, f"`{name}` cannot be read: {reason}", "check its path and permissions")
+
+
+def secret(
+    section: Section, name: str, read_file: ReadFile, environ: Mapping[str, str]
+) -> bytes | None:
+    """The secret in the file, or in the variable, that `name` names; None if it was reported.
+
+    Raises OSError or ValueError if a file cannot be read.
+    """
+    value = section.text(name)
+    if value is None:  # of the wrong type: reported by the reader
+        return None
+    if name.endswith("_file"):
+        return _without_line_end(read_file(value))
+    found = environ.get(value, "")
+    if not VARIABLE.fullmatch(value) or (not found and value in environ.values()):
         # Not repeated: it may be the secret itself, written here, or put here by `${…}`.
         section.error(
             name,
@@ -163,7 +185,7 @@ def _static(
             "write the name of the variable that holds the secret, not the secret",
         )
         return None
-    if not secret:
+    if not found:
         section.error(
             name,
             f"the environment variable {value} is not set, or empty",
@@ -171,13 +193,13 @@ def _static(
         )
         return None
     # As the operating system gave it: Python decodes what is not UTF-8 to surrogates.
-    return from_secret(secret.encode("utf-8", "surrogateescape"))
+    return found.encode("utf-8", "surrogateescape")
 
 
-def _without_line_end(secret: bytes) -> bytes:
+def _without_line_end(data: bytes) -> bytes:
     """A text file ends in a line end that nobody meant; random bytes are left as they are."""
-    text = secret.removesuffix(b"\n").removesuffix(b"\r")
-    return text if text.isascii() and text.decode("ascii").isprintable() else secret
+    text = data.removesuffix(b"\n").removesuffix(b"\r")
+    return text if text.isascii() and text.decode("ascii").isprintable() else data
 
 
 MAX_STALE: Final = 7 * 24 * 3600.0
@@ -215,7 +237,7 @@ def _jwks_uri(section: Section, issuer: str, cache: KeyCache) -> JwksUri | None:
     url = section.text("jwks_uri")
     if url is None:
         return None
-    problem = _url_problem(url)
+    problem = url_problem(url)
     if problem:
         section.error("jwks_uri", f"`jwks_uri` {problem[0]}", problem[1])
         return None
@@ -223,7 +245,7 @@ def _jwks_uri(section: Section, issuer: str, cache: KeyCache) -> JwksUri | None:
 
 
 def _discovery(section: Section, issuer: str, cache: KeyCache) -> Discovery | None:
-    problem = _url_problem(issuer)
+    problem = url_problem(issuer)
     if problem:
         what, fix = problem
         section.error(
@@ -240,10 +262,10 @@ def _discovery(section: Section, issuer: str, cache: KeyCache) -> Discovery | No
 
 def secure_url(url: str) -> bool:
     """Whether keys may be fetched from `url`: https, or http on this machine; nothing odd."""
-    return _url_problem(url) is None
+    return url_problem(url) is None
 
 
-def _url_problem(url: str) -> tuple[str, str] | None:
+def url_problem(url: str) -> tuple[str, str] | None:
     """What is wrong with a URL that keys are fetched from, and what to write instead."""
     # Characters that URL parsers drop or read differently are refused before one is asked.
     if not url.isascii() or not url.isprintable() or " " in url or "\\" in url:
