@@ -36,6 +36,7 @@ class Access:
     __slots__ = (
         "_accept",
         "_authority",
+        "anonymous",
         "credentials",
         "decision",
         "denied",
@@ -56,7 +57,10 @@ class Access:
         self.credentials: Final = admit.credentials
         # Seconds since the epoch from which `require` and `allows` refuse: `exp` plus leeway.
         self.valid_until: Final = admit.valid_until
-        self.facts: Final = facts
+        # Without the credentials: an `Access` may outlive its request, and a token should not.
+        self.facts: Final = facts._replace(authorization=())
+        # Why `require` and `allows` refuse an anonymous caller.
+        self.anonymous: Final = admit.anonymous
         # The refusal that `require` raised; an adapter sends it in place of a 5xx.
         self.denied: Answer | None = None
         self._authority: Final = authority

@@ -59,12 +59,16 @@ __all__ = [
 
 
 class Admit(NamedTuple):
-    """The request is let through; `valid_until` is in seconds since the epoch."""
+    """The request is let through; `valid_until` is in seconds since the epoch.
+
+    `anonymous` is why an anonymous caller is refused who asks for more.
+    """
 
     decision: Decision
     principal: Principal | None
     credentials: Credentials
     valid_until: float
+    anonymous: Reason = "no_credentials"
 
 
 class Refuse(NamedTuple):
@@ -272,7 +276,7 @@ class Engine:
         # What no key could make good makes nobody fetch, and is nobody's fault but its own.
         verify_claims(unverified.payload, unverified.header, issuer, now)
         if _public(requirements):  # a public route never waits for a fetch
-            return Admit(requirements[0].allowed, None, "unavailable", inf)
+            return _anonymous(requirements, "unavailable", "keys_unavailable")
         return pending if view.fetchable else _unavailable(requirements, view)
 
     def _ask(self, pending: Pending, now: float) -> Outcome | Pending:
@@ -281,7 +285,7 @@ class Engine:
         if answer is not None:
             return self._told(pending.requirements, answer, now)
         if _public(pending.requirements):  # a public route asks nobody
-            return Admit(pending.requirements[0].allowed, None, "unavailable", inf)
+            return _anonymous(pending.requirements, "unavailable", "introspection_unavailable")
         return pending
 
     def _told(
@@ -293,7 +297,7 @@ class Engine:
         if answer.refused:
             raise Rejected(answer.refused)
         if _public(requirements):
-            return Admit(requirements[0].allowed, None, "unavailable", inf)
+            return _anonymous(requirements, "unavailable", "introspection_unavailable")
         return _refuse("introspection_unavailable", requirements, "unavailable", answer.unavailable)
 
     def _check(
@@ -337,18 +341,24 @@ def _public(requirements: tuple[Requirement, ...]) -> bool:
     return all(requirement.kind == "public" for requirement in requirements)
 
 
+def _anonymous(
+    requirements: tuple[Requirement, ...], credentials: Credentials, reason: Reason
+) -> Admit:
+    return Admit(requirements[0].allowed, None, credentials, inf, reason)
+
+
 def _without_token(requirements: tuple[Requirement, ...], presented: Presented) -> Outcome:
     absent = presented is Presented.ABSENT
     credentials: Literal["absent", "invalid"] = "absent" if absent else "invalid"
-    if _public(requirements):
-        return Admit(requirements[0].allowed, None, credentials, inf)
     reason: Reason = "no_credentials" if absent else "malformed_authorization"
+    if _public(requirements):
+        return _anonymous(requirements, credentials, reason)
     return _refuse(reason, requirements, credentials)
 
 
 def _invalid(requirements: tuple[Requirement, ...], rejected: Rejected) -> Outcome:
     if _public(requirements):
-        return Admit(requirements[0].allowed, None, "invalid", inf)
+        return _anonymous(requirements, "invalid", "invalid_token")
     return _refuse("invalid_token", requirements, "invalid", rejected.detail)
 
 

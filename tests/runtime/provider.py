@@ -67,6 +67,7 @@ class Provider:
         self.at: dict[str, Behaviour] = {}
         self.asked: list[str] = []
         self.headers: list[dict[str, str]] = []
+        self.bodies: list[bytes] = []
         self.stopping = Event()
         provider = self
 
@@ -77,6 +78,10 @@ class Provider:
                     {name.lower(): value for name, value in self.headers.items()}
                 )
                 provider.at.get(self.path, answer(status=404))(self)
+
+            def do_POST(self) -> None:
+                provider.bodies.append(self.rfile.read(int(self.headers["content-length"])))
+                self.do_GET()
 
             def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - as it is called
                 """Say nothing."""

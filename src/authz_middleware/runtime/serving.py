@@ -15,12 +15,10 @@ from contextlib import suppress
 from typing import Final
 from uuid import uuid4
 
-from authz_middleware import bearer
 from authz_middleware.access import Access
 from authz_middleware.answers import RefusalRenderer, checked_body
-from authz_middleware.bearer import Presented
 from authz_middleware.engine import Admit, Engine, Outcome, Pending, Refuse
-from authz_middleware.facts import Answer, Decision, Principal, Readiness, Reason, RequestFacts
+from authz_middleware.facts import Answer, Decision, Principal, Readiness, RequestFacts
 from authz_middleware.observe import DecisionEvent, DecisionObserver
 from authz_middleware.observe.log import LOGGER, LogObserver
 from authz_middleware.runtime.cache import VerifiedTokens
@@ -146,7 +144,7 @@ class Serving:
         """Whether there is a verified caller, and the token has not expired meanwhile."""
         rule = access.decision.rule
         if access.principal is None:
-            return Decision(False, _anonymous(access), rule)
+            return Decision(False, access.anonymous, rule)
         if self.clock() >= access.valid_until:
             return Decision(False, "invalid_token", rule, detail="expired")
         return Decision(True, "allowed", rule)
@@ -214,13 +212,3 @@ class Serving:
 def _complain(what: str) -> None:
     with suppress(Exception):  # the log itself may be what fails
         LOGGER.exception(what)
-
-
-def _anonymous(access: Access) -> Reason:
-    """Return what the anonymous caller of a public route is told when more is asked for."""
-    if access.credentials == "unavailable":
-        return "keys_unavailable"
-    if access.credentials == "absent":
-        return "no_credentials"
-    malformed = bearer.parse(access.facts.authorization) is Presented.MALFORMED
-    return "malformed_authorization" if malformed else "invalid_token"

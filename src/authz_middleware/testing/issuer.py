@@ -1,25 +1,28 @@
 """An issuer for tests and demonstrations: a key pair made on the spot, tokens on demand.
 
-RFC 9068 (access tokens), RFC 7517 (the key set), RFC 8414 (the discovery document). Never use it
-for anything that matters: whoever holds the object can be anyone.
+RFC 9068 (access tokens), RFC 7517 (the key set), RFC 8414 (the discovery document), RFC 7662
+(introspection). Never use it for anything that matters: whoever holds the object can be anyone.
 """
 
 from __future__ import annotations
 
 import json
+import os
+import secrets
 import time
+from base64 import b64encode
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 from uuid import uuid4
 
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from jwt import PyJWS, algorithms
+from jwt import InvalidTokenError, PyJWS, algorithms
 
-from authz_middleware.testing.server import serving
+from authz_middleware.testing.server import Answer, serving
 
 __all__ = ["DevelopmentIssuer"]
 
@@ -44,6 +47,9 @@ def _make_key(algorithm: str) -> PrivateKey:
 
 EXPIRED_SINCE = 3600.0
 """Seconds; more than any leeway that a policy may allow."""
+
+CLIENT = "development"
+"""The client that may ask about tokens."""
 
 METADATA = (
     # OpenID Connect appends the well-known part to the issuer, RFC 8414 §3.1 puts it in front.
@@ -76,6 +82,9 @@ class DevelopmentIssuer:
         self.clock = clock
         self.kid = uuid4().hex
         self._key = _make_key(algorithm)
+        self._opaque: dict[str, dict[str, Any]] = {}
+        self._revoked: set[str] = set()
+        self._secret = secrets.token_urlsafe(32)
 
     def __repr__(self) -> str:
         return f"DevelopmentIssuer({self.issuer!r}, {self.audience!r}, {self.algorithm})"
@@ -124,6 +133,43 @@ class DevelopmentIssuer:
         """Return a token that names our key but was signed by another of its kind: a forgery."""
         key = _make_key(self.algorithm)
         return self._sign(key, self._claims(subject, roles, 300, claims), None)
+
+    def mint_opaque(
+        self,
+        subject: str = "ann",
+        *,
+        roles: Iterable[str] | None = None,
+        lifetime: float = 300,
+        prefix: str = "",
+        **claims: Any,
+    ) -> str:
+        """Return a random token that holds nothing; its claims are what `introspect` tells."""
+        token = prefix + secrets.token_urlsafe(32)
+        self._opaque[token] = self._claims(subject, roles, lifetime, claims)
+        return token
+
+    def revoke(self, token: str) -> None:
+        """Have `introspect` say from now on that `token` is not active."""
+        self._revoked.add(token)
+
+    def introspect(self, token: str) -> dict[str, Any]:
+        """Return what the introspection endpoint says of `token` (RFC 7662 §2.2)."""
+        claims = self._opaque.get(token) or self._signed(token)
+        if claims is None or token in self._revoked:
+            return {"active": False}
+        expires_at = claims.get("exp")
+        if isinstance(expires_at, (int, float)) and expires_at <= self.clock():
+            return {"active": False}
+        return {"active": True, "token_type": "Bearer", **claims}
+
+    def _signed(self, token: str) -> dict[str, Any] | None:
+        """The claims of a token that `mint` signed."""
+        try:
+            payload = PyJWS().decode(token, self._key.public_key(), [self.algorithm])
+        except InvalidTokenError:
+            return None
+        claims: dict[str, Any] = json.loads(payload)  # noqa: TID251 - our own text
+        return claims
 
     def _claims(
         self,
@@ -176,6 +222,11 @@ class DevelopmentIssuer:
         return f"{self.issuer.rstrip('/')}/jwks.json"
 
     @property
+    def introspection_endpoint(self) -> str:
+        """Where `serve` answers about tokens, to the client of `policy_issuer(opaque=True)`."""
+        return f"{self.issuer.rstrip('/')}/introspect"
+
+    @property
     def discovery(self) -> dict[str, Any]:
         """The metadata document (RFC 8414 §2, OpenID Connect Discovery §3)."""
         return {
@@ -184,26 +235,36 @@ class DevelopmentIssuer:
             "response_types_supported": ["code"],
             "subject_types_supported": ["public"],
             "id_token_signing_alg_values_supported": [self.algorithm],
+            "introspection_endpoint": self.introspection_endpoint,
+            "introspection_endpoint_auth_methods_supported": ["client_secret_basic"],
         }
 
-    def policy_issuer(self, **overrides: Any) -> dict[str, Any]:
+    def policy_issuer(self, *, opaque: bool = False, **overrides: Any) -> dict[str, Any]:
         """Return an entry for a policy's `[[issuers]]`, its key inline: no network is needed.
+
+        With `opaque` it is one that asks us about each token: for `mint_opaque`, while `serve`
+        runs. The secret that this takes is put into the environment of this process.
 
         Overrides take the place of entries, and None leaves one out: with `jwks=None` the keys
         are found by discovery.
         """
         audience = [self.audience] if isinstance(self.audience, str) else list(self.audience)
-        table = {
-            "issuer": self.issuer,
-            "audience": audience,
-            "algorithms": [self.algorithm],
-            "jwks": self.jwks,
-        }
+        table: dict[str, Any] = {"issuer": self.issuer, "audience": audience}
+        if opaque:
+            variable = f"DEVELOPMENT_ISSUER_{self.kid}"
+            os.environ[variable] = self._secret
+            table["introspection"] = {
+                "endpoint": self.introspection_endpoint,
+                "client_id": CLIENT,
+                "client_secret_env": variable,
+            }
+        else:
+            table |= {"algorithms": [self.algorithm], "jwks": self.jwks}
         return deepcopy(_without_none(table | overrides))
 
     @contextmanager
     def serve(self, port: int | None = None) -> Generator[DevelopmentIssuer]:
-        """Answer discovery and key requests on 127.0.0.1 until the block ends.
+        """Answer discovery, key and introspection requests on 127.0.0.1 until the block ends.
 
         `port` is the one in `issuer` by default. With another one, or 0 for any that is free, the
         issuer's identifier becomes `http://127.0.0.1:PORT` with the path it had, and stays so.
@@ -215,10 +276,21 @@ class DevelopmentIssuer:
                     f"{self.issuer} cannot be served on 127.0.0.1: give serve() a port"
                 )
             port = parts.port
-        with serving(self._documents, port) as bound:
+        with serving(self._documents, self._posted, port) as bound:
             if bound != parts.port or parts.hostname != "127.0.0.1":
                 self.issuer = f"http://127.0.0.1:{bound}{parts.path}"
             yield self
+
+    def _posted(self, path: str, authorization: str, body: bytes) -> Answer | None:
+        if path != urlsplit(self.introspection_endpoint).path:
+            return None
+        pair = b64encode(f"{CLIENT}:{self._secret}".encode()).decode()
+        if authorization != f"Basic {pair}":
+            return 401, {"error": "invalid_client"}
+        tokens = parse_qs(body.decode("latin-1")).get("token", [])
+        if len(tokens) != 1:
+            return 400, {"error": "invalid_request"}
+        return 200, self.introspect(tokens[0])
 
     def _documents(self) -> Mapping[str, Mapping[str, Any]]:
         path = urlsplit(self.issuer).path.rstrip("/")
