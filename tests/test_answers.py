@@ -31,6 +31,7 @@ ROWS: dict[str, tuple[int, str | None, bool, bool]] = {
     "issuer_not_accepted": (403, "insufficient_scope", True, False),
     "scope_missing": (403, "insufficient_scope", True, False),
     "keys_unavailable": (503, None, False, True),
+    "introspection_unavailable": (503, None, False, True),
     "policy_not_loaded": (503, None, False, True),
 }
 

@@ -389,10 +389,8 @@ REFUSED = {
             "",
         )
         for key, value in {
-            "introspection": "{}",
             "dpop": "true",
             "mtls": "true",
-            "prefix": '"x"',
         }.items()
     },
     # The policy's own tests

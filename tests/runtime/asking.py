@@ -10,7 +10,7 @@ from authz_middleware import Authz
 from authz_middleware.engine import Admit, Outcome
 from authz_middleware.facts import RequestFacts
 from authz_middleware.runtime.keys import RemoteKeys
-from tests.runtime.provider import JWKS, Provider
+from tests.runtime.provider import INTROSPECT, JWKS, Provider
 from tests.tokens.minting import ISSUER, jwk
 
 Ask = Callable[[Authz, RequestFacts], Outcome]
@@ -45,6 +45,16 @@ def remote(provider: Provider, clock: Callable[[], float], **options: Any) -> Au
     return Authz.from_mapping(
         policy(table(jwks_uri=f"{provider.origin}{JWKS}")), clock=clock, **options
     )
+
+
+def introspected(provider: Provider, **keys: Any) -> dict[str, Any]:
+    """Return an entry of [[issuers]] that is asked about its tokens, at the provider."""
+    usual = {
+        "endpoint": f"{provider.origin}{INTROSPECT}",
+        "client_id": "orders",
+        "client_secret_env": "INTROSPECTION_SECRET",
+    }
+    return table(introspection=usual | keys)
 
 
 def request(

@@ -24,6 +24,12 @@ def provider() -> Iterator[Provider]:
         yield provider
 
 
+@pytest.fixture(autouse=True)
+def introspection_secret(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The secret of `asking.introspected`."""
+    monkeypatch.setenv("INTROSPECTION_SECRET", "hush-hush")
+
+
 @pytest.fixture
 def clock() -> Clock:
     return Clock(NOW)

@@ -13,6 +13,7 @@ from typing import Any
 Behaviour = Callable[[BaseHTTPRequestHandler], None]
 
 JWKS = "/jwks"
+INTROSPECT = "/introspect"
 APPENDED = "/.well-known/openid-configuration"
 
 
@@ -52,6 +53,11 @@ def gated(gate: Event, reached: Event, then: Behaviour) -> Behaviour:
     return send
 
 
+def said(**members: Any) -> Behaviour:
+    """Return a behaviour that sends this introspection answer."""
+    return answer(members, content_type="application/json")
+
+
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 128
@@ -80,7 +86,8 @@ class Provider:
                 provider.at.get(self.path, answer(status=404))(self)
 
             def do_POST(self) -> None:
-                provider.bodies.append(self.rfile.read(int(self.headers["content-length"])))
+                self.posted = self.rfile.read(int(self.headers["content-length"]))
+                provider.bodies.append(self.posted)
                 self.do_GET()
 
             def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - as it is called

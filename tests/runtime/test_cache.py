@@ -1,20 +1,37 @@
+"""The verified-token cache. What an entry rests on is looked at by the engine: `test_cached`."""
+
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
-from threading import Barrier
+import gc
+import json
+import tracemalloc
+from sys import getsizeof
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from authz_middleware.engine import CachedToken
-from authz_middleware.runtime.cache import MAX_ENTRIES, VerifiedTokens
+from authz_middleware.facts import Claims, Principal
+from authz_middleware.runtime import forks
+from authz_middleware.runtime.cache import MAX_BYTES, MAX_ENTRIES, VerifiedTokens, weigh
+from authz_middleware.tokens.claims import Verified
+
+ISSUER = "https://login.example.com"
 
 
-def entry() -> CachedToken:
-    nothing: Any = None
-    return CachedToken("https://login.example.com", nothing, nothing)
+def entry(number: int = 0, **claims: Any) -> CachedToken:
+    """What a token leaves behind, made of objects of its own."""
+    text = json.dumps({"iss": ISSUER, "sub": f"user{number}", "scope": "read pay"} | claims)
+    members = json.loads(text)
+    principal = Principal(
+        subject=members["sub"],
+        issuer=ISSUER,
+        roles=frozenset(members.get("roles", ())),
+        scopes=frozenset(members["scope"].split()),
+        claims=Claims.freeze(members),
+        expires_at=1e9 + number,
+    )
+    return CachedToken(ISSUER, None, Verified(principal, 1e8 + number, 1e9 + number))
 
 
 def test_what_was_put_is_found() -> None:
@@ -26,27 +43,22 @@ def test_what_was_put_is_found() -> None:
     assert tokens.get(digest) is known
     assert tokens.get(tokens.digest("a.b.c")) is known
     assert tokens.get(tokens.digest("a.b.d")) is None
+    tokens.discard(digest)
+    assert tokens.get(digest) is None
 
 
-def test_the_bound() -> None:
+def test_the_bounds() -> None:
     assert MAX_ENTRIES == 10_000
+    assert MAX_BYTES == 32 * 1024 * 1024
     tokens = VerifiedTokens(3)
     for number in range(10):
-        tokens.put(tokens.digest(str(number)), entry())
+        tokens.put(tokens.digest(str(number)), entry(number))
         assert len(tokens) == min(number + 1, 3)
-
-
-def test_the_oldest_goes_first() -> None:
-    tokens = VerifiedTokens(3)
-    a, b, c, d = (tokens.digest(name) for name in "abcd")
-    for digest in (a, b, c):
-        tokens.put(digest, entry())
-    tokens.get(a)  # being asked for does not make it younger
-    tokens.put(b, entry())  # being verified again does
-    assert len(tokens) == 3
-    tokens.put(d, entry())
-    tokens.put(a, entry())
-    assert [tokens.get(each) is not None for each in (a, b, c, d)] == [True, True, False, True]
+    assert tokens.weight == 3 * weigh(entry())
+    small = VerifiedTokens(max_bytes=64 * weigh(entry(999)))
+    for number in range(1000):
+        small.put(small.digest(str(number)), entry(number))
+    assert 60 <= len(small) <= 64
 
 
 def test_a_digest_says_nothing_elsewhere() -> None:
@@ -56,37 +68,62 @@ def test_a_digest_says_nothing_elsewhere() -> None:
     assert len(one.digest("a.b.c")) == 32
 
 
-def test_no_token_text_is_kept() -> None:
-    tokens = VerifiedTokens()
-    tokens.put(tokens.digest("abcdef.ghijkl.mnopqr"), entry())
-    assert not any(b"abcdef" in digest for digest in tokens._entries)
+def test_a_digest_is_of_ascii() -> None:
     with pytest.raises(UnicodeEncodeError):
-        tokens.digest("é")
+        VerifiedTokens().digest("é")
 
 
-@given(st.lists(st.integers(0, 9)), st.integers(1, 5))
-def test_it_holds_the_latest(names: list[int], bound: int) -> None:
-    tokens = VerifiedTokens(bound)
-    for name in names:
-        tokens.put(tokens.digest(str(name)), entry())
-    latest = list(dict.fromkeys(reversed(names)))[:bound]
-    held = [name for name in range(10) if tokens.get(tokens.digest(str(name)))]
-    assert sorted(latest) == held
+def test_a_forked_worker_has_a_key_of_its_own() -> None:
+    tokens = VerifiedTokens()
+    digest = tokens.digest("a.b.c")
+    tokens.put(digest, entry())
+    forks.renew()
+    assert tokens.get(digest) is None
+    assert tokens.digest("a.b.c") != digest
+    assert len(tokens) == 0
 
 
-def test_many_threads() -> None:
-    tokens = VerifiedTokens(50)
-    together = Barrier(8)
+WEIGHTS = {
+    "usual": {"roles": ["viewer", "editor"], "jti": "x" * 36, "client_id": "orders", "n": 1.5},
+    "many names": {"roles": [f"role-{number}" for number in range(200)]},
+    "many objects": {"a": [{}] * 500},
+    "many members": {"a": {f"n{number}": number for number in range(500)}},
+    "many lists": {"a": [[0]] * 500},
+    "long text": {"a": "x" * 5000},
+    "numbers": {"a": [number * 1.5 for number in range(500)]},
+}
 
-    def work(seed: int) -> None:
-        together.wait(30)
-        for number in range(500):
-            digest = tokens.digest(str((seed * 7 + number) % 120))
-            tokens.put(digest, entry())
-            tokens.get(digest)
-            assert len(tokens) <= 50
 
-    with ThreadPoolExecutor(8) as threads:
-        for each in [threads.submit(work, seed) for seed in range(8)]:
-            each.result(30)
-    assert len(tokens) == 50
+@pytest.mark.parametrize("claims", WEIGHTS.values(), ids=WEIGHTS)
+def test_the_weight_is_what_an_entry_takes(claims: dict[str, Any]) -> None:
+    """Never less than the interpreter allocates, and not much more."""
+    count = 50
+    tokens = VerifiedTokens(max_entries=count * 2, max_bytes=1 << 40)
+    tokens.put(tokens.digest("warm"), entry(**claims))
+    gc.collect()
+    tracemalloc.start()
+    try:
+        for number in range(count):
+            tokens.put(tokens.digest(str(number)), entry(number, **claims))
+        gc.collect()
+        taken = tracemalloc.get_traced_memory()[0]
+    finally:
+        tracemalloc.stop()
+    counted = count * weigh(entry(**claims))
+    assert taken <= counted <= 2.5 * taken
+
+
+def test_shared_sets_are_counted_by_their_tables() -> None:
+    names = frozenset(f"permission-{number}" for number in range(1000))
+    known = entry()
+    principal = known.verified.principal
+    wider = Principal(
+        subject=principal.subject,
+        issuer=ISSUER,
+        scopes=principal.scopes,
+        permissions=names,
+        claims=principal.claims,
+        expires_at=1,
+    )
+    added = weigh(CachedToken(ISSUER, None, Verified(wider, 0, 1))) - weigh(known)
+    assert added == getsizeof(names) - getsizeof(frozenset())

@@ -3,16 +3,14 @@ from __future__ import annotations
 import gzip
 import socket
 import ssl
-from functools import partial
 from http.server import BaseHTTPRequestHandler
 from threading import Event
 from typing import Any
 
-import httpx2
 import pytest
 
 from authz_middleware.runtime import fetch as module
-from authz_middleware.runtime.fetch import FetchFailed, NotFound, fetch
+from authz_middleware.runtime.fetch import FetchFailed, NotFound, NotTaken, fetch, post
 from tests.runtime.provider import Provider, answer, gated, raw
 
 BODY = b'{"keys": []}'
@@ -122,7 +120,7 @@ def test_the_deadline_holds_under_tls(
     tls_provider: Provider, certificate, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     context = ssl.create_default_context(cafile=certificate)
-    monkeypatch.setattr(httpx2, "Client", partial(httpx2.Client, verify=context))
+    monkeypatch.setattr(module, "_authorities", lambda: context)
     tls_provider.at["/good"] = answer(BODY)
     tls_provider.at["/slow"] = trickle(tls_provider, OK + b"x-a: ", b"a")
     assert fetch(f"{tls_provider.origin}/good").body == BODY
@@ -252,6 +250,7 @@ def test_a_certificate_of_nobody(
 ) -> None:
     """D06: whatever the environment says."""
     monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+    module._authorities.cache_clear()  # read anew, with the variable set
     tls_provider.at["/x"] = answer(BODY)
     with pytest.raises(FetchFailed, match=r"ConnectError$"):
         fetch(f"{tls_provider.origin}/x")
@@ -262,3 +261,49 @@ def test_https_to_a_server_that_speaks_http(provider: Provider) -> None:
     provider.at["/x"] = answer(BODY)
     with pytest.raises(FetchFailed):
         fetch(f"{provider.origin.replace('http', 'https')}/x")
+
+
+# Questions
+
+
+def test_a_question_is_posted(provider: Provider) -> None:
+    provider.at["/q"] = answer(BODY, content_type="application/json; charset=utf-8")
+    url = f"{provider.origin}/q"
+    response = post(url, b"a=1", {"content-type": "x/y", "authorization": "Basic eA=="})
+    assert response == (200, "application/json; charset=utf-8", BODY)
+    assert provider.bodies == [b"a=1"]
+    assert provider.headers[0]["content-type"] == "x/y"
+    assert provider.headers[0]["authorization"] == "Basic eA=="
+    assert provider.headers[0]["accept-encoding"] == "identity"
+
+
+@pytest.mark.parametrize(
+    "status", [201, 204, 301, 302, 307, 308, 400, 401, 403, 404, 429, 500, 503]
+)
+def test_other_statuses_are_told_and_not_followed(provider: Provider, status: int) -> None:
+    """I02: credentials never go where a redirect points."""
+    elsewhere = f"{provider.origin}/elsewhere"
+    provider.at["/q"] = answer(b"" if status == 204 else BODY, status, location=elsewhere)
+    assert post(f"{provider.origin}/q", b"", {}) == (status, "", b"")
+    assert provider.asked == ["/q"]
+
+
+def test_a_question_is_bounded_too(provider: Provider) -> None:
+    provider.at["/large"] = answer(b"x" * 101)
+    provider.at["/packed"] = answer(gzip.compress(BODY), content_encoding="gzip")
+    provider.at["/slow"] = trickle(provider, OK + b"x-a: ", b"a")
+    with pytest.raises(NotTaken, match="more than 100 bytes"):
+        post(f"{provider.origin}/large", b"", {}, max_bytes=100)
+    with pytest.raises(NotTaken, match="compressed"):
+        post(f"{provider.origin}/packed", b"", {})
+    with pytest.raises(FetchFailed, match="took longer") as slow:
+        post(f"{provider.origin}/slow", b"", {}, total_seconds=QUICK)
+    assert not isinstance(slow.value, NotTaken)
+
+
+def test_a_question_to_a_certificate_of_nobody(tls_provider: Provider) -> None:
+    """I02: verified TLS, or nothing is sent."""
+    tls_provider.at["/q"] = answer(BODY)
+    with pytest.raises(FetchFailed, match=r"ConnectError$"):
+        post(f"{tls_provider.origin}/q", b"secret", {})
+    assert tls_provider.bodies == []

@@ -173,7 +173,6 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "empty audience": ({"audience": []}, "`audience` is empty"),
     "an empty name in audience": ({"audience": [""]}, "empty string"),
     "unknown key": ({"audiance": "x"}, "did you mean `audience`?"),
-    "introspection": ({"introspection": {}}, "`introspection` is not supported in this version"),
     "dpop": ({"dpop": True}, "`dpop` is not supported in this version"),
     "two sources": ({"jwks": JWKS, "jwks_uri": "https://x/"}, "`jwks` beside `jwks_uri`"),
     "http to a key server": ({"jwks_uri": "http://keys.example.com/"}, "use https"),

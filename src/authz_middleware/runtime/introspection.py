@@ -138,17 +138,18 @@ class Introspector:
             lane = process.strangers if known is None else process.known
             if lane.flights >= MAX_WAITING:
                 return _landed(_BUSY)
+            if self._failed_at is not None:
+                process.probe = digest  # before it takes off: it looks at this without the lock
             try:
                 flight = lane.executor.submit(
                     self._fly, process, lane, token, digest, time.monotonic()
                 )
             except RuntimeError as error:  # no thread, or the interpreter is going down
                 self._complain(str(error))
+                process.probe = None
                 return _landed(_FAILED)
             lane.flights += 1
             process.flights[digest] = flight
-            if self._failed_at is not None:
-                process.probe = digest
             return flight
 
     def _paused(self, now: float) -> bool:
