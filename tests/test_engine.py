@@ -18,20 +18,26 @@ from authz_middleware.engine import (
     Admit,
     CachedToken,
     Engine,
+    IntrospectionAnswer,
     KeysAnswer,
+    NeedIntrospection,
     NeedKeys,
     Pending,
     Refuse,
 )
-from authz_middleware.facts import RequestFacts, RuleRef
+from authz_middleware.facts import Principal, RequestFacts, RuleRef
 from authz_middleware.policy import load as loading
+from authz_middleware.tokens.claims import Verified
 from authz_middleware.tokens.freshness import KeyView
+from authz_middleware.tokens.introspection import Introspected, OpaqueToken
+from authz_middleware.tokens.introspection_table import Introspection
 from authz_middleware.tokens.issuers import Discovery, Issuer
 from authz_middleware.tokens.keys import KeySet, from_jwks
 
 NOW = 1_700_000_000.0
 ISSUER = "https://login.example.com"
 OTHER = "https://other.example.com"
+ASKED = "https://asked.example.com"
 PRIVATE = {kid: ec.generate_private_key(ec.SECP256R1()) for kid in ("one", "two", "stranger")}
 
 
@@ -60,6 +66,16 @@ class FakeKeys:
     def view(self, now: float) -> KeyView:
         assert now == NOW or now > NOW
         return self.current
+
+
+class FakeIntrospection:
+    """An issuer that is asked; a test sets what is held."""
+
+    def __init__(self) -> None:
+        self.answer: Introspected | None = None
+
+    def held(self, digest: bytes, now: float) -> Introspected | None:
+        return self.answer
 
 
 class FakeCache:
@@ -107,7 +123,9 @@ class World:
                 }
             )
         )
-        policy = loading.load(Section.top(report), issuers=(ISSUER, OTHER), token_permissions=False)
+        policy = loading.load(
+            Section.top(report), issuers=(ISSUER, OTHER, ASKED), token_permissions=False
+        )
         report.raise_if_any()
         self.keys = keys
         self.others = FakeKeys(key_set("two"))
@@ -121,8 +139,18 @@ class World:
             )
             for name in (ISSUER, OTHER)
         }
+        source = Introspection(ASKED, f"{ASKED}/introspect", "tok_")
+        issuers[ASKED] = Issuer(issuer=ASKED, audience=frozenset({"orders"}), source=source)
         sources = {ISSUER: keys, OTHER: self.others}
-        self.engine = Engine(policy, issuers, sources, self.cache, preflight=preflight)
+        self.asked = FakeIntrospection()
+        self.engine = Engine(
+            policy,
+            issuers,
+            sources,
+            self.cache,
+            introspection_sources={ASKED: self.asked},
+            preflight=preflight,
+        )
 
     def start(self, path: str | None, token: str | None = None, now: float = NOW, **more: Any):
         values = () if token is None else (b"Bearer " + token.encode(),)
@@ -468,6 +496,82 @@ def test_what_was_verified_after_waiting_is_remembered() -> None:
     world.keys.set(keys)
     assert told(world.start("/me", token))[0] == "Admit"
     assert world.cache.puts == 1
+
+
+# Tokens that their issuer is asked about
+
+
+def good(until: float = NOW + 60, **fields: Any) -> Introspected:
+    principal = Principal(subject="ann", issuer=ASKED, expires_at=until, **fields)
+    return Introspected(Verified(principal, NOW - 60, until))
+
+
+HELD = {
+    "good": (good(), ("Admit", "allowed", "valid"), "valid"),
+    "good no longer": (good(NOW), ("Refuse", "invalid_token", "invalid"), "invalid"),
+    "inactive": (
+        Introspected(refused="inactive"),
+        ("Refuse", "invalid_token", "invalid"),
+        "invalid",
+    ),
+    "out of reach": (
+        Introspected(unavailable="paused"),
+        ("Refuse", "introspection_unavailable", "unavailable"),
+        "unavailable",
+    ),
+}
+
+
+@pytest.mark.parametrize(("answer", "outcome", "on_public"), HELD.values(), ids=HELD)
+@pytest.mark.parametrize("token", ["tok_x", mint(iss=ASKED)], ids=["opaque", "JWT"])
+def test_what_is_held_of_an_opaque_token(world: World, token, answer, outcome, on_public) -> None:
+    world.asked.answer = answer
+    assert told(world.start("/me", token)) == outcome
+    assert told(world.start("/public", token)) == ("Admit", "allowed", on_public)
+
+
+@pytest.mark.parametrize(("answer", "outcome", "on_public"), HELD.values(), ids=HELD)
+@pytest.mark.parametrize("token", ["tok_x", mint(iss=ASKED)], ids=["opaque", "JWT"])
+def test_what_is_not_held_is_asked(world: World, token, answer, outcome, on_public) -> None:
+    del on_public
+    assert told(world.start("/public", token)) == ("Admit", "allowed", "unavailable")
+    pending = world.start("/me", token)
+    assert isinstance(pending, Pending)
+    assert token not in repr(pending)
+    steps = world.engine.resume(pending)
+    effect = next(steps)
+    assert effect == NeedIntrospection(ASKED, OpaqueToken(token), world.cache.digest(token))
+    with pytest.raises(StopIteration) as stop:
+        steps.send(IntrospectionAnswer(answer, NOW))
+    assert told(stop.value.value) == outcome
+
+
+def test_an_opaque_token_may_expire_while_it_waits(world: World) -> None:
+    steps = world.engine.resume(world.start("/me", "tok_x"))
+    next(steps)
+    with pytest.raises(StopIteration) as stop:
+        steps.send(IntrospectionAnswer(good(NOW + 5), NOW + 5))
+    assert told(stop.value.value) == ("Refuse", "invalid_token", "invalid")
+    assert stop.value.value.decision.detail == "expired"
+
+
+def test_an_answer_is_believed_for_its_time_only(world: World) -> None:
+    """I07."""
+    token, verified = "tok_x", good().verified
+    assert verified is not None
+    entry = CachedToken(ASKED, None, verified, NOW, NOW + 10)
+    world.cache.put(world.cache.digest(token), entry)
+    assert told(world.start("/me", token))[0] == "Admit"
+    assert told(world.start("/me", token, NOW + 9.9))[0] == "Admit"
+    assert isinstance(world.start("/me", token, NOW + 10), Pending)
+    world.asked.answer = Introspected(refused="inactive")
+    assert told(world.start("/me", token, NOW + 10))[1] == "invalid_token"
+
+
+def test_a_token_without_the_prefix_is_nobodys(world: World) -> None:
+    refused = world.start("/me", "other_x")
+    assert told(refused) == ("Refuse", "invalid_token", "invalid")
+    assert refused.decision.detail == "unknown_prefix"
 
 
 # Preflights

@@ -12,7 +12,9 @@ import pytest
 from authz_middleware import Authz
 from authz_middleware.bearer import challenge
 from authz_middleware.facts import Actor
+from authz_middleware.tokens import introspection
 from authz_middleware.tokens.claims import verify_claims
+from authz_middleware.tokens.introspection import NoAnswer
 from tests.conformance.judging import DOORS, REFUSALS, VECTORS
 from tests.conformance.report import rows, table
 from tests.tokens.minting import CLAIMS, NOW, issuer
@@ -68,6 +70,22 @@ def test_json_files_in_the_place_of_the_whole_object(vectors: Path, door: str) -
             continue
         assert door == "payload"  # any object could be claims, as far as parsing goes
     assert sum(name.startswith("n_") for name in files) == 188
+
+
+def test_json_files_as_introspection_answers(vectors: Path) -> None:
+    """I03, I05: `n_` is no answer, alone and as a member; nothing there is an active token."""
+    files = json.loads((vectors / "json_test_suite" / "parsing.json").read_text("utf-8"))
+    unreadable: set[str] = set()
+    for name, encoded in files.items():
+        data = base64.b64decode(encoded)
+        with pytest.raises(NoAnswer):
+            introspection.read(200, "application/json", data)
+        try:
+            introspection.read(200, "application/json", b'{"active": true, "x": ' + data + b"}")
+        except NoAnswer:
+            unreadable.add(name)
+    assert len(files) == 318
+    assert {name for name in files if name.startswith("n_")} <= unreadable
 
 
 def examples(vectors: Path, name: str) -> Any:

@@ -9,16 +9,19 @@ from threading import Event
 
 import pytest
 
-from tests.runtime.provider import JWKS, Provider, gated
-from tests.tokens.minting import jwk
+from tests.runtime.provider import INTROSPECT, JWKS, Provider, gated, said
+from tests.tokens.minting import NOW, jwk
 
 SCRIPT = Path(__file__).with_name("forking.py")
+TOKENS = Path(__file__).with_name("forking_tokens.py")
 A, B = jwk("ES256", kid="a"), jwk("ES256", kid="b")
 
 
-def start(scenario: str, provider: Provider) -> subprocess.Popen[str]:
+def start(
+    scenario: str, provider: Provider, script: Path = SCRIPT, path: str = JWKS
+) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [sys.executable, str(SCRIPT), scenario, f"{provider.origin}{JWKS}"],
+        [sys.executable, str(script), scenario, f"{provider.origin}{path}"],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
@@ -66,3 +69,24 @@ def test_a_worker_inherits_keys_and_renews_them(provider: Provider) -> None:
         assert hear(process) == "child b"
     assert process.returncode == 0
     assert provider.fetched() == 2
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("scenario", ["in the air", "locks held"])
+def test_a_worker_asks_about_tokens_for_itself(provider: Provider, scenario: str) -> None:
+    """It has its own digest key, its own locks, and waits for no thread of its parent."""
+    gate, reached = Event(), Event()
+    good = said(active=True, aud="orders", sub="ann", exp=NOW + 60)
+    provider.at[INTROSPECT] = good
+    with start(scenario, provider, TOKENS, INTROSPECT) as process:
+        assert hear(process) == "parent in"
+        # The question about the second token may be here already: both are answered the same.
+        provider.at[INTROSPECT] = gated(gate, reached, good)
+        say(process, "fork")
+        assert hear(process) == "child 0 False"
+        gate.set()
+        assert hear(process) == "child in in in"
+        say(process, "end")
+        assert hear(process) == "parent in in"
+    assert process.returncode == 0
+    assert provider.fetched(INTROSPECT) == 5

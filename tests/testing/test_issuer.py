@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+from base64 import b64encode
 from http.client import HTTPConnection
 from urllib.parse import urlsplit
 
@@ -144,6 +146,94 @@ def test_an_expired_token_is_so_beyond_any_leeway():
     clock = FrozenClock()
     issuer = DevelopmentIssuer(clock=clock)
     assert ask(client(issuer, clock, leeway=300), issuer.expired()).status_code == 401
+
+
+# Opaque tokens.
+
+
+def test_what_is_told_of_an_opaque_token():
+    clock = FrozenClock(1000)
+    issuer = DevelopmentIssuer("https://login.example", "orders", clock=clock)
+    token = issuer.mint_opaque("bob", roles=["viewer"], lifetime=60, prefix="tok_", jti="j")
+    assert token.startswith("tok_")
+    assert len(token) > 40
+    assert issuer.introspect(token) == {
+        "active": True,
+        "token_type": "Bearer",
+        "iss": "https://login.example",
+        "sub": "bob",
+        "aud": "orders",
+        "iat": 1000,
+        "exp": 1060,
+        "jti": "j",
+        "client_id": "development",
+        "roles": ["viewer"],
+    }
+    clock.advance(60)
+    assert issuer.introspect(token) == {"active": False}
+
+
+def test_what_is_told_of_other_tokens():
+    issuer = DevelopmentIssuer()
+    opaque, signed = issuer.mint_opaque(exp=None), issuer.mint("bob")
+    assert issuer.introspect(opaque)["active"] is True
+    assert issuer.introspect(signed)["sub"] == "bob"
+    for token in ("", "unknown", issuer.signed_by_another_key(), DevelopmentIssuer().mint()):
+        assert issuer.introspect(token) == {"active": False}
+    for token in (opaque, signed):
+        issuer.revoke(token)
+        assert issuer.introspect(token) == {"active": False}
+    assert issuer.mint_opaque() != issuer.mint_opaque()
+
+
+def test_the_table_of_an_issuer_that_is_asked(monkeypatch):
+    issuer = DevelopmentIssuer("https://login.example", "orders")
+    table = issuer.policy_issuer(opaque=True, prefix="tok_")
+    variable = table["introspection"]["client_secret_env"]
+    assert table == {
+        "issuer": "https://login.example",
+        "audience": ["orders"],
+        "introspection": {
+            "endpoint": "https://login.example/introspect",
+            "client_id": "development",
+            "client_secret_env": variable,
+        },
+        "prefix": "tok_",
+    }
+    assert os.environ[variable] not in repr(table)
+
+
+def post(issuer: DevelopmentIssuer, body: str | None, authorization: str | None, path: str = ""):
+    parts = urlsplit(issuer.introspection_endpoint)
+    connection = HTTPConnection(str(parts.hostname), parts.port, timeout=5)
+    headers = {"authorization": authorization} if authorization else {}
+    if body is None:
+        headers["content-length"] = "1000000"
+    try:
+        connection.request("POST", path or parts.path, body, headers)
+        response = connection.getresponse()
+        data = response.read()
+        found = json.loads(data) if response.headers["content-type"] == "application/json" else None
+        return response.status, found
+    finally:
+        connection.close()
+
+
+def test_the_introspection_endpoint():
+    with DevelopmentIssuer("https://login.example/realms/shop").serve(port=0) as issuer:
+        table = issuer.policy_issuer(opaque=True)["introspection"]
+        secret = os.environ[table["client_secret_env"]]
+        basic = "Basic " + b64encode(f"development:{secret}".encode()).decode()
+        token = issuer.mint_opaque("bob")
+        status, found = post(issuer, f"token={token}", basic)
+        assert (status, found["sub"]) == (200, "bob")
+        assert post(issuer, "token=x", basic) == (200, {"active": False})
+        for body in ("", "token=a&token=b", "x=1"):
+            assert post(issuer, body, basic) == (400, {"error": "invalid_request"})
+        for wrong in (None, "Basic eDp5", f"Bearer {secret}"):
+            assert post(issuer, f"token={token}", wrong) == (401, {"error": "invalid_client"})
+        assert post(issuer, "token=x", basic, "/other") == (404, None)
+        assert post(issuer, None, basic) == (413, None)
 
 
 # What a verifier may know.
