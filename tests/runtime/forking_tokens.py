@@ -55,7 +55,7 @@ flight = introspector.ask(OpaqueToken("new"), cache.digest("new"))
 sys.stdin.readline()
 if scenario == "locks held":
     introspector._process.lock.acquire()
-    cache._entries._lock.acquire()
+    cache._lock.acquire()
     introspector._refusals._lock.acquire()
 pid = os.fork()
 if pid == 0:
@@ -66,7 +66,7 @@ if pid == 0:
 _, status = os.waitpid(pid, 0)
 if scenario == "locks held":
     introspector._process.lock.release()
-    cache._entries._lock.release()
+    cache._lock.release()
     introspector._refusals._lock.release()
 sys.stdin.readline()
 flight.result()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
+import time
 from base64 import b64encode
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -18,7 +19,6 @@ import pytest
 from authz_middleware import Authz
 from authz_middleware.engine import Admit, Refuse
 from authz_middleware.runtime import drivers
-from authz_middleware.runtime import introspection as module
 from authz_middleware.runtime.cache import VerifiedTokens
 from authz_middleware.runtime.fetch import FetchFailed, NotTaken, Response
 from authz_middleware.runtime.introspection import (
@@ -656,7 +656,7 @@ def test_tokens_that_were_good_do_not_wait_behind_strangers() -> None:
 def test_nobody_is_asked_for_a_request_that_has_gone(monkeypatch: pytest.MonkeyPatch) -> None:
     world = World()
     now = [0.0]
-    monkeypatch.setattr(module.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
     assert MAX_AGE >= drivers.MAX_WAIT
     with flood(world) as waiting:
         assert world.fake.reached.wait(30)

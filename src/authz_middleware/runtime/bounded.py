@@ -7,6 +7,7 @@ once (the clock algorithm), so that a flood of new entries does not push out tho
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Callable
 from threading import Lock
 from typing import Generic, TypeVar
 
@@ -30,11 +31,25 @@ class _Slot(Generic[Value]):
 class Bounded(Generic[Value]):
     """Values by key. Reading takes no lock: one look-up in a dict is atomic, also without a GIL."""
 
-    __slots__ = ("_bytes", "_entries", "_lock", "_max_bytes", "_max_entries")
+    __slots__ = (
+        "__weakref__",
+        "_bytes",
+        "_entries",
+        "_lock",
+        "_max_bytes",
+        "_max_entries",
+        "_weigh",
+    )
 
-    def __init__(self, max_entries: int, max_bytes: int) -> None:
+    def __init__(self, max_entries: int, max_bytes: int, weigh: Callable[[Value], int]) -> None:
+        """`weigh` says how many bytes an entry takes."""
         self._max_entries = max_entries
         self._max_bytes = max_bytes
+        self._weigh = weigh
+        self.renew()
+
+    def renew(self) -> None:
+        """Hold nothing, and forget who holds the lock; for a child that was forked."""
         self._lock = Lock()
         self._entries: OrderedDict[bytes, _Slot[Value]] = OrderedDict()
         self._bytes = 0
@@ -47,11 +62,12 @@ class Bounded(Generic[Value]):
         slot.used = True
         return slot.value
 
-    def put(self, key: bytes, value: Value, weight: int) -> None:
-        """Hold `value`, which takes `weight` bytes, in place of what was held under `key`.
+    def put(self, key: bytes, value: Value) -> None:
+        """Hold `value` in place of what was held under `key`.
 
         One that would take a large part of the room is not held at all.
         """
+        weight = self._weigh(value)
         with self._lock:
             self._remove(key)
             if weight > self._max_bytes // 64:

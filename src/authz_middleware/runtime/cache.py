@@ -24,49 +24,28 @@ _OVERHEAD: Final = 1024
 """Bytes of one entry without what its claims take: measured, and rounded up."""
 
 
-class VerifiedTokens:
+class VerifiedTokens(Bounded[CachedToken]):
     """A bounded map from token digest to what verification found.
 
     One belongs to one compiled policy, so no entry can outlive or cross a configuration. The
-    digest key is made per instance and process: a digest says nothing to anyone else.
+    digest key is made per instance and process: a digest says nothing to anyone else. Whether an
+    entry still holds is for whoever gets it to check.
     """
 
-    __slots__ = ("__weakref__", "_entries", "_key", "_max_bytes", "_max_entries")
+    __slots__ = ("_key",)
 
     def __init__(self, max_entries: int = MAX_ENTRIES, max_bytes: int = MAX_BYTES) -> None:
-        self._max_entries = max_entries
-        self._max_bytes = max_bytes
-        self.renew()
+        super().__init__(max_entries, max_bytes, weigh)
         renew_in_child(self)
 
     def renew(self) -> None:
         """Forget everything, the key of the digests included."""
+        super().renew()
         self._key = secrets.token_bytes(32)
-        self._entries: Bounded[CachedToken] = Bounded(self._max_entries, self._max_bytes)
 
     def digest(self, token: str) -> bytes:
         """Return the key under which `token` is known here."""
         return blake2b(token.encode("ascii"), key=self._key, digest_size=32).digest()
-
-    def get(self, digest: bytes) -> CachedToken | None:
-        """Return what is known of a token; whether it still holds is the caller's to check."""
-        return self._entries.get(digest)
-
-    def put(self, digest: bytes, entry: CachedToken) -> None:
-        """Remember a verified token."""
-        self._entries.put(digest, entry, weigh(entry))
-
-    def discard(self, digest: bytes) -> None:
-        """Forget a token."""
-        self._entries.discard(digest)
-
-    def __len__(self) -> int:
-        return len(self._entries)
-
-    @property
-    def weight(self) -> int:
-        """What the entries take, by `weigh`."""
-        return self._entries.weight
 
 
 def weigh(entry: CachedToken) -> int:

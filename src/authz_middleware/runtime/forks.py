@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from typing import Protocol
 from weakref import WeakSet
 
@@ -29,5 +30,5 @@ def renew() -> None:
         thing.renew()
 
 
-if hasattr(os, "register_at_fork"):  # there is none where there are no forks
+with suppress(AttributeError):  # there is no such function where there are no forks
     os.register_at_fork(after_in_child=renew)

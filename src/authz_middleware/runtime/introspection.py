@@ -114,7 +114,9 @@ class Introspector:
     def renew(self) -> None:
         """Begin anew, with nothing in the air and nothing held."""
         self._process = _Process()
-        self._refusals: Bounded[Held] = Bounded(MAX_REFUSALS, MAX_REFUSALS * _REFUSAL_BYTES)
+        self._refusals: Bounded[Held] = Bounded(
+            MAX_REFUSALS, MAX_REFUSALS * _REFUSAL_BYTES, lambda _: _REFUSAL_BYTES
+        )
 
     def held(self, digest: bytes, now: float) -> Introspected | None:
         """Return what is known without asking, if it is not that the token is good."""
@@ -219,7 +221,7 @@ class Introspector:
             self._refuse(digest, answer, now, RETRY_AFTER)
 
     def _refuse(self, digest: bytes, answer: Introspected, since: float, seconds: float) -> None:
-        self._refusals.put(digest, Held(answer, since, since + seconds), _REFUSAL_BYTES)
+        self._refusals.put(digest, Held(answer, since, since + seconds))
 
     def _complain(self, what: str) -> None:
         LOGGER.error("tokens of %s: not introspected: %s", self._issuer.issuer, what)
