@@ -24,8 +24,15 @@ from authz_middleware.answers import ANSWERS
 from authz_middleware.facts import Reason
 from authz_middleware.policy import requirements
 from authz_middleware.policy.canonical import readings
-from authz_middleware.runtime import settings
-from authz_middleware.tokens import claim_paths, freshness, issuers, presets, signature
+from authz_middleware.runtime import cache, drivers, introspection, settings
+from authz_middleware.tokens import (
+    claim_paths,
+    freshness,
+    introspection_table,
+    issuers,
+    presets,
+    signature,
+)
 from tests.docs.pages import ROOT, headings, page_ids, pages, prose
 
 DOCS = ROOT / "docs"
@@ -67,6 +74,31 @@ def test_policy_page_lists_every_key(
         for name in re.findall(r"`([^`]+)`", row[1])
     }
     assert refused - {"insecure_*"} == {*planned}
+
+
+def test_policy_page_lists_every_key_of_introspection():
+    assert first_cells("Issuers") >= {*introspection_table.INTROSPECTION_KEYS}
+
+
+def test_tokens_page_has_the_figures_of_introspection_and_of_the_cache():
+    text = " ".join(prose(DOCS / "tokens.md").split())
+    seconds = (introspection_table.DEFAULT_CACHE, introspection_table.MAX_CACHE)
+    assert "({:.0f}, at most {:.0f})".format(*seconds) in text
+    assert f"A refusal for {introspection.REFUSED_FOR:.0f} seconds" in text
+    assert f"at most {introspection.MAX_ASKING} of them are in the air" in text
+    assert f"and {introspection.MAX_WAITING} wait" in text
+    assert f"at most {introspection.MAX_REFUSALS} for each issuer" in text
+    assert f"{introspection.MAX_ANSWER // 1024} KiB" in text
+    assert f"{cache.MAX_ENTRIES:,} tokens and {cache.MAX_BYTES // 1024 // 1024} MiB" in text
+    assert f"more than {cache.MAX_BYTES // 64 // 1024} KiB" in text
+
+
+def test_tokens_page_names_every_detail_of_a_failed_introspection():
+    text = prose(DOCS / "tokens.md")
+    source = Path(introspection.__file__).read_text() + Path(drivers.__file__).read_text()
+    details = set(re.findall(r'unavailable="([^"]+)"', source))
+    assert len(details) == 6
+    assert [detail for detail in sorted(details) if f"| `{detail}` |" not in text] == []
 
 
 def test_policy_page_lists_every_place_of_a_claim():

@@ -1,4 +1,4 @@
-"""The verified-token cache. What an entry rests on is looked at by the engine: `test_cached`."""
+"""The verified-token cache. What an entry rests on is looked at by the engine."""
 
 from __future__ import annotations
 

@@ -13,8 +13,10 @@ from hypothesis import strategies as st
 from authz_middleware.document import Document, Report, Section
 from authz_middleware.errors import PolicyError
 from authz_middleware.tokens import issuers
+from authz_middleware.tokens.introspection import judge
 from authz_middleware.tokens.introspection_table import Introspection
 from authz_middleware.tokens.issuers import Issuer
+from authz_middleware.tokens.rejection import Rejected
 
 ISSUER = "https://login.example.com"
 ENDPOINT = "https://login.example.com/introspect"
@@ -187,6 +189,8 @@ BESIDE: dict[str, tuple[dict[str, Any], str]] = {
     "a secret": ({"secret_env": "SECRET"}, "`secret_env` beside `introspection`"),
     "algorithms": ({"algorithms": ["RS256"]}, "`algorithms` beside `introspection`"),
     "token types": ({"token_types": ["JWT"]}, "`token_types` beside `introspection`"),
+    "a preset": ({"preset": "okta"}, "this `preset` beside `introspection`"),
+    "no preset": ({"preset": 7}, "must be a string"),
     "no table": ({"introspection": "https://x"}, "must be a table"),
     "an empty table": ({"introspection": {}}, "`endpoint` is missing"),
     "prefix empty": ({"prefix": ""}, "`prefix` is empty"),
@@ -200,6 +204,22 @@ BESIDE: dict[str, tuple[dict[str, Any], str]] = {
 def test_what_does_not_go_with_it(beside: dict[str, Any], message: str) -> None:
     found = problems(table(beside=beside))
     assert any(message in problem for problem in found), found
+
+
+def test_the_preset_whose_answers_are_known() -> None:
+    """Keycloak's answers carry what its access tokens carry, `typ` included."""
+    realm = "https://login.example.com/realms/shop"
+    (issuer,) = load_all(table(realm, beside={"preset": "keycloak"}))
+    assert isinstance(issuer.source, Introspection)
+    answer = {"active": True, "iss": realm, "aud": "orders", "sub": "ann", "exp": 2e9}
+    answer |= {"realm_access": {"roles": ["viewer"]}}
+    principal = judge(answer | {"typ": "Bearer"}, issuer, 1e9).principal
+    assert principal.roles == {"viewer"}
+    for typ in ("Refresh", "ID"):
+        with pytest.raises(Rejected, match="type_not_allowed"):
+            judge(answer | {"typ": typ}, issuer, 1e9)
+    with pytest.raises(Rejected, match="not_an_access_token"):
+        judge(answer, issuer, 1e9)
 
 
 def test_a_prefix_alone() -> None:
