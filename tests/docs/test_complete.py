@@ -85,8 +85,8 @@ def test_tokens_page_has_the_figures_of_introspection_and_of_the_cache():
     seconds = (introspection_table.DEFAULT_CACHE, introspection_table.MAX_CACHE)
     assert "({:.0f}, at most {:.0f})".format(*seconds) in text
     assert f"A refusal for {introspection.REFUSED_FOR:.0f} seconds" in text
-    assert f"at most {introspection.MAX_ASKING} of them are in the air" in text
-    assert f"and {introspection.MAX_WAITING} wait" in text
+    assert f"at most {introspection.MAX_TAKEN} of them are taken at a time" in text
+    assert f"of which {introspection.MAX_ASKING} are in the air" in text
     assert f"at most {introspection.MAX_REFUSALS} for each issuer" in text
     assert f"{introspection.MAX_ANSWER // 1024} KiB" in text
     assert f"{cache.MAX_ENTRIES:,} tokens and {cache.MAX_BYTES // 1024 // 1024} MiB" in text

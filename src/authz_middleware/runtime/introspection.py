@@ -37,10 +37,10 @@ REFUSED_FOR: Final = 5.0
 MAX_REFUSALS: Final = 4096
 _REFUSAL_BYTES: Final = 512  # one entry: digest, answer, times and tables; measured
 
-MAX_ASKING: Final = 8
+MAX_ASKING: Final = 16
 """Questions in the air in one lane; each takes a thread and a connection."""
 
-MAX_WAITING: Final = 64
+MAX_TAKEN: Final = 256
 """Questions of one lane, those in the air included; more are answered 503 at once."""
 
 MAX_AGE: Final = 10.0
@@ -138,7 +138,7 @@ class Introspector:
             if answer is not None:
                 return _landed(answer)
             lane = process.strangers if known is None else process.known
-            if lane.flights >= MAX_WAITING:
+            if lane.flights >= MAX_TAKEN:
                 return _landed(_BUSY)
             if self._failed_at is not None:
                 process.probe = digest  # before it takes off: it looks at this without the lock
