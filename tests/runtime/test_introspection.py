@@ -678,6 +678,21 @@ def test_what_waits_when_the_issuer_fails_does_not_ask() -> None:
     assert world.it.held(world.tokens.digest("x"), NOW) == Introspected(unavailable="paused")
 
 
+def test_one_that_answers_again_is_asked_as_before() -> None:
+    """Several questions at a time, and not one that tries it."""
+    world = World()
+    world.fake.raises = FetchFailed("x: ConnectError")
+    assert world.ask("a").unavailable == "unreachable"
+    world.clock.now += RETRY_AFTER
+    world.fake.raises = None
+    assert world.ask("a").refused == "inactive"
+    world.fake.gate = Event()
+    waiting = [world.begin(token) for token in "bcd"]
+    world.fake.reached_by(3)
+    world.fake.gate.set()
+    assert {each.result(30).refused for each in waiting} == {"inactive"}
+
+
 def test_an_answer_that_is_not_taken_is_that_tokens_own() -> None:
     world = World()
     world.fake.raises = NotTaken("x: more than 65536 bytes")
