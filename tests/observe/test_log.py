@@ -68,6 +68,9 @@ LEVELS = [
     (Decision(False, "no_credentials"), logging.INFO),
     (Decision(False, "invalid_token"), logging.INFO),
     (Decision(False, "keys_unavailable"), logging.ERROR),
+    (Decision(False, "keys_unavailable", detail="unknown_key"), logging.INFO),
+    (Decision(False, "introspection_unavailable", detail="unreachable"), logging.ERROR),
+    (Decision(False, "introspection_unavailable", detail="busy"), logging.INFO),
     (Decision(False, "policy_not_loaded"), logging.ERROR),
 ]
 

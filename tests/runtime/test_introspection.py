@@ -18,6 +18,7 @@ import pytest
 
 from authz_middleware import Authz
 from authz_middleware.engine import Admit, Refuse
+from authz_middleware.observe.log import LOGGER
 from authz_middleware.runtime import drivers
 from authz_middleware.runtime.cache import VerifiedTokens
 from authz_middleware.runtime.fetch import FetchFailed, NotTaken, Response
@@ -714,17 +715,96 @@ def test_a_defect_of_ours_is_an_answer_too(caplog: pytest.LogCaptureFixture) -> 
     assert world.ask("another").refused == "inactive"
 
 
-def test_no_thread_can_be_started(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    def refuse(*_: object) -> None:
-        raise RuntimeError("can't start new thread")
+def refuse(_: object) -> None:
+    raise RuntimeError("can't start new thread")
 
+
+def test_no_thread_can_be_started(caplog: pytest.LogCaptureFixture) -> None:
     world = World()
-    monkeypatch.setattr(world.it._process.strangers.executor, "submit", refuse)
+    start, world.it._start = world.it._start, refuse
     assert world.ask("x").unavailable == "failed"
     assert "can't start new thread" in caplog.text
-    assert world.it._process.strangers.flights == 0
+    world.it._start = start
+    assert world.ask("x").refused == "inactive"
+
+
+def test_no_further_thread_can_be_started() -> None:
+    """Those that are there ask the one question after the other."""
+    world = World()
+    world.fake.gate = Event()
+    first = world.begin("a")
+    world.fake.reached_by(1)
+    world.it._start = refuse
+    second = world.begin("b")
+    assert not second.done()
+    world.fake.gate.set()
+    assert (first.result(30).refused, second.result(30).refused) == ("inactive", "inactive")
+    assert world.fake.most == 1
+
+
+def test_an_issuer_that_hangs_for_ever_holds_up_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A name service is not held to our time: whoever comes later does not wait for it."""
+    world = World()
+    world.fake.good = {"good"}
+    world.ask("good")
+    now = [0.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    world.fake.gate = Event()
+    hanging = world.begin("a")
+    world.fake.reached_by(1)
+    now[0] = MAX_AGE
+    assert world.begin("a") is hanging
+    now[0] = MAX_AGE + 1
+    for token in ("a", "b"):
+        assert world.ask(token).unavailable == "paused"
+    assert world.tokens.get(world.tokens.digest("good")) is not None
+    world.fake.gate.set()
+    assert hanging.result(30).refused == "inactive"
+    assert world.ask("b").refused == "inactive"
+
+
+def test_nobody_can_cancel_a_question() -> None:
+    world = World()
+    with flood(world) as waiting:
+        assert not any(each.cancel() for each in waiting)
+    assert {each.result(30).refused for each in waiting} == {"inactive"}
+
+
+@pytest.mark.parametrize("raises", [FetchFailed("x"), ValueError("x")], ids=repr)
+def test_a_log_that_fails_changes_nothing(
+    monkeypatch: pytest.MonkeyPatch, raises: Exception
+) -> None:
+    class Broken:
+        def filter(self, record: object) -> bool:
+            raise ValueError
+
+    monkeypatch.setattr(LOGGER, "filters", [Broken()])
+    world = World()
+    world.fake.raises = raises
+    assert world.ask("a").unavailable in ("unreachable", "failed")
+    assert world.it._process.flights == {}
+
+
+def test_readiness(provider: Provider, clock: Clock) -> None:
+    """How the issuer was when it was last asked; nobody is asked for this."""
+    authz = made(provider, clock)
+
+    def readiness() -> tuple[bool, bool, str]:
+        (one,) = authz.readiness().issuers
+        assert (one.issuer, one.age, one.usable_until) == (ISSUER, None, None)
+        return authz.readiness().ready, one.ready, one.latest_fetch
+
+    assert readiness() == (True, True, "none")
+    assert authz.warm(timeout=1).ready
+    assert provider.asked == []
+    provider.at[INTROSPECT] = answer(status=503)
+    ask(authz, request(token="a"))
+    assert readiness() == (False, False, "failed")
+    clock.now += RETRY_AFTER
+    assert readiness() == (True, True, "failed")  # it may be asked again, so let requests come
+    provider.at[INTROSPECT] = INACTIVE
+    ask(authz, request(token="a"))
+    assert readiness() == (True, True, "succeeded")
 
 
 def test_nothing_is_left_behind() -> None:
@@ -733,8 +813,9 @@ def test_nothing_is_left_behind() -> None:
     for token in ("a", "b", "c"):
         world.ask(token)
     process = world.it._process
-    assert (process.flights, process.probe) == ({}, None)
-    assert (process.known.flights, process.strangers.flights) == (0, 0)
+    assert (process.flights, process.air, process.probe) == ({}, {}, None)
+    for lane in (process.known, process.strangers):
+        assert (lane.taken, len(lane.waiting)) == (0, 0)
 
 
 def test_a_token_that_was_revoked_is_a_stranger_again() -> None:

@@ -189,9 +189,8 @@ def test_a_rotation_while_a_fetch_is_in_flight(provider: Provider) -> None:
             authz.serving._engine.start(request(token=token("b", 1, exp=far)), clock.now)
             for _ in range(2)
         ]
-        sources = authz.serving._remote
         steps = [authz.serving._engine.resume(each) for each in joined if isinstance(each, Pending)]
-        waiting = [threads.submit(drivers.drive, each, sources, clock) for each in steps]
+        waiting = [threads.submit(drivers.drive, each, authz.serving._outside) for each in steps]
         gate.set()
         assert became(first.result(30)) == "in"
         assert [became(each.result(30)) for each in waiting] == ["keys_unavailable"] * 2

@@ -1,6 +1,7 @@
 """The decision log of the standard library: refusals at INFO, our own outages at ERROR.
 
-A key that is not known yet is no outage: anybody can name one, and so could fill the log.
+A key that is not known yet is no outage, nor are too many unknown tokens: anybody can send such,
+and so could fill the log.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ __all__ = ["LOGGER", "LogObserver"]
 
 LOGGER = logging.getLogger("authz_middleware")
 
+_ANYBODYS = frozenset({"unknown_key", "busy"})
 _OURS = frozenset({"keys_unavailable", "introspection_unavailable", "policy_not_loaded"})
 
 
@@ -25,7 +27,7 @@ class LogObserver:
         if decision.allowed:
             level = logging.DEBUG
         else:
-            ours = decision.reason in _OURS and decision.detail != "unknown_key"
+            ours = decision.reason in _OURS and decision.detail not in _ANYBODYS
             level = logging.ERROR if ours else logging.INFO
         if not LOGGER.isEnabledFor(level):
             return

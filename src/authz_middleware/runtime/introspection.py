@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import time
 import traceback
+from collections import deque
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
-from threading import Lock
+from concurrent.futures import Future
+from contextlib import suppress
+from math import inf
+from threading import Lock, Thread
 from typing import Final, NamedTuple
 
 from authz_middleware.engine import CachedToken, TokenCache
-from authz_middleware.facts import Principal
+from authz_middleware.facts import KeyReadiness, Principal
 from authz_middleware.observe.log import LOGGER
 from authz_middleware.runtime.bounded import Bounded
 from authz_middleware.runtime.fetch import FetchFailed, NotTaken, Response, post
@@ -63,14 +66,24 @@ _UNREACHABLE: Final = Introspected(unavailable="unreachable")
 _UNUSABLE: Final = Introspected(unavailable="unusable_answer")
 
 
+class _Job(NamedTuple):
+    """A question that waits for its turn."""
+
+    flight: Future[Introspected]
+    token: OpaqueToken
+    digest: bytes
+    since: float  # by a clock that nobody sets
+
+
 class _Lane:
-    """Threads for one kind of token, and how many questions are theirs now."""
+    """Questions about one kind of token: those that wait, how many in all, and who asks them."""
 
-    __slots__ = ("executor", "flights")
+    __slots__ = ("taken", "waiting", "workers")
 
-    def __init__(self, name: str) -> None:
-        self.executor = ThreadPoolExecutor(MAX_ASKING, f"authz-introspection-{name}")
-        self.flights = 0
+    def __init__(self) -> None:
+        self.waiting: deque[_Job] = deque()
+        self.taken = 0
+        self.workers = 0
 
 
 class _Process:
@@ -78,19 +91,23 @@ class _Process:
     that was held at that moment would never be released.
     """
 
-    __slots__ = ("flights", "known", "lock", "probe", "strangers")
+    __slots__ = ("air", "flights", "known", "lock", "probe", "strangers")
 
     def __init__(self) -> None:
         self.lock = Lock()
         self.flights: dict[bytes, Future[Introspected]] = {}
+        self.air: dict[bytes, float] = {}  # since when each question is in the air, oldest first
         self.probe: bytes | None = None  # the one question that may be asked while it is failing
         # Tokens that were good a moment ago do not wait behind those that nobody has seen.
-        self.known = _Lane("known")
-        self.strangers = _Lane("strangers")
+        self.known = _Lane()
+        self.strangers = _Lane()
 
 
 class Introspector:
-    """One issuer that is asked about its tokens."""
+    """One issuer that is asked about its tokens.
+
+    `clock` returns seconds since the epoch. `start` runs a function without waiting for it.
+    """
 
     def __init__(
         self,
@@ -100,6 +117,8 @@ class Introspector:
         expand: Callable[[Principal], Principal],
         clock: Callable[[], float],
         post: Callable[[Question], Response] | None = None,
+        *,
+        start: Callable[[Callable[[], None]], None] | None = None,
     ) -> None:
         self._issuer = issuer
         self._config = config
@@ -107,6 +126,8 @@ class Introspector:
         self._expand = expand
         self._clock = clock
         self._post = post or _post
+        self._start = start or _on_a_thread
+        self._answered = False
         self._failed_at: float | None = None  # since when the issuer does not answer, if so
         self.renew()
         renew_in_child(self)
@@ -125,10 +146,25 @@ class Introspector:
             return held.answer
         return _PAUSED if self._paused(now) else None
 
+    def readiness(self, issuer: str, now: float) -> KeyReadiness:
+        """Return how it was when it was last asked. Nobody is asked for this.
+
+        It is ready again as soon as it may be asked, or a server that nobody sends requests to
+        because it is not ready would never find out.
+        """
+        if self._failed_at is not None:
+            return KeyReadiness(issuer, not self._paused(now), "failed")
+        return KeyReadiness(issuer, True, "succeeded" if self._answered else "none")
+
     def ask(self, token: OpaqueToken, digest: bytes) -> Future[Introspected]:
-        """Return the question in the air about this token, or ask. It never fails."""
+        """Return the question in the air about this token, or ask.
+
+        It never fails, and cannot be cancelled: whoever stops waiting takes no answer along.
+        """
         process = self._process
         with process.lock:
+            if time.monotonic() - next(iter(process.air.values()), inf) > MAX_AGE:
+                return _landed(_PAUSED)  # a name service that hangs is not held to our time
             flight = process.flights.get(digest)
             if flight is not None:
                 return flight
@@ -138,21 +174,30 @@ class Introspector:
             if answer is not None:
                 return _landed(answer)
             lane = process.strangers if known is None else process.known
-            if lane.flights >= MAX_TAKEN:
+            if lane.taken >= MAX_TAKEN:
                 return _landed(_BUSY)
-            if self._failed_at is not None:
-                process.probe = digest  # before it takes off: it looks at this without the lock
+            return self._take(process, lane, token, digest)
+
+    def _take(
+        self, process: _Process, lane: _Lane, token: OpaqueToken, digest: bytes
+    ) -> Future[Introspected]:
+        if lane.workers < MAX_ASKING:
             try:
-                flight = lane.executor.submit(
-                    self._fly, process, lane, token, digest, time.monotonic()
-                )
+                self._start(lambda: self._work(process, lane))
             except RuntimeError as error:  # no thread, or the interpreter is going down
                 self._complain(str(error))
-                process.probe = None
-                return _landed(_FAILED)
-            lane.flights += 1
-            process.flights[digest] = flight
-            return flight
+                if not lane.workers:
+                    return _landed(_FAILED)
+            else:
+                lane.workers += 1
+        flight: Future[Introspected] = Future()
+        flight.set_running_or_notify_cancel()
+        if self._failed_at is not None:
+            process.probe = digest
+        lane.waiting.append(_Job(flight, token, digest, time.monotonic()))
+        lane.taken += 1
+        process.flights[digest] = flight
+        return flight
 
     def _paused(self, now: float) -> bool:
         """Whether the issuer is left alone: it failed a moment ago, or one question tries it."""
@@ -167,22 +212,39 @@ class Introspector:
             return None
         return Introspected(known.verified)
 
-    def _fly(
-        self, process: _Process, lane: _Lane, token: OpaqueToken, digest: bytes, since: float
-    ) -> Introspected:
-        """Ask, keep what was said, and land. Runs on a thread of the lane."""
-        asked_at = self._clock()
-        failing = self._failed_at is not None and process.probe != digest
-        if failing or time.monotonic() - since > MAX_AGE:
-            answer = _PAUSED if failing else _SLOW
-        else:
-            answer = self._asked(token)
-        with process.lock:
-            self._keep(digest, answer, asked_at)
-            lane.flights -= 1
-            del process.flights[digest]
-            if process.probe == digest:
-                process.probe = None
+    def _work(self, process: _Process, lane: _Lane) -> None:
+        """Ask one question after the other while any wait. Runs on a thread of the lane."""
+        while True:
+            with process.lock:
+                if not lane.waiting:
+                    lane.workers -= 1
+                    return
+                job = lane.waiting.popleft()
+                now = time.monotonic()
+                failing = self._failed_at is not None and process.probe != job.digest
+                answer = _PAUSED if failing else _SLOW if now - job.since > MAX_AGE else None
+                process.air[job.digest] = now
+            if answer is None:
+                answer = self._served(process, job)
+            with process.lock:
+                lane.taken -= 1
+                del process.flights[job.digest], process.air[job.digest]
+                if process.probe == job.digest:
+                    process.probe = None
+            job.flight.set_result(answer)
+            del job  # with the token in it
+
+    def _served(self, process: _Process, job: _Job) -> Introspected:
+        try:
+            asked_at = self._clock()
+            answer = self._asked(job.token)
+            with process.lock:
+                self._keep(job.digest, answer, asked_at)
+        except Exception as error:  # noqa: BLE001 - waiting requests get an answer even if we err
+            # Where it happened, and no values: among those on the stack is the token.
+            stack = "".join(traceback.format_tb(error.__traceback__))
+            self._complain(f"{type(error).__name__}\n{stack}")
+            return _FAILED
         return answer
 
     def _asked(self, token: OpaqueToken) -> Introspected:
@@ -197,18 +259,12 @@ class Introspector:
             # What only this token's answer can be blamed for must not shut out the others.
             own = isinstance(error, NotTaken) or (isinstance(error, NoAnswer) and not error.general)
             return _UNUSABLE if own else _UNREACHABLE
-        except Exception as error:  # noqa: BLE001 - waiting requests get an answer even if we err
-            # Where it happened, and no values: among those on the stack is the token.
-            stack = "".join(traceback.format_tb(error.__traceback__))
-            self._complain(f"{type(error).__name__}\n{stack}")
-            return _FAILED
         return Introspected(verified._replace(principal=self._expand(verified.principal)))
 
     def _keep(self, digest: bytes, answer: Introspected, asked_at: float) -> None:
-        if answer in (_PAUSED, _SLOW):
-            return
         now = self._clock()
         self._failed_at = now if answer == _UNREACHABLE else None
+        self._answered = self._answered or answer != _UNREACHABLE
         if answer.verified is not None:
             # RFC 7662 §4: never past `exp`, and the leeway is none of its.
             until = min(asked_at + self._config.cache, answer.verified.principal.expires_at)
@@ -224,11 +280,18 @@ class Introspector:
         self._refusals.put(digest, Held(answer, since, since + seconds))
 
     def _complain(self, what: str) -> None:
-        LOGGER.error("tokens of %s: not introspected: %s", self._issuer.issuer, what)
+        with suppress(Exception):  # the log itself may be what fails
+            LOGGER.error("tokens of %s: not introspected: %s", self._issuer.issuer, what)
 
 
 def _post(question: Question) -> Response:
     return post(question.url, question.body, question.headers, max_bytes=MAX_ANSWER)
+
+
+def _on_a_thread(work: Callable[[], None]) -> None:
+    # A daemon: a name service that hangs cannot be interrupted, and must not hold up the end of
+    # the process.
+    Thread(target=work, name="authz-introspection", daemon=True).start()
 
 
 def _landed(answer: Introspected) -> Future[Introspected]:

@@ -64,7 +64,10 @@ class Serving:
                 sources[name] = self._remote[name] = RemoteKeys(
                     issuer.source, self.clock, directory=settings.directory
                 )
-        self._sources: Final = sources
+        # In the order of the policy.
+        self._issuers: Final[tuple[tuple[str, FixedKeys | RemoteKeys | Introspector], ...]] = tuple(
+            (name, sources.get(name) or introspectors[name]) for name in settings.issuers
+        )
         self._engine = Engine(
             settings.policy,
             settings.issuers,
@@ -121,7 +124,7 @@ class Serving:
     def readiness(self) -> Readiness:
         """Return how the keys of every issuer are; never waits."""
         now = self.clock()
-        issuers = tuple(source.readiness(name, now) for name, source in self._sources.items())
+        issuers = tuple(source.readiness(name, now) for name, source in self._issuers)
         return Readiness(all(each.ready for each in issuers), issuers)
 
     def warm(self, timeout: float) -> Readiness:
