@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from authz_middleware.tokens import compact, jwk, signature, strict_json
+from authz_middleware.tokens import compact, introspection, jwk, signature, strict_json
+from authz_middleware.tokens.introspection import NoAnswer
 from authz_middleware.tokens.keys import KeySet, KeysUnusable, from_jwks, from_pem
 from authz_middleware.tokens.rejection import Rejected
 
@@ -262,14 +263,16 @@ DOORS: Final[dict[str, Callable[[bytes], object]]] = {
     "header": lambda text: compact.parse(f"{b64(text)}.e30."),
     "payload": lambda text: compact.parse(f"{_HEADER}.{b64(text)}."),
     "key set": lambda text: from_jwks(strict_json.loads(text)),
+    "introspection answer": lambda text: introspection.read(200, "application/json", text),
 }
 # What they raise.
-REFUSALS: Final = (Rejected, KeysUnusable)
+REFUSALS: Final = (Rejected, KeysUnusable, NoAnswer)
 # What the object at each door needs.
 _NEEDED: Final = {
     "header": b'"alg":"RS256"',
     "payload": b'"sub":"ann"',
     "key set": b'"keys":[' + _KEY + b"]",
+    "introspection answer": b'"active":true',
 }
 
 
