@@ -655,3 +655,10 @@ def test_an_expired_token_inside_a_long_request(policy, issuer):
 
     with Project(authz, body):
         assert ask("wsgi", "GET", "/me", headers).status == 401
+
+
+def test_a_subclass_cannot_lose_its_own_look_at_the_view():
+    """Ours is the instance's, so a check that the subclass defines would silently never run."""
+    with pytest.raises(TypeError, match="put process_view of Ours in a middleware of its own"):
+        type("Ours", (AuthzMiddleware,), {"process_view": lambda self, *view: None})
+    type("Ours", (AuthzMiddleware,), {})  # any other may be made

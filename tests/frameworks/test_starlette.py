@@ -103,6 +103,31 @@ class TestRequire:
         assert sent.status == status
 
 
+class TestCors:
+    """DESIGN section 3, "Browsers": outside of us, and warned about when seen inside."""
+
+    def wrapped(self, order: str, policy) -> Any:
+        app = starlette()
+        if order == "inside":
+            app.add_middleware(CORSMiddleware, allow_origins=["*"])
+        app.add_middleware(ASGIAuthzMiddleware, config=policy)
+        if order == "outside":
+            app.add_middleware(CORSMiddleware, allow_origins=["*"])
+        call_asgi(app, scope_for("GET", "/write"))  # builds the middleware
+        return app
+
+    @pytest.mark.parametrize(("order", "warnings"), [("inside", 1), ("outside", 0)])
+    def test_added(self, order, warnings, policy, caplog):
+        self.wrapped(order, policy)
+        assert caplog.text.count("CORSMiddleware answers CORS inside of the guard") == warnings
+
+    def test_wrapped_around_an_app_that_answers_it(self, policy, caplog):
+        app = starlette()
+        app.add_middleware(CORSMiddleware, allow_origins=["*"])
+        ASGIAuthzMiddleware(app, policy)
+        assert "CORSMiddleware answers CORS inside of the guard" in caplog.text
+
+
 class TestBadPolicy:
     @pytest.mark.parametrize("make", [starlette, fastapi])
     def test_wrapping_raises_at_once(self, make):

@@ -50,6 +50,12 @@ class AuthzMiddleware:
             markcoroutinefunction(self)
             self.process_view = self._look_again_async
 
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        """Refuse a `process_view`: each instance has ours, so it would never be asked."""
+        super().__init_subclass__(**kwargs)
+        if "process_view" in vars(cls):
+            raise TypeError(f"put process_view of {cls.__name__} in a middleware of its own")
+
     def __call__(self, request: HttpRequest) -> HttpResponseBase | Awaitable[HttpResponseBase]:
         """Serve one request."""
         return self._serve_async(request) if self._is_async else self._serve(request)

@@ -10,7 +10,9 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterator
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, TypeAlias, cast
+
+from authz_middleware.observe.log import LOGGER
 
 if TYPE_CHECKING:
     from authz_middleware.access import Access
@@ -72,8 +74,14 @@ def find(app: object) -> Found | None:
 def prepare(app: object) -> Extend | None:
     """Register the framework's own handler of `AccessDenied` where the app can be recognised.
 
-    Return what adds to the scope of each request, or None.
+    Return what adds to the scope of each request, or None. CORS that is seen inside is warned of.
     """
+    if cors := next(_cors_inside(app), None):
+        LOGGER.warning(
+            "%s answers CORS inside of the guard: scripts cannot read refusals, and preflights are"
+            " refused; add it after, or wrap it around, so that it is outside",
+            cors,
+        )
     found = find(app)
     if found is None and built_late():
         found = Found(app, "starlette")  # behind a middleware that does not say what it wraps
@@ -127,6 +135,17 @@ def built_late() -> bool:
             return True
         frame = frame.f_back
     return False
+
+
+def _cors_inside(app: object) -> Iterator[str]:
+    """The names of what answers CORS in `app` or around it, as far as that can be seen."""
+    for layer in _layers(app):
+        added = getattr(layer, "user_middleware", None)  # Starlette's, which are not built yet
+        listed = cast("list[object]", added) if isinstance(added, list) else []
+        known = [type(layer), *(getattr(each, "cls", None) for each in listed)]
+        yield from (
+            name for each in known if "cors" in (name := getattr(each, "__name__", "")).lower()
+        )
 
 
 def _layers(app: object) -> Iterator[object]:
