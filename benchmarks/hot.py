@@ -1,0 +1,81 @@
+"""The hot path: a token that was seen before, 100 rules; ours, the prototype and the peers."""
+
+from __future__ import annotations
+
+from benchmarks.calling import Loop, asgi_batch, bare_asgi, bare_wsgi, event_loop, wsgi_batch
+from benchmarks.contenders import Contenders
+from benchmarks.figures import Bar, Figure, Group
+from benchmarks.material import RULES, signer
+from benchmarks.peers import Peer, casbin_rules, check
+from benchmarks.peers.every import peers
+from benchmarks.plan import Plan
+from benchmarks.timing import Batch, Runs, interleaved
+
+__all__ = ["hot"]
+
+MICRO = 1e6
+TIMES_PROTOTYPE = Bar("at most", 3.0)
+TIMES_PEER = Bar("at least", 25.0)
+
+
+def hot(plan: Plan) -> Group:
+    """Measure what everybody adds to a request whose token it has seen before."""
+    good, forger = signer("RS256"), signer("RS256", "a forger's")
+    contenders, others = Contenders(good, RULES), peers()
+    with event_loop() as loop:
+        contenders.check(loop, forger)
+        for peer in others:
+            check(peer, loop, good, forger)
+        batches = _batches(contenders, others, loop)
+        runs = interleaved(batches, plan.rounds, seconds=plan.batch)
+    return Group(
+        "hot",
+        f"Hot path: added to each request, token seen before, RS256, {RULES} rules",
+        _figures(runs, others),
+        [
+            "What a system adds is the difference between the same app bare and protected. Peers"
+            " keep no verified tokens, so a known token costs them what a new one does.",
+        ],
+    )
+
+
+def _batches(
+    contenders: Contenders, others: list[Peer], loop: Loop
+) -> dict[str, Batch]:
+    asked = [contenders.request]
+    batches = {
+        "asgi": asgi_batch(loop, lambda: contenders.asgi, asked),
+        "asgi prototype": asgi_batch(loop, lambda: contenders.asgi_prototype, asked),
+        "asgi bare": asgi_batch(loop, lambda: bare_asgi, asked),
+        "wsgi": wsgi_batch(lambda: contenders.wsgi, asked),
+        "wsgi prototype": wsgi_batch(lambda: contenders.wsgi_prototype, asked),
+        "wsgi bare": wsgi_batch(lambda: bare_wsgi, asked),
+        casbin_rules.NAME: casbin_rules.batch(RULES),
+    }
+    for peer in others:
+        batches[f"{peer.name} bare"], batches[peer.name] = peer.batches(loop, asked)
+    return batches
+
+
+def _figures(runs: Runs, others: list[Peer]) -> list[Figure]:
+    added = {peer.name: runs.added(peer.name, f"{peer.name} bare") for peer in others}
+    best = min(added, key=added.__getitem__)
+    figures = []
+    for kind in ("asgi", "wsgi"):
+        ours = runs.added(kind, f"{kind} bare")
+        prototype = runs.added(f"{kind} prototype", f"{kind} bare")
+        name = kind.upper()
+        figures += [
+            Figure(f"authz_middleware, {name}", ours * MICRO, "µs", series="hot", ours=True),
+            Figure(f"prototype, {name}", prototype * MICRO, "µs"),
+            Figure(f"{name}: ours ÷ prototype", ours / prototype, "×", TIMES_PROTOTYPE),
+            Figure(
+                f"{name}: best peer ÷ ours", added[best] / ours, "×", TIMES_PEER, note=best
+            ),
+        ]
+    figures += [
+        Figure(name, seconds * MICRO, "µs", series="hot")
+        for name, seconds in sorted(added.items(), key=lambda item: item[1])
+    ]
+    casbin = runs.median(casbin_rules.NAME) * MICRO
+    return [*figures, Figure(casbin_rules.NAME, casbin, "µs")]
