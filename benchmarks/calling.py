@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from time import process_time
@@ -96,7 +97,8 @@ def pull(app: WSGIApplication, environ: Any) -> None:
         close()
 
 
-# Batches. The first request is not counted: it warms up what `app()` has just made.
+# Batches. Neither the first request counts, which warms up what `app()` has just made, nor the
+# garbage that the making left.
 
 
 def asgi_batch(loop: Loop, app: Callable[[], AsgiApp], requests: Sequence[Request]) -> Batch:
@@ -106,6 +108,7 @@ def asgi_batch(loop: Loop, app: Callable[[], AsgiApp], requests: Sequence[Reques
     async def many(calls: int) -> float:
         made = app()
         await made(dict(scopes[0]), receive, send)
+        gc.collect()
         turns = _turns(scopes, calls)
         began = process_time()
         for scope in turns:
@@ -122,6 +125,7 @@ def wsgi_batch(app: Callable[[], WSGIApplication], requests: Sequence[Request]) 
     def many(calls: int) -> float:
         made = app()
         pull(made, dict(environs[0]))
+        gc.collect()
         turns = _turns(environs, calls)
         began = process_time()
         for environ in turns:

@@ -36,8 +36,10 @@ def cold(plan: Plan) -> Group:
         f"Cold path: added to each request, every token new, {RULES} rules",
         figures,
         [
-            f"A batch sends {plan.tokens} different tokens to a middleware whose cache is empty."
-            f" The bar is {TIMES_RAW} × the raw verification of the same tokens + {ON_TOP:.0f} µs.",
+            (
+                f"A batch sends {plan.tokens} different tokens to a middleware whose cache is empty."
+                f" The bar is {TIMES_RAW} times the raw verification of the same tokens + {ON_TOP:.0f} µs."
+            ),
         ],
     )
 

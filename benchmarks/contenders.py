@@ -1,12 +1,13 @@
-"""Ours and the prototype around the same bare app, through WSGI and ASGI: made, and seen to work."""
+"""Ours and the prototype around the same bare app, in WSGI and ASGI: made, and seen to work."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 from authz_middleware import ASGIAuthzMiddleware, Authz, WSGIAuthzMiddleware
 from benchmarks.calling import AsgiApp, Loop, asgi_status, bare_asgi, bare_wsgi, wsgi_status
-from benchmarks.material import Request, Signer, policy
+from benchmarks.material import CLAIMS, Request, Signer, policy
 from benchmarks.peers import PATH, ROLE, Wrong
 from benchmarks.prototype import AsgiPrototype, Known, Prototype, WsgiPrototype
 
@@ -16,12 +17,12 @@ if TYPE_CHECKING:
 __all__ = ["Contenders", "asgi_around", "wsgi_around"]
 
 
-def asgi_around(mapping: dict[str, object]) -> AsgiApp:
+def asgi_around(mapping: Mapping[str, Any]) -> AsgiApp:
     """Return our middleware under this policy, with no token in its cache."""
     return ASGIAuthzMiddleware(bare_asgi, Authz.from_mapping(mapping))
 
 
-def wsgi_around(mapping: dict[str, object]) -> WSGIApplication:
+def wsgi_around(mapping: Mapping[str, Any]) -> WSGIApplication:
     """Return our middleware under this policy, with no token in its cache."""
     return WSGIAuthzMiddleware(bare_wsgi, Authz.from_mapping(mapping))
 
@@ -33,21 +34,22 @@ class Contenders:
         self.mapping = policy([signer.issuer], rules)
         self.request = Request(PATH, signer.mint(role=ROLE))
         self._other_role = Request(PATH, signer.mint(role="nobody"))
+        self._forged = signer.forge({**CLAIMS, "roles": [ROLE]})
         self.asgi = asgi_around(self.mapping)
         self.wsgi = wsgi_around(self.mapping)
-        prototype = Prototype(self.mapping["routes"])
+        self.prototype = prototype = Prototype(self.mapping["routes"])
         for request, roles in ((self.request, {ROLE, "viewer"}), (self._other_role, {"nobody"})):
             if request.token is not None:
                 prototype.learn(request.token, Known(4e9, frozenset(roles), {}))
         self.asgi_prototype = AsgiPrototype(bare_asgi, prototype)
         self.wsgi_prototype = WsgiPrototype(bare_wsgi, prototype)
 
-    def check(self, loop: Loop, forger: Signer) -> None:
+    def check(self, loop: Loop) -> None:
         """Raise `Wrong` unless a good token gets 200 and every other is refused."""
         cases = [
             (self.request, 200),
             (self.request.bearing(None), 401),
-            (self.request.bearing(forger.mint(role=ROLE)), 401),
+            (self.request.bearing(self._forged), 401),
             (self._other_role, 403),
         ]
         for request, expected in cases:

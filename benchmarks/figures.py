@@ -29,7 +29,7 @@ class Figure:
 
     label: str
     value: float
-    unit: str  # "µs", "×", "s", "B", "req/s", ... or "" for a bare number
+    unit: str  # "µs", "x", "s", "B", "req/s", ... or "" for a bare number
     bar: Bar | None = None
     note: str = ""
     series: Series = ""

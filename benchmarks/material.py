@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cache
@@ -75,7 +76,9 @@ class Request:
             ("x-request-id", "5f0c7b0e-5bd7-4e0c-9a2e-0c1f1f6f0b7a"),
             ("connection", "keep-alive"),
         ]
-        return fields if self.token is None else [*fields, ("authorization", f"Bearer {self.token}")]
+        return (
+            fields if self.token is None else [*fields, ("authorization", f"Bearer {self.token}")]
+        )
 
     def scope(self) -> dict[str, Any]:
         """Return it as an ASGI server gives it."""
@@ -132,6 +135,7 @@ class Signer:
     key: Any  # what a verifier holds: a public key, or the bytes of the secret
     issuer: dict[str, Any]  # its entry in a policy
     sign: Callable[[dict[str, Any]], str]
+    forge: Callable[[dict[str, Any]], str]  # the same with another key of the same name
 
     def mint(self, subject: str = "ann", role: str = "editor") -> str:
         """Return a token, good for a day."""
@@ -143,28 +147,30 @@ class Signer:
 
 
 @cache
-def signer(algorithm: str, keys: str = "its own") -> Signer:
-    """Return the issuer that signs with `algorithm`; with other `keys` it is a forger."""
-    del keys
+def signer(algorithm: str) -> Signer:
+    """Return the issuer that signs with `algorithm`."""
     if algorithm == "HS256":
         return _with_secret()
     issuer = DevelopmentIssuer(ISSUER, AUDIENCE, algorithm=algorithm)
     key = jwt.PyJWK(issuer.jwks["keys"][0]).key
     return Signer(
-        algorithm, key, issuer.policy_issuer(), lambda claims: issuer.mint(lifetime=DAY, **claims)
+        algorithm,
+        key,
+        issuer.policy_issuer(),
+        lambda claims: issuer.mint(lifetime=DAY, **claims),
+        lambda claims: issuer.signed_by_another_key(**claims),
     )
 
 
 def _with_secret() -> Signer:
     secret = os.environ.setdefault(SECRET_NAME, uuid4().hex + uuid4().hex)
-    clock = DevelopmentIssuer(ISSUER, AUDIENCE).clock
+    kid = uuid4().hex
 
-    def sign(claims: dict[str, Any]) -> str:
-        now = int(clock())
+    def sign(claims: dict[str, Any], key: str = secret) -> str:
+        now = int(time.time())
         usual = {"iss": ISSUER, "aud": AUDIENCE, "iat": now, "exp": now + DAY, "jti": uuid4().hex}
-        return jwt.encode(
-            usual | claims, secret, "HS256", headers={"typ": "at+jwt", "kid": uuid4().hex}
-        )
+        header = {"typ": "at+jwt", "kid": kid}
+        return jwt.encode({**usual, **claims}, key, "HS256", headers=header)
 
     issuer = {
         "issuer": ISSUER,
@@ -172,7 +178,7 @@ def _with_secret() -> Signer:
         "algorithms": ["HS256"],
         "secret_env": SECRET_NAME,
     }
-    return Signer("HS256", secret.encode(), issuer, sign)
+    return Signer("HS256", secret.encode(), issuer, sign, lambda claims: sign(claims, secret[::-1]))
 
 
 # Policies.

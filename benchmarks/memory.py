@@ -37,19 +37,21 @@ def memory(plan: Plan) -> Group:
             Figure(
                 "resident, end ÷ full",
                 found.resident_after / found.resident_before,
-                "×",
+                "x",
                 RESIDENT,
             ),
             Figure(
                 "allocated blocks, end ÷ full",
                 found.blocks_after / found.blocks_before,
-                "×",
+                "x",
                 BLOCKS,
             ),
         ],
         [
-            "Requests through the whole WSGI middleware, cache and size of the cache as shipped."
-            " The tokens are cheap: HS256, one header, signed by hand; each has a `sub` and a"
-            " `jti` of its own.",
+            (
+                "Requests through the whole WSGI middleware, cache and size of the cache as shipped."
+                " The tokens are cheap: HS256, one header, signed by hand; each has a `sub` and a"
+                " `jti` of its own."
+            ),
         ],
     )

@@ -1,8 +1,8 @@
 """The hot path by hand, as short as it can honestly be: what the steps cost by themselves.
 
 The same steps as ours, each in its plainest form: scan the header, look the token up by a keyed
-digest, check its time, walk the path's segments, test the roles, copy the scope or write the environ,
-set the context variable. It is no middleware: a token that it was not told of is refused, it reads
+digest, check its time, walk the path's segments, test the roles, copy the scope or write to the
+environ, set the context variable. It is no middleware: a token that it was not told of is refused, it reads
 paths as they come, and it explains nothing.
 """
 
@@ -75,18 +75,22 @@ class Prototype:
         known = self._tokens.get(self._digest(authorization[7:]))
         if known is None or time() >= known.expires_at:
             return 401
+        roles = self.roles(method, path)
+        if roles is None or roles.isdisjoint(known.roles):
+            return 403
+        return known
+
+    def roles(self, method: str, path: str) -> frozenset[str] | None:
+        """Return the roles that may, or None."""
         node = self._root
         for segment in path[1:].split("/"):
             child = node.literals.get(segment)
             if child is None and node.number and segment.isascii() and segment.isdigit():
                 child = node.number
             if child is None:
-                return 403
+                return None
             node = child
-        roles = node.methods.get(method)
-        if roles is None or roles.isdisjoint(known.roles):
-            return 403
-        return known
+        return node.methods.get(method)
 
 
 class AsgiPrototype:
@@ -123,9 +127,7 @@ class WsgiPrototype:
         self._app = app
         self._prototype = prototype
 
-    def __call__(
-        self, environ: WSGIEnvironment, start_response: StartResponse
-    ) -> Iterable[bytes]:
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Serve one request."""
         authorization = environ.get("HTTP_AUTHORIZATION", "").encode("latin-1")
         path = environ["PATH_INFO"].encode("latin-1").decode("utf-8")

@@ -6,8 +6,8 @@ another is the median of the differences within the rounds. Rounds before the fi
 up, and find how many calls make a batch.
 
 Batches within one process are measured in CPU time of the process: it leaves out what other
-processes take. The garbage collector stays on, because servers run with it, but what was made before
-is frozen: nobody pays for another's modules.
+processes take. The garbage collector stays on, because servers run with it, but what was made
+before is frozen: nobody pays for another's modules.
 """
 
 from __future__ import annotations
@@ -61,7 +61,12 @@ def settled() -> Generator[None]:
 
 
 def interleaved(
-    batches: Mapping[str, Batch], rounds: int, *, seconds: float = 0.0, calls: int = 1, seed: int = 7
+    batches: Mapping[str, Batch],
+    rounds: int,
+    *,
+    seconds: float = 0.0,
+    calls: int = 1,
+    seed: int = 7,
 ) -> Runs:
     """Run `rounds` batches of each contender in turns.
 

@@ -19,6 +19,7 @@ PATH = "/api/resource12/{id}"
 
 def build(signer: Signer) -> AsgiPeer:
     """Make both apps."""
+
     # Async, as the manual advises for what does not wait: a plain function would go to a thread.
     async def caller(
         credentials: Annotated[HTTPAuthorizationCredentials, Depends(BEARER)],
@@ -41,7 +42,8 @@ def build(signer: Signer) -> AsgiPeer:
         return {"id": id}
 
     async def read_protected(
-        id: int, _claims: dict[str, Any] = Depends(caller)  # noqa: B008 - how it is written
+        id: int,
+        _claims: dict[str, Any] = Depends(caller),  # noqa: B008 - how it is written
     ) -> dict[str, int]:
         return {"id": id}
 

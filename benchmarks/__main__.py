@@ -1,0 +1,84 @@
+"""`python -m benchmarks`: measure everything in one run, print one table per group.
+
+The exit status is 1 if a bar is missed. `--short` only sees that the benchmarks work, and judges
+nothing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from benchmarks.chart import svg
+from benchmarks.cold import cold
+from benchmarks.contention import contention
+from benchmarks.figures import Group, missed
+from benchmarks.hot import hot
+from benchmarks.machine import head
+from benchmarks.memory import memory
+from benchmarks.pages import caption, write
+from benchmarks.plan import FULL, SHORT, Plan
+from benchmarks.report import Report, as_json, as_text, from_json
+from benchmarks.rules import rules
+from benchmarks.servers import servers
+from benchmarks.steps import steps
+
+__all__ = ["main"]
+
+GROUPS: dict[str, Callable[[Plan], Group]] = {
+    "hot": hot,
+    "cold": cold,
+    "rules": rules,
+    "memory": memory,
+    "contention": contention,
+    "servers": servers,
+    "steps": steps,
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run what is asked for; return the exit status."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("--short", action="store_true", help="judge nothing, in a few seconds")
+    parser.add_argument("--only", metavar="GROUP,...", help=f"some of {', '.join(GROUPS)}")
+    parser.add_argument("--json", metavar="FILE", type=Path, help="write the report there, too")
+    parser.add_argument("--svg", metavar="FILE", type=Path, help="write the chart there, too")
+    parser.add_argument(
+        "--from", dest="source", metavar="FILE", type=Path, help="read a report, measure nothing"
+    )
+    parser.add_argument(
+        "--write-docs", action="store_true", help="put the tables and the chart into docs/"
+    )
+    options = parser.parse_args(arguments)
+    names = options.only.split(",") if options.only else list(GROUPS)
+    if unknown := set(names) - GROUPS.keys():
+        parser.error(f"no such group: {', '.join(sorted(unknown))}")
+    if options.write_docs and (options.short or options.only):
+        parser.error("the documentation shows a whole run: leave out --short and --only")
+    if options.source:
+        report = from_json(options.source.read_text("utf-8"))
+    else:
+        report = measured(names, SHORT if options.short else FULL)
+    if options.json:
+        options.json.write_text(as_json(report), encoding="utf-8")
+    if options.svg:
+        options.svg.write_text(svg(report.groups, caption(report)), encoding="utf-8")
+    if options.write_docs:
+        write(report)
+    print(as_text(report), end="")
+    return 1 if report.judged and missed(report.groups) else 0
+
+
+def measured(names: Sequence[str], plan: Plan) -> Report:
+    """Run the groups one after the other; their progress goes to standard error."""
+    groups = []
+    for name in names:
+        print(f"measuring {name} ...", file=sys.stderr, flush=True)
+        groups.append(GROUPS[name](plan))
+    return Report(head(), plan.judged, groups)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
