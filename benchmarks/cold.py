@@ -37,8 +37,9 @@ def cold(plan: Plan) -> Group:
         figures,
         [
             (
-                f"A batch sends {plan.tokens} different tokens to a middleware whose cache is empty."
-                f" The bar is {TIMES_RAW} times the raw verification of the same tokens + {ON_TOP:.0f} µs."
+                f"A batch sends {plan.tokens} different tokens to a middleware whose cache is"
+                f" empty. The bar is {TIMES_RAW} times the raw verification of the same tokens"
+                f" + {ON_TOP:.0f} µs."
             ),
         ],
     )

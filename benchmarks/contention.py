@@ -63,20 +63,18 @@ def contention(plan: Plan) -> Group:
         [
             *_of_threads(threads),
             *_of_tasks(tasks, plan.tasks),
-            Figure(
-                "requests served while a thread waits for keys", _beside_thread(), "", EVERY_ONE
-            ),
-            Figure("requests served while a task waits for keys", _beside_task(), "", EVERY_ONE),
+            Figure("served while a thread waits for keys", _beside_thread(), "", EVERY_ONE),
+            Figure("served while a task waits for keys", _beside_task(), "", EVERY_ONE),
         ],
         [
             (
-                "Requests per second of many at once, as a multiple of one after the other; the bar of"
-                " ours is that of the bare app, less 5 % for the scheduler."
+                "Requests per second of many at once, as a multiple of one after the other;"
+                " the bar of ours is that of the bare app, less 5 % for the scheduler."
             ),
             (
-                "The app of the tasks gives way once, so that all of them are under way together. A"
-                " turn of the event loop is then shared by many tasks, which flatters the cheaper app:"
-                " the bar is on what we add, which must not grow."
+                "The app of the tasks gives way once, so that all of them are under way"
+                " together. A turn of the event loop is then shared by many tasks, which"
+                " flatters the cheaper app: the bar is on what we add, which must not grow."
             ),
         ],
     )

@@ -63,6 +63,7 @@ def _per_token(number: int) -> float:
     app = wsgi_around(policy([signer("HS256").issuer]))
     environ = Request(PATH, "x").environ()
     tokens = list(_tokens(number + 1))
+    before = 0
     tracemalloc.start()
     for turn, token in enumerate(tokens):
         environ["HTTP_AUTHORIZATION"] = f"Bearer {token}"

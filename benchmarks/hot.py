@@ -34,9 +34,10 @@ def hot(plan: Plan) -> Group:
         _figures(runs, others),
         [
             (
-                "What a system adds is the difference between the same app bare and protected. Peers"
-                " keep no verified tokens, so a known token costs them what a new one does. Each gets a"
-                " key that is parsed already, and is seen to refuse what it should."
+                "What a system adds is the difference between the same app bare and"
+                " protected. Peers keep no verified tokens, so a known token costs them what a"
+                " new one does. Each gets a key that is parsed already, and is seen to refuse"
+                " what it should."
             ),
         ],
     )

@@ -49,9 +49,9 @@ def memory(plan: Plan) -> Group:
         ],
         [
             (
-                "Requests through the whole WSGI middleware, cache and size of the cache as shipped."
-                " The tokens are cheap: HS256, one header, signed by hand; each has a `sub` and a"
-                " `jti` of its own."
+                "Requests through the whole WSGI middleware, cache and size of the cache as"
+                " shipped. The tokens are cheap: HS256, one header, signed by hand; each has a"
+                " `sub` and a `jti` of its own."
             ),
         ],
     )

@@ -2,8 +2,8 @@
 
 The same steps as ours, each in its plainest form: scan the header, look the token up by a keyed
 digest, check its time, walk the path's segments, test the roles, copy the scope or write to the
-environ, set the context variable. It is no middleware: a token that it was not told of is refused, it reads
-paths as they come, and it explains nothing.
+environ, set the context variable. It is no middleware: a token that it was not told of is refused,
+it reads paths as they come, and it explains nothing.
 """
 
 from __future__ import annotations

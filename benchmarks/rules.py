@@ -84,10 +84,11 @@ def rules(plan: Plan) -> Group:
         ],
         [
             (
-                f"Matching is the path's canonical form and the look-up of its rule. {ASKED:,} paths"
-                " are asked for: of the same few resources in both policies, or spread at random over"
-                " all rules. The latter come from memory that the processor's cache does not hold,"
-                " whoever looks: there the bar is on the growth of ours beside that of the prototype."
+                f"Matching is the path's canonical form and the look-up of its rule. {ASKED:,}"
+                " paths are asked for: of the same few resources in both policies, or spread"
+                " at random over all rules. The latter come from memory that the processor's"
+                " cache does not hold, whoever looks: there the bar is on the growth of ours"
+                " beside that of the prototype."
             ),
         ],
     )

@@ -96,8 +96,8 @@ def servers(plan: Plan) -> Group:
         [
             (
                 f"wrk with one thread and {CONNECTIONS} connections, pairs of runs:"
-                f" {plan.pairs}, {plan.load} s each. One worker; gunicorn has four threads. An empty app answers with"
-                " nothing at all: nothing real is hurt as much as it."
+                f" {plan.pairs}, {plan.load} s each. One worker; gunicorn has four threads. An"
+                " empty app answers with nothing at all: nothing real is hurt as much as it."
             ),
         ],
     )

@@ -66,7 +66,8 @@ def build(signer: Signer) -> WsgiPeer:
         return response.Response({"id": id})
 
     protect = decorators.authentication_classes([authentication.JWTStatelessUserAuthentication])
-    permit = decorators.permission_classes([HasRole])
+    required: list[Any] = [HasRole]  # it need not inherit from theirs
+    permit = decorators.permission_classes(required)
     get = decorators.api_view(["GET"])
     rest = "/api/resource12/<int:id>"
     Routes.urlpatterns = [

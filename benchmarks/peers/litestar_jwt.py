@@ -49,9 +49,9 @@ def build(signer: Signer) -> AsgiPeer:
     async def read(id: int) -> dict[str, int]:
         return {"id": id}
 
-    return AsgiPeer(
-        "Litestar JWTAuth",
-        "litestar",
-        Litestar([read], openapi_config=None),
-        Litestar([read_protected], openapi_config=None, on_app_init=[auth.on_app_init]),
+    # It would set up the logging of the whole process.
+    bare = Litestar([read], openapi_config=None, logging_config=None)
+    protected = Litestar(
+        [read_protected], openapi_config=None, logging_config=None, on_app_init=[auth.on_app_init]
     )
+    return AsgiPeer("Litestar JWTAuth", "litestar", bare, protected)
