@@ -9,33 +9,20 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable, Sequence
+from importlib import import_module
 from pathlib import Path
 
 from benchmarks.chart import svg
-from benchmarks.cold import cold
-from benchmarks.contention import contention
 from benchmarks.figures import Group, missed
-from benchmarks.hot import hot
 from benchmarks.machine import head
-from benchmarks.memory import memory
 from benchmarks.pages import caption, write
 from benchmarks.plan import FULL, SHORT, Plan
 from benchmarks.report import Report, as_json, as_text, from_json
-from benchmarks.rules import rules
-from benchmarks.servers import servers
-from benchmarks.steps import steps
 
 __all__ = ["main"]
 
-GROUPS: dict[str, Callable[[Plan], Group]] = {
-    "hot": hot,
-    "cold": cold,
-    "rules": rules,
-    "memory": memory,
-    "contention": contention,
-    "servers": servers,
-    "steps": steps,
-}
+GROUPS = ("hot", "cold", "rules", "memory", "contention", "servers", "steps")
+"""Each is a module with a function of the same name."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -52,8 +39,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--write-docs", action="store_true", help="put the tables and the chart into docs/"
     )
     options = parser.parse_args(arguments)
-    names = options.only.split(",") if options.only else list(GROUPS)
-    if unknown := set(names) - GROUPS.keys():
+    names = options.only.split(",") if options.only else GROUPS
+    if unknown := set(names) - set(GROUPS):
         parser.error(f"no such group: {', '.join(sorted(unknown))}")
     if options.write_docs and (options.short or options.only):
         parser.error("the documentation shows a whole run: leave out --short and --only")
@@ -76,8 +63,14 @@ def measured(names: Sequence[str], plan: Plan) -> Report:
     groups = []
     for name in names:
         print(f"measuring {name} ...", file=sys.stderr, flush=True)
-        groups.append(GROUPS[name](plan))
+        groups.append(group(name)(plan))
     return Report(head(), plan.judged, groups)
+
+
+def group(name: str) -> Callable[[Plan], Group]:
+    """Return what measures a group; only then must the peers be installed that it needs."""
+    found: Callable[[Plan], Group] = getattr(import_module(f"benchmarks.{name}"), name)
+    return found
 
 
 if __name__ == "__main__":

@@ -43,8 +43,7 @@ class Footprint(NamedTuple):
 
 def main(number: int) -> None:
     """Let `number` tokens pass."""
-    measured = min(MEASURED, number // 2)
-    per_token = _per_token(measured)
+    per_token = _per_token(min(MEASURED, number // 2))
     app = wsgi_around(policy([signer("HS256").issuer]))
     environ = Request(PATH, "x").environ()
     before = (0, 0)
