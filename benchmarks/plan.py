@@ -40,7 +40,7 @@ FULL = Plan(
 
 SHORT = Plan(
     judged=False,
-    rounds=3,
+    rounds=2,
     batch=0.0005,
     tokens=5,
     many_rules=200,

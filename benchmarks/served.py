@@ -7,6 +7,7 @@ A server imports this module by name; `AUTHZ_CONFIG` names the policy of the exa
 from __future__ import annotations
 
 import os
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from authz_middleware import ASGIAuthzMiddleware, WSGIAuthzMiddleware
@@ -62,6 +63,7 @@ def empty_wsgi(*, wrapped: bool) -> WSGIApplication:
 APPS = {"fastapi": fastapi, "flask": flask, "empty_asgi": empty_asgi, "empty_wsgi": empty_wsgi}
 
 
+@cache  # servers ask more than once
 def made(name: str) -> Any:
     """Return the app that `fastapi_bare`, `empty_wsgi_wrapped` and so on stand for."""
     app, _, state = name.rpartition("_")

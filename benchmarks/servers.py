@@ -137,8 +137,8 @@ def _pairs(
             )
             for state in ("bare", "wrapped")
         ]
-        for server in both:
-            _load(server, setting.path, 1, *wrk)
+        for server in both if plan.judged else ():
+            _load(server, setting.path, 1, *wrk)  # warms up
         for turn in range(plan.pairs):
             # The first of a pair is another one each time.
             order = both if turn % 2 else both[::-1]

@@ -12,6 +12,7 @@ from typing import Any
 __all__ = ["Stalled", "stalled"]
 
 PATIENCE = 30.0
+POLL = 0.01
 
 
 class Stalled:
@@ -43,7 +44,7 @@ def stalled(jwks: Mapping[str, Any]) -> Generator[Stalled]:
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         state = Stalled(f"http://127.0.0.1:{server.server_port}/jwks.json")
-        thread = Thread(target=server.serve_forever, name="stalled key server")
+        thread = Thread(target=server.serve_forever, args=(POLL,), name="stalled key server")
         thread.start()
         try:
             yield state
