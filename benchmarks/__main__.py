@@ -17,7 +17,7 @@ from benchmarks.figures import Group, missed
 from benchmarks.machine import head
 from benchmarks.pages import caption, write
 from benchmarks.plan import FULL, SHORT, Plan
-from benchmarks.report import Report, as_json, as_text, from_json
+from benchmarks.report import Report, as_json, as_text, from_json, table
 
 __all__ = ["main"]
 
@@ -59,11 +59,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def measured(names: Sequence[str], plan: Plan) -> Report:
-    """Run the groups one after the other; their progress goes to standard error."""
-    groups = []
+    """Run the groups one after the other; each table goes to standard error as it is ready."""
+    groups: list[Group] = []
     for name in names:
         print(f"measuring {name} ...", file=sys.stderr, flush=True)
         groups.append(group(name)(plan))
+        print(table(groups[-1], judged=plan.judged), file=sys.stderr, flush=True)
     return Report(head(), plan.judged, groups)
 
 

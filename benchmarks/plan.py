@@ -33,8 +33,8 @@ FULL = Plan(
     passing_tokens=1_000_000,
     contended=0.1,
     tasks=1_000,
-    pairs=9,
-    load=3,
+    pairs=7,
+    load=2,
     every_server=True,
 )
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from benchmarks.figures import Bar, Figure, Group, missed
 
-__all__ = ["Report", "as_json", "as_markdown", "as_text", "from_json"]
+__all__ = ["Report", "as_json", "as_markdown", "as_text", "from_json", "table"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,17 +52,21 @@ def _cells(figure: Figure, *, judged: bool) -> tuple[str, str, str, str]:
 
 def as_text(report: Report) -> str:
     """Return the tables as a terminal shows them."""
-    lines = [f"{name}: {value}" for name, value in report.head.items()]
-    for group in report.groups:
-        lines += ["", group.title, "=" * len(group.title)]
-        rows = [_cells(figure, judged=report.judged) for figure in group.figures]
-        widths = [max((len(row[column]) for row in rows), default=0) for column in range(4)]
-        lines += [
-            f"{label:<{widths[0]}}  {value:>{widths[1]}}  {bar:>{widths[2]}}  {verdict}".rstrip()
-            for label, value, bar, verdict in rows
-        ]
-        lines += list(group.notes)
-    return "\n".join([*lines, "", report.verdict]) + "\n"
+    head = [f"{name}: {value}\n" for name, value in report.head.items()]
+    tables = [table(group, judged=report.judged) for group in report.groups]
+    return "".join([*head, *tables, f"\n{report.verdict}\n"])
+
+
+def table(group: Group, *, judged: bool) -> str:
+    """Return the table of one group as a terminal shows it."""
+    rows = [_cells(figure, judged=judged) for figure in group.figures]
+    widths = [max((len(row[column]) for row in rows), default=0) for column in range(4)]
+    lines = ["", group.title, "=" * len(group.title)]
+    lines += [
+        f"{label:<{widths[0]}}  {value:>{widths[1]}}  {bar:>{widths[2]}}  {verdict}".rstrip()
+        for label, value, bar, verdict in rows
+    ]
+    return "\n".join([*lines, *group.notes]) + "\n"
 
 
 def as_markdown(report: Report) -> str:

@@ -95,9 +95,9 @@ def servers(plan: Plan) -> Group:
         figures,
         [
             (
-                f"wrk with one thread and {CONNECTIONS} connections, pairs of runs:"
-                f" {plan.pairs}, {plan.load} s each. One worker; gunicorn has four threads. An"
-                " empty app answers with nothing at all: nothing real is hurt as much as it."
+                f"wrk with one thread and {CONNECTIONS} connections; one worker, gunicorn with four"
+                f" threads. Paired runs: {plan.pairs}, of {plan.load} s. An empty app does nothing"
+                " at all: no real one is hurt as much."
             ),
         ],
     )
