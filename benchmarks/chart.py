@@ -10,7 +10,7 @@ from benchmarks.figures import Figure, Group
 __all__ = ["svg"]
 
 WIDTH = 760
-LEFT = 300  # where the bars begin
+LEFT = 316  # where the bars begin
 RIGHT = 90  # room for the text behind the longest
 BAR = 16
 GAP = 6
@@ -21,6 +21,7 @@ STYLE = """
 .peer { fill: #8c959f; } .ours { fill: #0969da; } .axis { stroke: #d1d9e0; }
 text { font: 13px system-ui, -apple-system, "Segoe UI", sans-serif; }
 .title { font-size: 16px; font-weight: 600; }
+.section { font-weight: 600; }
 @media (prefers-color-scheme: dark) {
   .card { fill: #0d1117; } .text { fill: #f0f6fc; } .dim { fill: #9198a1; }
   .peer { fill: #656c76; } .ours { fill: #4493f8; } .axis { stroke: #3d444d; }
@@ -45,7 +46,7 @@ def svg(groups: Sequence[Group], caption: str) -> str:
     parts: list[str] = []
     y = TOP
     for title, found in sections:
-        parts.append(f'<text class="text" x="16" y="{y}" font-weight="600">{escape(title)}</text>')
+        parts.append(f'<text class="text section" x="16" y="{y}">{escape(title)}</text>')
         y += 12
         top = y
         for figure in found:
