@@ -17,7 +17,7 @@ from benchmarks.figures import Group, missed
 from benchmarks.machine import head
 from benchmarks.pages import caption, write
 from benchmarks.plan import FULL, SHORT, Plan
-from benchmarks.report import Report, as_json, as_text, from_json, table
+from benchmarks.report import Report, as_json, as_text, from_json, table, top
 
 __all__ = ["main"]
 
@@ -46,6 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.error("the documentation shows a whole run: leave out --short and --only")
     if options.source:
         report = from_json(options.source.read_text("utf-8"))
+        print(as_text(report), end="")
     else:
         report = measured(names, SHORT if options.short else FULL)
     if options.json:
@@ -54,18 +55,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
         options.svg.write_text(svg(report.groups, caption(report)), encoding="utf-8")
     if options.write_docs:
         write(report)
-    print(as_text(report), end="")
     return 1 if report.judged and missed(report.groups) else 0
 
 
 def measured(names: Sequence[str], plan: Plan) -> Report:
-    """Run the groups one after the other; each table goes to standard error as it is ready."""
+    """Run the groups one after the other; print each table as soon as it is ready."""
+    where = head()
+    print(top(where), end="", flush=True)
     groups: list[Group] = []
     for name in names:
-        print(f"measuring {name} ...", file=sys.stderr, flush=True)
         groups.append(group(name)(plan))
-        print(table(groups[-1], judged=plan.judged), file=sys.stderr, flush=True)
-    return Report(head(), plan.judged, groups)
+        print(table(groups[-1], judged=plan.judged), end="", flush=True)
+    report = Report(where, plan.judged, groups)
+    print(f"\n{report.verdict}")
+    return report
 
 
 def group(name: str) -> Callable[[Plan], Group]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import platform
 import re
-import sys
 import sysconfig
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -46,7 +45,6 @@ def head() -> dict[str, str]:
         f" {'free-threaded' if free else 'with the GIL'}, {platform.python_compiler()}",
         "OpenSSL": backend.openssl_version_text(),
         "packages": ", ".join(f"{name} {_version(name)}" for name in PACKAGES),
-        "command": " ".join(["python -m benchmarks", *sys.argv[1:]]),
     }
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from benchmarks.figures import Bar, Figure, Group, missed
 
-__all__ = ["Report", "as_json", "as_markdown", "as_text", "from_json", "table"]
+__all__ = ["Report", "as_json", "as_markdown", "as_text", "from_json", "table", "top"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,9 +52,13 @@ def _cells(figure: Figure, *, judged: bool) -> tuple[str, str, str, str]:
 
 def as_text(report: Report) -> str:
     """Return the tables as a terminal shows them."""
-    head = [f"{name}: {value}\n" for name, value in report.head.items()]
     tables = [table(group, judged=report.judged) for group in report.groups]
-    return "".join([*head, *tables, f"\n{report.verdict}\n"])
+    return "".join([top(report.head), *tables, f"\n{report.verdict}\n"])
+
+
+def top(head: Mapping[str, str]) -> str:
+    """Return the head of a report as a terminal shows it."""
+    return "".join(f"{name}: {value}\n" for name, value in head.items())
 
 
 def table(group: Group, *, judged: bool) -> str:
