@@ -20,7 +20,8 @@ from authz_middleware.runtime.cache import VerifiedTokens
 from authz_middleware.tokens import signature, verify
 from authz_middleware.tokens.claims import check_times, verify_claims
 from authz_middleware.tokens.compact import parse
-from authz_middleware.tokens.issuers import StaticKeys
+from authz_middleware.tokens.issuers import Issuer, StaticKeys
+from authz_middleware.tokens.keys import KeySet
 from benchmarks.calling import asgi_batch, bare_asgi, event_loop
 from benchmarks.contenders import Contenders
 from benchmarks.figures import Figure, Group
@@ -116,7 +117,7 @@ def _cold(authz: Authz, token: str) -> Mapping[str, Step]:
     remembered = VerifiedTokens()
     entry, digest = _remember(authz, token, remembered), remembered.digest(token)
     unverified, issuer = parse(token), settings.issuers[entry.issuer]
-    (key,) = entry.keys.candidates("RS256", unverified.header.get("kid"))
+    (key,) = _keys(issuer).candidates("RS256", unverified.header.get("kid"))
     signed = (unverified.signing_input, unverified.signature)
     return {
         "take the token apart": partial(parse, token),
@@ -136,13 +137,17 @@ def _remember(authz: Authz, token: str, remembered: VerifiedTokens) -> CachedTok
     """Verify a token as the engine does, and put it in the cache."""
     serving, unverified = authz.serving, parse(token)
     issuer = verify.identify(unverified, serving.settings.issuers)
-    if not isinstance(issuer.source, StaticKeys):
-        raise TypeError("the keys must be at hand")
-    keys = issuer.source.keys
+    keys = _keys(issuer)
     verified = verify.verify(unverified, issuer, keys, serving.clock())
     entry = CachedToken(issuer.issuer, keys, verified)
     remembered.put(remembered.digest(token), entry)
     return entry
+
+
+def _keys(issuer: Issuer) -> KeySet:
+    if not isinstance(issuer.source, StaticKeys):
+        raise TypeError("the keys must be at hand")
+    return issuer.source.keys
 
 
 def _enter_and_leave() -> None:
