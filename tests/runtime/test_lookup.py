@@ -190,7 +190,10 @@ def test_which_failures_lead_on() -> None:
     assert asked == list(discovery_urls("https://x.example/a"))[:2]
 
 
-@pytest.mark.parametrize("url", ["http://127.0.0.1:8500/jwks", "http://localhost/jwks"])
+@pytest.mark.parametrize(
+    "url",
+    ["http://127.0.0.1:8500/jwks", "http://localhost/jwks", "HTTP://127.0.0.1/", "Http://[::1]/"],
+)
 def test_an_issuer_elsewhere_cannot_point_to_plain_http_on_this_machine(
     url: str, clock: Clock, caplog
 ) -> None:

@@ -113,7 +113,10 @@ def _jwks_uri(document: Any, issuer: str) -> str:
         raise FetchFailed(f"{issuer}: the discovery document is not this issuer's")
     url = members.get("jwks_uri")
     # Plain http on this machine is for an issuer on this machine; nobody else may point there.
-    plain = isinstance(url, str) and url.startswith("http:") and not issuer.startswith("http:")
-    if not isinstance(url, str) or plain or not secure_url(url):
+    if not isinstance(url, str) or not secure_url(url) or (_plain(url) and not _plain(issuer)):
         raise FetchFailed(f"{issuer}: the discovery document has no https jwks_uri")
     return url
+
+
+def _plain(url: str) -> bool:
+    return urlsplit(url).scheme == "http"  # in lower case, however it was written
