@@ -196,6 +196,16 @@ def test_a_flight_of_another_process_is_not_waited_for(provider: Provider, clock
     assert kids(source, clock) == ["a"]
 
 
+def test_a_worker_does_not_give_up_a_flight_of_its_own(clock: Clock) -> None:
+    """Its first one after the fork, with the parent's keys at hand: it would be started twice."""
+    flights: list[object] = []
+    source = RemoteKeys(JwksUri(ISSUER, "https://x.example"), clock, start=flights.append)
+    source._pid = -1
+    for _ in range(3):
+        source.view(clock())
+    assert len(flights) == 1
+
+
 def test_of_two_that_would_refresh_ahead_one_does(clock: Clock) -> None:
     """The other one finds it done when it gets the lock."""
     asked: list[str] = []

@@ -112,6 +112,7 @@ class RemoteKeys:
 
     def _refresh_ahead(self) -> None:
         with _lock():
+            self._adopt_locked()
             now = self._clock()
             if not freshness.due(self._state, now):
                 return
