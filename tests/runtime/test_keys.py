@@ -1,20 +1,25 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from threading import Barrier, Event, Thread
 from typing import Any
 
 import pytest
 
 from authz_middleware.facts import KeyReadiness
+from authz_middleware.observe.log import LOGGER
 from authz_middleware.runtime import keys as module
 from authz_middleware.runtime.fetch import Fetched
 from authz_middleware.runtime.keys import FixedKeys, RemoteKeys
 from authz_middleware.tokens import freshness
 from authz_middleware.tokens.freshness import COOLDOWN, REFRESH_AFTER, RETRY_AFTER, STALE_LIMIT
 from authz_middleware.tokens.issuers import JwksUri
+from authz_middleware.tokens.key_sources import KeyCache
 from authz_middleware.tokens.keys import from_jwks
 from tests.runtime.asking import kids, renew
 from tests.runtime.provider import JWKS, Clock, Provider, answer, gated
@@ -163,14 +168,66 @@ def test_an_equal_set_stays_the_same_object(provider: Provider, clock: Clock) ->
     assert source.view(clock()).keys is before
 
 
-def test_a_fault_of_ours_is_an_outage_not_a_hang(clock: Clock, caplog) -> None:
+class Panic(BaseException):
+    """What a library in Rust raises where it gives up: no `Exception`."""
+
+
+@pytest.mark.parametrize("fault", [ZeroDivisionError, Panic, SystemExit])
+def test_a_fault_of_ours_is_an_outage_not_a_hang(
+    clock: Clock, caplog, fault: type[BaseException]
+) -> None:
+    asked: list[str] = []
+
     def broken(url: str) -> Fetched:
-        raise ZeroDivisionError
+        asked.append(url)
+        raise fault
 
     source = RemoteKeys(JwksUri(ISSUER, "https://x.example"), clock, broken)
     renew(source)
     assert source.readiness(ISSUER, clock()).latest_fetch == "failed"
-    assert "ZeroDivisionError" in caplog.text
+    assert fault.__name__ in caplog.text
+    clock.now += RETRY_AFTER
+    renew(source)
+    assert len(asked) == 2
+
+
+class Full(logging.Filter):
+    """A log that fails."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        raise OSError(record.getMessage())
+
+
+@pytest.fixture
+def failing_log() -> Iterator[None]:
+    full = Full()
+    LOGGER.addFilter(full)
+    yield
+    LOGGER.removeFilter(full)
+
+
+@pytest.mark.usefixtures("failing_log")
+def test_a_log_that_fails_leaves_no_fetch_in_flight(provider: Provider, clock: Clock) -> None:
+    """Else nobody would ever start another, and the keys would run out."""
+    source = at_url(provider, clock)
+    provider.at[JWKS] = answer(b"", 500)
+    renew(source)
+    assert source.readiness(ISSUER, clock()).latest_fetch == "failed"
+    provider.publish(A)
+    clock.now += RETRY_AFTER
+    renew(source)
+    assert kids(source, clock) == ["a"]
+
+
+@pytest.mark.usefixtures("failing_log")
+def test_a_log_that_fails_keeps_no_good_keys_from_the_file(
+    provider: Provider, clock: Clock, tmp_path: Path
+) -> None:
+    config = JwksUri(ISSUER, f"{provider.origin}{JWKS}", KeyCache(file="keys.json"))
+    provider.publish(A, {"kty": "RSA", "n": "AQAB", "e": "AQAB"})
+    source = RemoteKeys(config, clock, directory=tmp_path, start=lambda work: work())
+    renew(source)
+    assert (tmp_path / "keys.json").exists()
 
 
 def test_no_thread_can_be_started(clock: Clock, monkeypatch, caplog) -> None:

@@ -6,9 +6,11 @@ same future, and only those that cannot go on without it. When that is, is `toke
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Callable
 from concurrent.futures import Future
+from contextlib import suppress
 from pathlib import Path
 from random import SystemRandom
 from threading import Lock, Thread
@@ -138,7 +140,8 @@ class RemoteKeys:
             found = self._lookup.look(anew=anew or self._state.failed)
         except (FetchFailed, KeysUnusable, Rejected) as error:
             self._land_without(flight, str(error))
-        except Exception as error:  # noqa: BLE001 - waiting requests get an answer even so
+        # Waiting requests get an answer even so, and a flight that never lands is the last one.
+        except BaseException as error:  # noqa: BLE001
             self._land_without(flight, type(error).__name__, fault=error)
         else:
             self._land_with(flight, found)
@@ -159,13 +162,13 @@ class RemoteKeys:
         flight.set_result(None)
         if changed:
             for note in found.keys.notes:
-                LOGGER.warning("keys of %s: %s", self._config.issuer, note)
+                _log(logging.WARNING, "keys of %s: %s", self._config.issuer, note)
         self._save(found, now)
 
     def _land_without(
         self, flight: Flight, why: str, *, fault: BaseException | None = None
     ) -> None:
-        LOGGER.error("keys of %s not renewed: %s", self._config.issuer, why, exc_info=fault)
+        _log(logging.ERROR, "keys of %s not renewed: %s", self._config.issuer, why, exc_info=fault)
         with _lock():
             self._state = freshness.failed(self._state, self._clock())
         flight.set_result(None)
@@ -176,7 +179,7 @@ class RemoteKeys:
         try:
             found = self._file and self._file.load(self._clock())
         except FileUnusable as reason:
-            LOGGER.warning("keys of %s not read from file: %s", self._config.issuer, reason)
+            _log(logging.WARNING, "keys of %s not read from file: %s", self._config.issuer, reason)
             found = None
         return freshness.restored(*found) if found else freshness.State()
 
@@ -188,7 +191,7 @@ class RemoteKeys:
         try:
             self._file.save(found.document, fetched_at)
         except FileUnusable as reason:
-            LOGGER.warning("keys of %s not saved: %s", self._config.issuer, reason)
+            _log(logging.WARNING, "keys of %s not saved: %s", self._config.issuer, reason)
         finally:
             self._saving_pid = 0
 
@@ -210,6 +213,11 @@ def _last_good(config: JwksUri | Discovery, directory: Path) -> LastGood | None:
         return None
     source = config.url if isinstance(config, JwksUri) else "discovery"
     return LastGood(directory / config.cache.file, config.issuer, source)
+
+
+def _log(level: int, text: str, *words: object, exc_info: BaseException | None = None) -> None:
+    with suppress(Exception):  # whatever the log does, a flight lands
+        LOGGER.log(level, text, *words, exc_info=exc_info)
 
 
 def _on_a_thread(work: Callable[[], None]) -> None:
