@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from authz_middleware.tokens.jwk import read
 from authz_middleware.tokens.key_set import MAX_CANDIDATES
 from authz_middleware.tokens.keys import (
+    MAX_NOTES,
     KeySet,
     KeysUnusable,
     VerificationKey,
@@ -109,6 +110,19 @@ def test_a_key_we_cannot_use_is_left_out_and_the_rest_works(member: object) -> N
     keys = from_jwks({"keys": [member, GOOD]})
     assert [key.kid for key in keys.keys] == ["good"]
     assert keys.notes[0].startswith("key 0 ")
+
+
+def test_what_is_left_out_does_not_flood_the_log() -> None:
+    """A megabyte of rubbish is half a million entries."""
+    rubbish: list[object] = [0] * 1000
+    keys = from_jwks({"keys": [GOOD, *rubbish]})
+    assert len(keys.notes) == MAX_NOTES + 1
+    assert keys.notes[-1] == f"and {1000 - MAX_NOTES} more"
+    with pytest.raises(KeysUnusable, match="; and 992 more$") as raised:
+        from_jwks({"keys": rubbish})
+    assert len(raised.value.reason) < 1000
+    few = from_jwks({"keys": [GOOD, *rubbish[:MAX_NOTES]]})
+    assert len(few.notes) == MAX_NOTES
 
 
 @pytest.mark.parametrize(("axis", "scalar"), [("x", 379), ("y", 43)])

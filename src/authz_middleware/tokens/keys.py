@@ -6,7 +6,7 @@ not be taken for an HMAC secret (RFC 8725 §2.1; CVE-2022-29217, CVE-2026-34950)
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import Any, Final, cast
 
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -21,6 +21,9 @@ from authz_middleware.tokens.key_set import KeyBroken, KeySet, KeysUnusable, Ver
 from authz_middleware.tokens.signature import algorithms_for
 
 __all__ = ["KeySet", "KeysUnusable", "VerificationKey", "from_jwks", "from_pem", "from_secret"]
+
+# They go to the log, and a set of rubbish has as many as it likes.
+MAX_NOTES: Final = 8
 
 
 def from_jwks(document: object) -> KeySet:
@@ -52,6 +55,8 @@ def from_jwks(document: object) -> KeySet:
         else:
             if not jwk.PRIVATE_MEMBERS.isdisjoint(entry):
                 notes.append(f"key {index} shows its private half; only the public half is used")
+    if len(notes) > MAX_NOTES:
+        notes[MAX_NOTES:] = [f"and {len(notes) - MAX_NOTES} more"]
     if not keys:
         raise KeysUnusable("holds no usable key: " + "; ".join(notes))
     return KeySet(tuple(keys), frozenset(broken), tuple(notes))
