@@ -245,6 +245,25 @@ def test_a_copy_that_a_cache_has_held_is_no_proof_that_a_key_does_not_exist(
 
 
 @both
+def test_an_iat_without_a_fraction_may_be_any_time_of_its_second(
+    provider: Provider, clock: Clock, ask: Ask
+) -> None:
+    """RFC 7519 §2: most issuers cut it off, and the `leeway` may be 0."""
+    provider.publish(A)
+    authz = Authz.from_mapping(
+        policy(table(jwks_uri=f"{provider.origin}{JWKS}", leeway=0)), clock=clock
+    )
+    second = clock.now
+    clock.now = second + 0.4
+    assert became(ask(authz, request(token=token(exp=second + 60)))) == "in"
+    clock.now = second + 0.9
+    new = request(token=token("b", 1, iat=second, exp=second + 60))
+    assert became(ask(authz, new)) == "keys_unavailable"
+    old = request(token=token("b", 1, iat=second - 1, exp=second + 60))
+    assert became(ask(authz, old)) == "invalid_token"
+
+
+@both
 def test_an_idle_service_asks_before_it_uses_old_keys(
     provider: Provider, clock: Clock, ask: Ask
 ) -> None:

@@ -118,7 +118,7 @@ def test_what_is_left_out_does_not_flood_the_log() -> None:
     keys = from_jwks({"keys": [GOOD, *rubbish]})
     assert len(keys.notes) == MAX_NOTES + 1
     assert keys.notes[-1] == f"and {1000 - MAX_NOTES} more"
-    with pytest.raises(KeysUnusable, match="; and 992 more$") as raised:
+    with pytest.raises(KeysUnusable, match=r"; and 992 more$") as raised:
         from_jwks({"keys": rubbish})
     assert len(raised.value.reason) < 1000
     few = from_jwks({"keys": [GOOD, *rubbish[:MAX_NOTES]]})

@@ -54,7 +54,7 @@ def issued_since(unverified: Unverified, issuer: Issuer, moment: float) -> bool:
     issued = unverified.payload.get("iat")
     if isinstance(issued, bool) or not isinstance(issued, (int, float)):
         return True
-    return issued >= moment - issuer.leeway
+    return issued + 1 > moment - issuer.leeway  # its fraction of a second may have been cut off
 
 
 def verify(unverified: Unverified, issuer: Issuer, keys: KeySet, now: float) -> Verified:
