@@ -146,6 +146,24 @@ def test_a_token_that_could_never_be_good_makes_nobody_fetch(
 
 
 @both
+def test_a_token_that_no_key_could_make_good_does_not_spend_the_fetch_for_others(
+    provider: Provider, clock: Clock, ask: Ask
+) -> None:
+    provider.publish(A)
+    authz = remote(provider, clock)
+    far = clock.now + 1000
+    assert became(ask(authz, request(token=token(exp=far)))) == "in"
+    clock.now += COOLDOWN
+    for claims in ({"exp": clock.now - 60}, {"aud": "x", "exp": far}, {"sub": 1, "exp": far}):
+        for kid, number in (("z", 0), (None, 1)):
+            bad = token(kid, number, **claims)
+            assert became(ask(authz, request(token=bad))) == "invalid_token"
+    assert provider.fetched() == 1
+    assert became(ask(authz, request(token=token("z", exp=far)))) == "invalid_token"
+    assert provider.fetched() == 2
+
+
+@both
 def test_a_provider_that_fails_is_an_outage_of_ours(
     provider: Provider, clock: Clock, ask: Ask
 ) -> None:
@@ -229,6 +247,40 @@ def test_somebody_elses_unknown_kid_costs_the_first_caller_after_a_rotation_no_4
     clock.now += COOLDOWN - 1
     assert became(ask(authz, new)) == "in"
     assert provider.fetched() == 3
+
+
+NAMELESS = [
+    pytest.param(None, {}, id="neither"),
+    pytest.param("a", {}, id="no key"),
+    pytest.param(None, {"kid": "x"}, id="no token"),
+]
+
+
+@both
+@pytest.mark.parametrize(("kid", "named"), NAMELESS)
+def test_rotation_where_names_do_not_tell(
+    provider: Provider, clock: Clock, ask: Ask, kid: str | None, named: dict[str, str]
+) -> None:
+    """RFC 7517 §4.5: `kid` is optional. A new key looks like a bad signature."""
+    old, new = (jwk("RS256", number, **named) for number in (0, 1))
+    provider.publish(old)
+    authz = remote(provider, clock)
+    far = clock.now + 1000
+    assert became(ask(authz, request(token=token(kid, exp=far)))) == "in"
+    provider.publish(new)
+    clock.now += 1
+    caller = request(token=token(kid, 1, iat=clock.now, exp=far))
+    outcome = ask(authz, caller)
+    assert became(outcome) == "keys_unavailable"
+    assert outcome.decision.detail == "unknown_key"
+    before = request(token=token(kid, 1, iat=clock.now - 40, exp=far))
+    assert became(ask(authz, before)) == "invalid_token"
+    clock.now += COOLDOWN
+    assert became(ask(authz, caller)) == "in"
+    for number in range(5):  # forged
+        forged = token(kid, 2, sub=f"eve {number}", iat=clock.now - 40, exp=far)
+        assert became(ask(authz, request(token=forged))) == "invalid_token"
+    assert provider.fetched() == 2
 
 
 @both

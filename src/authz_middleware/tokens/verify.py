@@ -15,7 +15,7 @@ from authz_middleware.tokens.issuers import Introspection, Issuer
 from authz_middleware.tokens.keys import KeySet
 from authz_middleware.tokens.rejection import Rejected
 
-__all__ = ["identify", "issued_since", "needs_key", "verify"]
+__all__ = ["identify", "issued_since", "names_key", "needs_key", "verify"]
 
 
 def identify(unverified: Unverified, issuers: Mapping[str, Issuer]) -> Issuer:
@@ -44,6 +44,12 @@ def needs_key(unverified: Unverified, keys: KeySet) -> bool:
     if kid is not None and keys.uses_kids and not keys.has_kid(kid):
         return True
     return unverified.header["alg"] not in keys.algorithms
+
+
+def names_key(unverified: Unverified, keys: KeySet) -> bool:
+    """Whether the token names its key, and the set holds it."""
+    kid = unverified.header.get("kid")
+    return kid is not None and keys.has_kid(kid)
 
 
 def issued_since(unverified: Unverified, issuer: Issuer, moment: float) -> bool:
