@@ -292,7 +292,7 @@ def test_a_copy_that_a_cache_has_held_is_no_proof_that_a_key_does_not_exist(
     authz = remote(provider, clock)
     issued = {"iat": clock.now - 100, "exp": clock.now + 1000}
     assert became(ask(authz, request(token=token("b", 1, **issued)))) == "keys_unavailable"
-    issued["iat"] = clock.now - 151
+    issued["iat"] = clock.now - 152
     assert became(ask(authz, request(token=token("b", 1, **issued)))) == "invalid_token"
 
 

@@ -262,9 +262,18 @@ def test_keys_are_as_old_as_what_led_to_them(clock: Clock) -> None:
     """The set may have moved since the metadata were made out."""
     lookup, _ = scripted(clock, "max-age=3600", "100")
     begin = clock.now
-    assert lookup.look(anew=True).as_of == begin - 100
+    assert lookup.look(anew=True).as_of == begin - 101
     clock.now += 500
-    assert lookup.look(anew=False).as_of == begin - 100
+    assert lookup.look(anew=False).as_of == begin - 101
+
+
+@pytest.mark.parametrize(("age", "held"), [("", 0), ("soon", 0), ("0", 1), ("7", 8)])
+def test_a_copy_is_up_to_a_second_older_than_a_cache_says(
+    clock: Clock, age: str, held: float
+) -> None:
+    """RFC 9111 §5.1: Age has whole seconds, and says that it is a copy."""
+    lookup, _ = scripted(clock, "", age)
+    assert lookup.look(anew=True).as_of == clock.now - held
 
 
 def test_after_a_failure_metadata_are_read_again(provider: Provider, clock: Clock) -> None:

@@ -227,6 +227,13 @@ def test_a_clock_set_back_does_not_keep_keys_for_ever() -> None:
     assert view(freshness.failed(state, back + STALE_LIMIT), back + STALE_LIMIT + 1).keys is None
 
 
+def test_a_clock_set_back_makes_no_set_younger_when_it_has_caught_up() -> None:
+    """The set is of before; a token of meanwhile may have a key that was published since."""
+    state = freshness.failed(FRESH, T - 500)
+    assert view(state, T + 1).as_of == -inf
+    assert view(freshness.failed(FRESH, T + 500), T + 501).as_of == T - 1
+
+
 # What operators see
 
 READY = [

@@ -35,9 +35,10 @@ def lifetime(cache_control: str) -> float | None:
 
 
 def age(field: str) -> float:
-    """Return the seconds for which caches have held the document; 0 if `field` is no number."""
-    # RFC 9111 §5.1: the first member counts, and an invalid field is ignored.
-    return _seconds(field.partition(",")[0].strip()) or 0
+    """Return the seconds for which caches may have held the document; 0 if it is no copy."""
+    # RFC 9111 §5.1: the first member counts, an invalid field is ignored, fractions are cut off.
+    said = _seconds(field.partition(",")[0].strip())
+    return 0 if said is None else said + 1
 
 
 def _seconds(text: str) -> float | None:

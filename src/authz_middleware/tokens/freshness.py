@@ -173,6 +173,8 @@ def failed(state: State, now: float) -> State:
         # If the clock was set back, the set's age counts from now: it must not outlive the limit
         # by as much as the clock jumped.
         fetched_at=min(state.fetched_at, now),
+        # And when the clock has caught up, a new key would seem older than the set.
+        as_of=state.as_of if state.as_of <= now else -inf,
         refresh_at=min(state.refresh_at, now),
         attempted_at=now,
         failed=True,
