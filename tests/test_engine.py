@@ -58,6 +58,7 @@ class FakeKeys:
     """A key source whose view a test sets; an `old` set may lack a newer key."""
 
     def __init__(self, keys: KeySet | None, *, fetchable: bool = False, old: bool = False):
+        self.refreshed = 0
         self.set(keys, fetchable=fetchable, old=old)
 
     def set(self, keys: KeySet | None, *, fetchable: bool = False, old: bool = False) -> None:
@@ -66,6 +67,10 @@ class FakeKeys:
     def view(self, now: float) -> KeyView:
         assert now == NOW or now > NOW
         return self.current
+
+    def refresh(self) -> None:
+        assert self.current.fetchable
+        self.refreshed += 1
 
 
 class FakeIntrospection:
@@ -369,11 +374,13 @@ def test_keys_at_hand_or_not(kid, fetchable, old, known, unknown) -> None:
     world = World(FakeKeys(keys, fetchable=fetchable, old=old))
     assert short(world.start("/me", mint("one"))) == known
     assert short(world.start("/me", mint("two"))) == unknown
-    # A public route lets everybody in, and waits for nothing.
+    assert world.keys.refreshed == 0
+    # A public route lets everybody in, and waits for nothing; but it does not leave it at that.
     for token, outcome in ((mint("one"), known), (mint("two"), unknown)):
         admitted = world.start("/public", token)
         credentials = {"Admit": "valid", "invalid_token": "invalid"}.get(outcome, "unavailable")
         assert told(admitted) == ("Admit", "allowed", credentials)
+    assert world.keys.refreshed == (known, unknown).count("pending")
 
 
 def test_a_token_that_could_never_be_accepted_makes_nobody_fetch() -> None:

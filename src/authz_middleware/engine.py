@@ -116,9 +116,10 @@ Steps: TypeAlias = Generator[Effect, Any, Outcome]
 
 
 class KeySource(Protocol):
-    """Where an issuer's keys come from. `view` never waits."""
+    """Where an issuer's keys come from. Neither waits; `refresh` starts a fetch, if one may."""
 
     def view(self, now: float) -> KeyView: ...
+    def refresh(self) -> object: ...
 
 
 class IntrospectionSource(Protocol):
@@ -275,7 +276,9 @@ class Engine:
             return self._conclude(requirements, verified)
         # What no key could make good makes nobody fetch, and is nobody's fault but its own.
         verify_claims(unverified.payload, unverified.header, issuer, now)
-        if _public(requirements):  # a public route never waits for a fetch
+        if _public(requirements):  # it never waits for a fetch, but the next request may need it
+            if view.fetchable:
+                self._sources[issuer.issuer].refresh()
             return _anonymous(requirements, "unavailable", "keys_unavailable")
         return pending if view.fetchable else _unavailable(requirements, view)
 

@@ -215,6 +215,27 @@ def test_rotation(provider: Provider, clock: Clock, ask: Ask) -> None:
 
 
 @both
+def test_a_public_route_does_not_wait_for_a_new_key_and_yet_learns_of_it(
+    provider: Provider, clock: Clock, ask: Ask
+) -> None:
+    """D09: else a service of public routes would not know its callers before the next refresh."""
+    provider.publish(A)
+    authz = remote(provider, clock)
+    far = clock.now + 1000
+    assert became(ask(authz, request(token=token(exp=far)))) == "in"
+    provider.publish(A, B)
+    clock.now += COOLDOWN
+    caller = request("/health", token("b", 1, exp=far))
+    assert ask(authz, caller).credentials == "unavailable"
+    authz.serving._remote[ISSUER]._flight.result(30)
+    assert ask(authz, caller).credentials == "valid"
+    for number in range(5):
+        unknown = request("/health", token(f"z{number}", exp=far))
+        assert ask(authz, unknown).credentials != "valid"
+    assert provider.fetched() == 2
+
+
+@both
 def test_a_withdrawn_key_stops_working(provider: Provider, clock: Clock, ask: Ask) -> None:
     """D09: with the tokens that were verified with it."""
     provider.publish(A, B)

@@ -39,6 +39,7 @@ def test_keys_of_the_policy_never_change() -> None:
         view = source.view(now)
         assert view.keys is fixed
         assert not view.fetchable
+        assert source.refresh().done()
         assert view.as_of >= now  # a key that is not there is none
         assert source.readiness(ISSUER, now) == KeyReadiness(ISSUER, True, "fixed")
 
