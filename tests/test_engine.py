@@ -68,7 +68,8 @@ class FakeKeys:
         assert now == NOW or now > NOW
         return self.current
 
-    def refresh(self) -> None:
+    def refresh(self, arrived: float) -> None:
+        assert arrived == NOW
         assert self.current.fetchable
         self.refreshed += 1
 
@@ -407,7 +408,7 @@ def resumed(world: World, pending: object, view: KeyView, now: float = NOW):
     """Answer the one effect of a request that waits, and return its outcome."""
     assert isinstance(pending, Pending)
     steps = world.engine.resume(pending)
-    assert next(steps) == NeedKeys(ISSUER)
+    assert next(steps) == NeedKeys(ISSUER, NOW)
     with pytest.raises(StopIteration) as stop:
         steps.send(KeysAnswer(view, now))
     return stop.value.value

@@ -86,6 +86,7 @@ class NeedKeys(NamedTuple):
     """Effect: fetch this issuer's keys. Answered by `KeysAnswer`."""
 
     issuer: str
+    arrived: float  # a fetch that ended since then will do
 
 
 class KeysAnswer(NamedTuple):
@@ -119,7 +120,7 @@ class KeySource(Protocol):
     """Where an issuer's keys come from. Neither waits; `refresh` starts a fetch, if one may."""
 
     def view(self, now: float) -> KeyView: ...
-    def refresh(self) -> object: ...
+    def refresh(self, arrived: float, /) -> object: ...
 
 
 class IntrospectionSource(Protocol):
@@ -213,7 +214,7 @@ class Engine:
         return self._after_keys(pending, pending.token)
 
     def _after_keys(self, pending: Pending, token: Unverified) -> Steps:
-        answer: KeysAnswer = yield NeedKeys(pending.issuer.issuer)
+        answer: KeysAnswer = yield NeedKeys(pending.issuer.issuer, pending.arrived)
         try:
             verified = self._check(pending, token, answer.view, answer.now)
         except Rejected as rejected:
@@ -278,7 +279,7 @@ class Engine:
         verify_claims(unverified.payload, unverified.header, issuer, now)
         if _public(requirements):  # it never waits for a fetch, but the next request may need it
             if view.fetchable:
-                self._sources[issuer.issuer].refresh()
+                self._sources[issuer.issuer].refresh(now)
             return _anonymous(requirements, "unavailable", "keys_unavailable")
         return pending if view.fetchable else _unavailable(requirements, view)
 

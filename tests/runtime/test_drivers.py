@@ -391,6 +391,32 @@ def test_one_request_waits_for_a_provider_that_fails_and_hangs(
     assert provider.fetched() == 3
 
 
+@pytest.mark.parametrize("path", ["/me", "/health"])
+def test_a_fetch_that_lands_before_its_request_waits_is_not_repeated(
+    provider: Provider, clock: Clock, path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """D09: the request's look at old keys sets one off, and it is quick."""
+    provider.publish(A)
+    authz = remote(provider, clock)
+    source, far = authz.serving._remote[ISSUER], clock.now + 10_000
+    assert became(ask(authz, request(token=token(exp=far)))) == "in"
+    clock.now += REFRESH_AFTER
+    real = source.refresh
+
+    def late(arrived: float) -> Any:
+        source._flight.result(30)
+        return real(arrived)
+
+    monkeypatch.setattr(source, "refresh", late)
+    assert became(ask(authz, request(path, token("z", exp=far)))) != "keys_unavailable"
+    assert provider.fetched() == 2
+    ask(authz, request(token=token("y", exp=far)))
+    assert provider.fetched() == 2
+    clock.now += COOLDOWN
+    ask(authz, request(token=token("y", exp=far)))
+    assert provider.fetched() == 3
+
+
 def test_fifty_requests_share_one_fetch(provider: Provider, clock: Clock) -> None:
     gate, reached, together = Event(), Event(), Barrier(50)
     provider.publish(A)

@@ -107,6 +107,15 @@ def test_a_fetch_by_itself_does_not_spend_the_one_for_unknown_kids() -> None:
             assert view(again, T + REFRESH_AFTER + COOLDOWN + 1).fetchable
 
 
+def test_a_fetch_that_landed_just_before_a_request_could_join_it_is_spent_too() -> None:
+    """Else one flood of unknown kids would make us fetch twice in a cooldown."""
+    ahead = freshness.started(FRESH, T + REFRESH_AFTER, joined=False)
+    spent = freshness.joined(freshness.failed(ahead, T + REFRESH_AFTER))
+    assert not spent.joined
+    assert not view(spent, T + REFRESH_AFTER + COOLDOWN - 1).fetchable
+    assert view(spent, T + REFRESH_AFTER + COOLDOWN).fetchable
+
+
 def test_an_old_failure_says_nothing_about_the_provider_now() -> None:
     """On a service that was idle, a key that was withdrawn meanwhile must not work once more."""
     assert view(FAILED, T + REFRESH_AFTER + MAX_AGE - 1).keys is A

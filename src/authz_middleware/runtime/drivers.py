@@ -30,7 +30,7 @@ class Refreshable(Protocol):
     """A key source that can be renewed."""
 
     def view(self, now: float) -> KeyView: ...
-    def refresh(self) -> Future[None]: ...
+    def refresh(self, arrived: float, /) -> Future[None]: ...
 
 
 class Askable(Protocol):
@@ -50,7 +50,7 @@ class Outside:
     def begin(self, effect: Effect) -> Future[Any]:
         """Begin what `effect` wants, or join it where it has begun already."""
         if isinstance(effect, NeedKeys):
-            return self.keys[effect.issuer].refresh()
+            return self.keys[effect.issuer].refresh(effect.arrived)
         return self.introspection[effect.issuer].ask(effect.token, effect.digest)
 
     def answer(self, effect: Effect, flight: Future[Any]) -> KeysAnswer | IntrospectionAnswer:

@@ -11,6 +11,7 @@ import os
 from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import suppress
+from math import inf
 from pathlib import Path
 from random import SystemRandom
 from threading import Lock, Thread
@@ -46,8 +47,9 @@ class FixedKeys:
         del now
         return self._view
 
-    def refresh(self) -> Flight:
+    def refresh(self, arrived: float = inf) -> Flight:
         """Return what is done already: there is nothing to fetch."""
+        del arrived
         return _landed()
 
     def readiness(self, issuer: str, now: float) -> KeyReadiness:
@@ -98,8 +100,8 @@ class RemoteKeys:
         self.view(now)
         return freshness.readiness(issuer, self._state, now, self._limits)
 
-    def refresh(self) -> Flight:
-        """Return the fetch in flight, or start one, if the request may wait for it.
+    def refresh(self, arrived: float = inf) -> Flight:
+        """Return the fetch in flight, or start one, if a request that has `arrived` may wait.
 
         Else what is returned is done already. It never fails, and cannot be cancelled.
         """
@@ -112,6 +114,10 @@ class RemoteKeys:
             if self._state.started_at is not None:
                 self._state = freshness.joined(self._state)
                 return self._flight
+            if arrived <= self._state.attempted_at <= now:
+                # It landed before the request could join it, which may itself have set it off.
+                self._state = freshness.joined(self._state)
+                return _landed()
             flight = self._begin(now, joined=True)
         self._take_off(flight, anew=True)
         return flight

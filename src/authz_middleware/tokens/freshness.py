@@ -126,9 +126,10 @@ def started(state: State, now: float, *, joined: bool) -> State:
 
 
 def joined(state: State) -> State:
-    """The state after a request began to wait for the fetch in flight."""
-    began = state.asked_at if state.started_at is None else state.started_at
-    return replace(state, joined=True, asked_at=began)
+    """The state after a request began to wait for the fetch in flight, or for what just landed."""
+    if state.started_at is None:
+        return replace(state, asked_at=state.attempted_at)
+    return replace(state, joined=True, asked_at=state.started_at)
 
 
 def abandoned(state: State) -> State:
