@@ -46,7 +46,8 @@ def load(block: Block, folder: Path) -> None:
 
 @pytest.mark.parametrize("page", pages(), ids=page_ids())
 def test_a_page_runs_from_top_to_bottom(page: Path, folder: Path):
-    names: dict[str, Any] = {"__name__": "docs"}
+    # Not the name of a folder here, which older Flasks would take for the app's package.
+    names: dict[str, Any] = {"__name__": "a_page"}
     for block in blocks(page):
         if block.language == "python":
             # As a reader's file has it; it says where a failure is.

@@ -32,6 +32,7 @@ def authz(policy) -> Authz:
     return Authz.from_mapping(policy)
 
 
+# For the session, which may take longer than a token lives by default.
 @pytest.fixture(scope="session")
 def callers(issuer) -> Mapping[str, list[tuple[str, str]]]:
     def bearing(token: str) -> list[tuple[str, str]]:
@@ -41,8 +42,8 @@ def callers(issuer) -> Mapping[str, list[tuple[str, str]]]:
         "absent": [],
         "invalid": bearing(issuer.expired("ann", roles=["editor"])),
         "malformed": [("Authorization", "Bearer")],
-        "viewer": bearing(issuer.mint("ann", roles=["viewer"])),
-        "editor": bearing(issuer.mint("bob", roles=["editor"])),
+        "viewer": bearing(issuer.mint("ann", roles=["viewer"], lifetime=3600)),
+        "editor": bearing(issuer.mint("bob", roles=["editor"], lifetime=3600)),
     }
 
 
