@@ -54,7 +54,7 @@ class FakeAuthority:
 
 def make(principal: Principal | None = PRINCIPAL, authority: FakeAuthority | None = None) -> Access:
     admit = Admit(ALLOWED, principal, "valid" if principal else "absent", 7.5 if principal else inf)
-    return Access(admit, FACTS, authority or FakeAuthority(), lambda: "text/plain")
+    return Access(admit, FACTS, authority or FakeAuthority(), "text/plain")
 
 
 def test_it_carries_what_was_decided() -> None:

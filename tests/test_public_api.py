@@ -149,7 +149,7 @@ def test_no_text_of_ours_holds_a_token_or_its_claims(
     outcome = authz.serving.outcome(facts)
     texts = [repr(outcome), repr(authz)]
     if isinstance(outcome, Admit):
-        access = authz.serving.admitted(facts, outcome, lambda: None)
+        access = authz.serving.admitted(facts, outcome, None)
         texts += [repr(access), repr(access.principal), str(access.decision)]
         with pytest.raises(AccessDenied) as denied:
             access.require("write")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from contextvars import ContextVar, Token
 from typing import Any, Final, Protocol
@@ -50,14 +50,15 @@ class Access:
         admit: Admit,
         facts: RequestFacts,
         authority: Authority,
-        accept: Callable[[], str | None],
+        accept: str | None,
     ) -> None:
         self.decision: Final = admit.decision
         self.principal: Final = admit.principal
         self.credentials: Final = admit.credentials
         # Seconds since the epoch from which `require` and `allows` refuse: `exp` plus leeway.
         self.valid_until: Final = admit.valid_until
-        # Without the credentials: an `Access` may outlive its request, and a token should not.
+        # Without the credentials: an `Access` may outlive its request, and a token should not. For
+        # the same reason it is made with the Accept field alone, not with all of the request.
         self.facts: Final = facts._replace(authorization=())
         # Why `require` and `allows` refuse an anonymous caller.
         self.anonymous: Final = admit.anonymous
@@ -94,7 +95,7 @@ class Access:
         return self.principal
 
     def _denial(self, asked: str, decision: Decision) -> AccessDenied:
-        self.denied = self._authority.refuse(self, asked, decision, self._accept())
+        self.denied = self._authority.refuse(self, asked, decision, self._accept)
         return AccessDenied(decision, self.denied)
 
     def __repr__(self) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from functools import partial
 from typing import Any
 
 from authz_middleware import frameworks
@@ -100,20 +99,21 @@ class ASGIAuthzMiddleware:
         websocket = scope["type"] == "websocket"
         exchange = (_WebSocketExchange if websocket else _HttpExchange)(scope, receive, send)
         if self.authz is None:
-            await exchange.answer(not_loaded(_accept(scope)))
+            await exchange.answer(not_loaded(_fields(scope)[1]))
             return
         serving = self.authz.serving
         root_path = self._own_root_path() or scope.get("root_path") or ""
         use = self._use_of_root_path
-        facts = facts_of(scope, "" if use == "kept" else root_path, whole=use == "kept inside")
+        prefix = "" if use == "kept" else root_path
+        facts, accept = facts_of(scope, prefix, whole=use == "kept inside")
         if document := serving.metadata(facts):
             await exchange.answer(document)
             return
         outcome = await serving.outcome_async(facts)
         if isinstance(outcome, Refuse):
-            await exchange.answer(serving.refused(facts, outcome, _accept(scope)))
+            await exchange.answer(serving.refused(facts, outcome, accept))
             return
-        access = serving.admitted(facts, outcome, partial(_accept, scope))
+        access = serving.admitted(facts, outcome, accept)
         scope[KEY] = access
         if self._extend is not None:
             self._extend(scope, access)
@@ -121,22 +121,18 @@ class ASGIAuthzMiddleware:
         await exchange.serve(self.app, access)
 
 
-def facts_of(scope: Mapping[str, Any], root_path: str, *, whole: bool = False) -> RequestFacts:
-    """Return what a decision may look at; `root_path` is the prefix that the app may cut off.
+def facts_of(
+    scope: Mapping[str, Any], root_path: str, *, whole: bool = False
+) -> tuple[RequestFacts, str | None]:
+    """Return what a decision may look at, and the Accept field, which our answer looks at.
 
-    With `whole` it is what stands around the app that may.
+    `root_path` is the prefix that the app may cut off; with `whole` it is what stands around the
+    app that may.
     """
-    # Names may come in any case (ASGI, "HTTP Connection Scope"); every field line counts.
-    authorization = tuple(
-        [
-            value
-            for name, value in _headers(scope)
-            if len(name) == 13 and name.lower() == b"authorization"
-        ]
-    )
+    authorization, accept = _fields(scope)
     websocket = scope["type"] == "websocket"
     method = "GET" if websocket else scope["method"]
-    return RequestFacts(
+    facts = RequestFacts(
         "websocket" if websocket else "http",
         method,
         scope["path"],
@@ -146,6 +142,7 @@ def facts_of(scope: Mapping[str, Any], root_path: str, *, whole: bool = False) -
         ambiguous=holds_encoded_slash((scope.get("raw_path") or b"").decode("latin-1")),
         whole=whole,
     )
+    return facts, accept
 
 
 def _preflight(scope: Mapping[str, Any]) -> str:
@@ -159,11 +156,18 @@ def _headers(scope: Mapping[str, Any]) -> list[tuple[bytes, bytes]]:
     return headers
 
 
-def _accept(scope: Mapping[str, Any]) -> str | None:
-    values = [
-        value.decode("latin-1") for name, value in _headers(scope) if name.lower() == b"accept"
-    ]
-    return ", ".join(values) if values else None
+def _fields(scope: Mapping[str, Any]) -> tuple[tuple[bytes, ...], str | None]:
+    """Every Authorization field value, and the Accept field, in one walk."""
+    authorization: list[bytes] = []
+    accept: list[bytes] = []
+    # Names may come in any case (ASGI, "HTTP Connection Scope"); every field line counts.
+    for name, value in _headers(scope):
+        length = len(name)
+        if length == 13 and name.lower() == b"authorization":
+            authorization.append(value)
+        elif length == 6 and name.lower() == b"accept":
+            accept.append(value)
+    return tuple(authorization), b", ".join(accept).decode("latin-1") if accept else None
 
 
 class _HttpExchange:

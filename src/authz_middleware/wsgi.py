@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from functools import partial
 from http import HTTPStatus
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -75,7 +74,7 @@ class WSGIAuthzMiddleware:
         if isinstance(outcome, Refuse):
             answer = serving.refused(facts, outcome, _accept(environ))
             return _send(answer, environ, start_response)
-        access = serving.admitted(facts, outcome, partial(_accept, environ))
+        access = serving.admitted(facts, outcome, _accept(environ))
         environ[KEY] = access
         if wanted := serving.settings.remote_user:
             set_remote_user(environ, access, with_issuer=wanted != "sub")

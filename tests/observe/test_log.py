@@ -239,7 +239,7 @@ def test_no_token_text_is_logged_or_told(provider: Provider, clock: Clock, caplo
                     facts = request(path, credentials)
                     outcome = (ask_async if path == "/me" else ask)(authz, facts)
                     if isinstance(outcome, Admit):
-                        access = authz.serving.admitted(facts, outcome, lambda: None)
+                        access = authz.serving.admitted(facts, outcome, None)
                         access.allows("article:write")
                         try:
                             access.require("article:write")

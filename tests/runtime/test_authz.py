@@ -261,7 +261,7 @@ def test_observers_and_clock_reach_the_authz(clock: Clock) -> None:
 def admitted(authz: Authz, facts: RequestFacts) -> Access:
     outcome = authz.serving.outcome(facts)
     assert isinstance(outcome, Admit)
-    return authz.serving.admitted(facts, outcome, lambda: None)
+    return authz.serving.admitted(facts, outcome, None)
 
 
 def refused(authz: Authz, facts: RequestFacts) -> Any:

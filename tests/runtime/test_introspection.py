@@ -869,7 +869,7 @@ def test_no_token_text_stays(provider: Provider, clock: Clock, ask: Ask) -> None
         outcome = ask(authz, request(token=token))
         kept.append(outcome)
         if isinstance(outcome, Admit):
-            kept.append(authz.serving.admitted(request(token=token), outcome, lambda: None))
+            kept.append(authz.serving.admitted(request(token=token), outcome, None))
     provider.at[INTROSPECT] = INACTIVE
     kept.append(ask(authz, request(token="revoked-token")))
     provider.at[INTROSPECT] = answer(status=503)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from functools import partial
 from typing import Any
 
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction
@@ -120,7 +119,7 @@ def _concluded(
         enter(None)
         request.authz = None
         return respond(serving.refused(facts, outcome, accept_of(request)), request)
-    request.authz = access = serving.admitted(facts, outcome, partial(accept_of, request))
+    request.authz = access = serving.admitted(facts, outcome, accept_of(request))
     if wanted := serving.settings.remote_user:
         set_remote_user(request.META, access, with_issuer=wanted != "sub")
     enter(access)

@@ -28,7 +28,7 @@ def facts_of(request: HttpRequest) -> RequestFacts:
     facts = wsgi.facts_of(request.META)
     sent = facts.method
     if isinstance(request, ASGIRequest):
-        received = asgi.facts_of(request.scope, "")  # `path_info` is what Django routes on
+        received, _ = asgi.facts_of(request.scope, "")  # `path_info` is what Django routes on
         sent = received.method
         facts = facts._replace(
             upgrade=False,  # the server has decided what is a WebSocket

@@ -92,9 +92,7 @@ class Serving:
             return await drive_async(self._engine.resume(outcome), self._outside)
         return outcome
 
-    def admitted(
-        self, facts: RequestFacts, admit: Admit, accept: Callable[[], str | None]
-    ) -> Access:
+    def admitted(self, facts: RequestFacts, admit: Admit, accept: str | None) -> Access:
         """Return the `Access` of a request that is let through, and tell the observers."""
         self._tell(facts, admit.decision, admit.principal)
         return Access(admit, facts, self, accept)
