@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import time
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from threading import Barrier, Event
 from typing import Any
 
 import pytest
 
 from authz_middleware import Authz
-from authz_middleware.engine import Admit
+from authz_middleware.engine import Admit, NeedIntrospection, Refuse, Steps
+from authz_middleware.facts import Decision
 from authz_middleware.runtime import drivers
 from authz_middleware.tokens.freshness import (
     COOLDOWN,
@@ -20,6 +21,7 @@ from authz_middleware.tokens.freshness import (
     RETRY_AFTER,
     STALE_LIMIT,
 )
+from authz_middleware.tokens.introspection import Introspected, OpaqueToken
 from tests.runtime.asking import Ask, ask, ask_async, became, policy, remote, request, table
 from tests.runtime.provider import APPENDED, JWKS, Clock, Provider, answer, gated
 from tests.tokens.minting import ISSUER, jwk, mint, private_key
@@ -526,3 +528,35 @@ def test_a_loop_that_closed_meanwhile_hurts_nobody(provider: Provider, clock: Cl
     gate.set()
     assert became(ask(authz, request(token=token()))) == "in"
     assert provider.fetched() == 1
+
+
+class Landing:
+    """An issuer whose one question lands when the test says so."""
+
+    def __init__(self) -> None:
+        self.flight: Future[Introspected] = Future()
+        self.flight.set_running_or_notify_cancel()
+
+    def ask(self, token: OpaqueToken, digest: bytes) -> Future[Introspected]:
+        return self.flight
+
+
+def test_who_goes_away_as_the_answer_lands_has_gone() -> None:
+    """Else a task that was cancelled would go on to the app."""
+
+    def steps() -> Steps:
+        yield NeedIntrospection(ISSUER, OpaqueToken("x"), b"")
+        return Refuse(Decision(False, "invalid_token", None), None, "invalid")
+
+    async def scenario() -> None:
+        issuer = Landing()
+        outside = drivers.Outside({}, {ISSUER: issuer}, time.time)
+        leaving = asyncio.create_task(drivers.drive_async(steps(), outside))
+        await asyncio.sleep(0)
+        issuer.flight.set_result(Introspected(refused="inactive"))
+        await asyncio.sleep(0)  # it has landed in the loop, and the task has not run yet
+        leaving.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await leaving
+
+    asyncio.run(scenario())

@@ -83,7 +83,10 @@ async def drive_async(steps: Steps, outside: Outside) -> Outcome:
             # A client that goes away cancels its own waiting only: a flight cannot be cancelled.
             flight = outside.begin(effect)
             with suppress(TimeoutError):
-                await asyncio.wait_for(asyncio.wrap_future(flight), MAX_WAIT)
+                # Not `wait_for`: before Python 3.12 it swallows a cancellation that comes as the
+                # flight lands.
+                async with asyncio.timeout(MAX_WAIT):
+                    await asyncio.wrap_future(flight)
             effect = steps.send(outside.answer(effect, flight))
     except StopIteration as stop:
         return cast("Outcome", stop.value)
