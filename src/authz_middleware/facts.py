@@ -176,7 +176,7 @@ class KeyReadiness:
     `ready`: keys are held with which tokens are verified, also while the provider is out of reach.
     `age`: seconds since the provider gave them. `usable_until`: seconds since the epoch at which
     they are dropped if no later fetch succeeds. Both are None where no keys were fetched.
-    An issuer that is asked about its tokens is `ready` unless it failed a moment ago.
+    An issuer that is asked about its tokens is `ready` unless it failed a moment ago, or hangs.
     """
 
     issuer: str

@@ -18,6 +18,7 @@ import pytest
 
 from authz_middleware import Authz
 from authz_middleware.engine import Admit, Refuse
+from authz_middleware.facts import KeyReadiness
 from authz_middleware.observe.log import LOGGER
 from authz_middleware.runtime import drivers
 from authz_middleware.runtime.cache import VerifiedTokens
@@ -758,8 +759,10 @@ def test_an_issuer_that_hangs_for_ever_holds_up_nobody(monkeypatch: pytest.Monke
     for token in ("a", "b"):
         assert world.ask(token).unavailable == "paused"
     assert world.tokens.get(world.tokens.digest("good")) is not None
+    assert world.it.readiness(ISSUER, NOW) == KeyReadiness(ISSUER, False, "failed")
     world.fake.gate.set()
     assert hanging.result(30).refused == "inactive"
+    assert world.it.readiness(ISSUER, NOW) == KeyReadiness(ISSUER, True, "succeeded")
     assert world.ask("b").refused == "inactive"
 
 

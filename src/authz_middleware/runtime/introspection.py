@@ -102,6 +102,10 @@ class _Process:
         self.known = _Lane()
         self.strangers = _Lane()
 
+    def hangs(self) -> bool:
+        """Whether a question is in the air too long; a name service is not held to our time."""
+        return time.monotonic() - next(iter(self.air.values()), inf) > MAX_AGE
+
 
 class Introspector:
     """One issuer that is asked about its tokens.
@@ -152,6 +156,10 @@ class Introspector:
         It is ready again as soon as it may be asked, or a server that nobody sends requests to
         because it is not ready would never find out.
         """
+        process = self._process
+        with process.lock:
+            if process.hangs():
+                return KeyReadiness(issuer, False, "failed")
         if self._failed_at is not None:
             return KeyReadiness(issuer, not self._paused(now), "failed")
         return KeyReadiness(issuer, True, "succeeded" if self._answered else "none")
@@ -163,8 +171,8 @@ class Introspector:
         """
         process = self._process
         with process.lock:
-            if time.monotonic() - next(iter(process.air.values()), inf) > MAX_AGE:
-                return _landed(_PAUSED)  # a name service that hangs is not held to our time
+            if process.hangs():
+                return _landed(_PAUSED)
             flight = process.flights.get(digest)
             if flight is not None:
                 return flight
