@@ -80,6 +80,9 @@ class FakeIntrospection:
     def __init__(self) -> None:
         self.answer: Introspected | None = None
 
+    def believes(self, known: CachedToken, now: float) -> bool:
+        return known.since <= now < known.until
+
     def held(self, digest: bytes, now: float) -> Introspected | None:
         return self.answer
 

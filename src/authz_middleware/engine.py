@@ -124,8 +124,9 @@ class KeySource(Protocol):
 
 
 class IntrospectionSource(Protocol):
-    """An issuer that can be asked about tokens. `held` never waits."""
+    """An issuer that can be asked about tokens. None of this waits."""
 
+    def believes(self, known: CachedToken, now: float) -> bool: ...
     def held(self, digest: bytes, now: float) -> Introspected | None: ...
 
 
@@ -134,7 +135,8 @@ class CachedToken:
     """A token whose static claims were good, and what this rests on.
 
     That is the set of keys that its signature was verified with; or, if `keys` is None, the answer
-    of its issuer, which is believed from `since` until just before `until`.
+    of its issuer, which is believed from `since` until just before `until`, and no later than
+    `lasts` by a clock that nobody sets.
     """
 
     issuer: str
@@ -142,6 +144,7 @@ class CachedToken:
     verified: Verified
     since: float = -inf
     until: float = inf
+    lasts: float = inf
 
 
 class TokenCache(Protocol):
@@ -235,7 +238,7 @@ class Engine:
     def _holds(self, known: CachedToken, now: float) -> bool:
         """Whether what a remembered token rests on is still so: all but the time."""
         if known.keys is None:
-            return known.since <= now < known.until
+            return self._introspected[known.issuer].believes(known, now)
         # The keys it was verified with must still be the issuer's: a key that was withdrawn takes
         # its tokens along.
         return known.keys is self._sources[known.issuer].view(now).keys

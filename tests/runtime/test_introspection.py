@@ -267,6 +267,22 @@ def test_a_clock_that_is_set_back_makes_us_ask_again(provider: Provider, clock: 
     assert became(ask(authz, request(token=TOKEN))) == "in"
 
 
+def test_an_answer_does_not_come_back_when_a_clock_that_was_set_back_catches_up(
+    monkeypatch: pytest.MonkeyPatch, provider: Provider, clock: Clock
+) -> None:
+    """Nobody sent the token meanwhile, so nobody saw that the answer had become old."""
+    passed = [0.0]
+    monkeypatch.setattr(time, "monotonic", lambda: passed[0])
+    provider.at[INTROSPECT] = said(**ACTIVE)
+    authz = made(provider, clock)
+    assert became(ask(authz, request(token=TOKEN))) == "in"
+    clock.now -= 1000
+    provider.at[INTROSPECT] = INACTIVE
+    clock.now += 1001
+    passed[0] = 1001
+    assert became(ask(authz, request(token=TOKEN))) == "invalid_token"
+
+
 def test_a_refusal_is_believed_for_a_moment(provider: Provider, clock: Clock) -> None:
     """I07: for a shorter time than a good answer."""
     assert REFUSED_FOR < DEFAULT_CACHE

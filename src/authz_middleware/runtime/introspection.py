@@ -143,6 +143,13 @@ class Introspector:
             MAX_REFUSALS, MAX_REFUSALS * _REFUSAL_BYTES, lambda _: _REFUSAL_BYTES
         )
 
+    def believes(self, known: CachedToken, now: float) -> bool:
+        """Whether an answer that was good is believed still.
+
+        The age counts too: a clock that was set back catches up, long after the answer was given.
+        """
+        return known.since <= now < known.until and time.monotonic() < known.lasts
+
     def held(self, digest: bytes, now: float) -> Introspected | None:
         """Return what is known without asking, if it is not that the token is good."""
         held = self._refusals.get(digest)
@@ -216,7 +223,7 @@ class Introspector:
         return self._process.probe is not None or failed_at <= now < failed_at + RETRY_AFTER
 
     def _good(self, known: CachedToken | None) -> Introspected | None:
-        if known is None or not known.since <= self._clock() < known.until:
+        if known is None or not self.believes(known, self._clock()):
             return None
         return Introspected(known.verified)
 
@@ -244,10 +251,10 @@ class Introspector:
 
     def _served(self, process: _Process, job: _Job) -> Introspected:
         try:
-            asked_at = self._clock()
+            asked_at, lasts = self._clock(), time.monotonic() + self._config.cache
             answer = self._asked(job.token)
             with process.lock:
-                self._keep(job.digest, answer, asked_at)
+                self._keep(job.digest, answer, asked_at, lasts)
         except Exception as error:  # noqa: BLE001 - waiting requests get an answer even if we err
             # Where it happened, and no values: among those on the stack is the token.
             stack = "".join(traceback.format_tb(error.__traceback__))
@@ -269,7 +276,7 @@ class Introspector:
             return _UNUSABLE if own else _UNREACHABLE
         return Introspected(verified._replace(principal=self._expand(verified.principal)))
 
-    def _keep(self, digest: bytes, answer: Introspected, asked_at: float) -> None:
+    def _keep(self, digest: bytes, answer: Introspected, asked_at: float, lasts: float) -> None:
         now = self._clock()
         self._failed_at = now if answer == _UNREACHABLE else None
         self._answered = self._answered or answer != _UNREACHABLE
@@ -277,7 +284,8 @@ class Introspector:
             # RFC 7662 §4: never past `exp`, and the leeway is none of its.
             until = min(asked_at + self._config.cache, answer.verified.principal.expires_at)
             name = self._issuer.issuer
-            self._cache.put(digest, CachedToken(name, None, answer.verified, asked_at, until))
+            good = CachedToken(name, None, answer.verified, asked_at, until, lasts)
+            self._cache.put(digest, good)
         elif answer.refused:
             self._cache.discard(digest)
             self._refuse(digest, answer, asked_at, min(self._config.cache, REFUSED_FOR))
