@@ -105,7 +105,7 @@ def _hot(authz: Authz, request: Request) -> tuple[Mapping[str, Step], Mapping[st
             "look the digest up": partial(remembered.get, digest),
             "check its time": partial(check_times, entry.verified, now),
             "decide: roles, permissions, scopes": partial(rules.decide, requirements, principal),
-            "make the Access": partial(Access, admit, facts, serving, lambda: None),
+            "make the Access": partial(Access, admit, facts, serving, None),
             "set the context variable twice, reset it": _enter_and_leave,
         },
         {"engine": partial(serving.outcome, facts)},
