@@ -128,8 +128,7 @@ class RemoteKeys:
             now = self._clock()
             if not freshness.due(self._state, now):
                 return
-            # For the first one somebody waits, even if it lands before that can be seen.
-            flight = self._begin(now, joined=self._state.attempted_at == -inf)
+            flight = self._begin(now, joined=False)
         self._take_off(flight, anew=False)
 
     def _begin(self, now: float, *, joined: bool) -> Flight:
