@@ -14,6 +14,7 @@ from tests.e2e import identity
 from tests.e2e.lab.policy import SOURCE, policy
 from tests.e2e.processes import remaining
 from tests.e2e.setups import SETUPS, Setup, started
+from tests.e2e.wire import ask
 from tests.missing import missing
 
 
@@ -80,12 +81,16 @@ class Running:
 
 
 @pytest.fixture(scope="session", params=SETUPS, ids=repr)
-def running(request, laboratory, tmp_path_factory):
-    """Every server in its turn, started once; pytest sorts the tests by it."""
+def running(request, laboratory, vera, tmp_path_factory):
+    """Every server in its turn, started once; pytest sorts the tests by it.
+
+    It holds the issuer's keys: a public route waits for none, and would name nobody until then.
+    """
     setup = request.param
     need(setup)
     directory = tmp_path_factory.mktemp(setup.name)
     with started(setup, directory, laboratory) as server:
+        assert ask(server.port, "GET", "/lab/who", vera).status == 200
         yield Running(setup, server.port, server)
     assert remaining(directory) == []
 

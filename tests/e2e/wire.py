@@ -104,6 +104,9 @@ class _Unclosed(io.BufferedReader):
     def close(self) -> None:
         """The connection is closed by its owner."""
 
+    def flush(self) -> None:
+        """Nothing is written here; a response that outlives its connection asks all the same."""
+
     def really_close(self) -> None:
         super().close()
 
