@@ -10,9 +10,10 @@ from math import inf
 import pytest
 
 from authz_middleware.access import Access, current_access, enter, leave
-from authz_middleware.engine import Admit
+from authz_middleware.engine import Admit, Asked
 from authz_middleware.errors import AccessDenied
 from authz_middleware.facts import Answer, Claims, Decision, Principal, RequestFacts, RuleRef
+from authz_middleware.policy.binding import Binding
 
 FACTS = RequestFacts("http", "GET", "/a", "", (b"Bearer secret-token",))
 PRINCIPAL = Principal(
@@ -23,6 +24,7 @@ PRINCIPAL = Principal(
     expires_at=7,
 )
 ALLOWED = Decision(True, "allowed", RuleRef("GET /a", "authz.toml:1:1"))
+DENIED = Decision(False, "role_missing")
 
 
 class FakeAuthority:
@@ -44,8 +46,18 @@ class FakeAuthority:
         assert decision.allowed
         self.told.append((permission, True, None))
 
+    def again(
+        self, admit: Admit, facts: RequestFacts, asked: Asked, binding: Binding | None
+    ) -> Decision:
+        return ALLOWED if asked.path == facts.path else DENIED
+
     def refuse(
-        self, access: Access, permission: str, decision: Decision, accept: str | None
+        self,
+        access: Access,
+        facts: RequestFacts,
+        permission: str,
+        decision: Decision,
+        accept: str | None,
     ) -> Answer:
         assert not decision.allowed
         self.told.append((permission, False, accept))
@@ -122,6 +134,17 @@ def test_require_principal_believes_no_authority_that_knows_nobody() -> None:
 
     with pytest.raises(AccessDenied):
         make(None, Gullible()).require_principal()
+
+
+def test_the_second_look_passes_what_was_decided_and_overrules_what_was_not() -> None:
+    authority = FakeAuthority()
+    access = make(authority=authority)
+    access.look_again(Asked("route", "http", "GET", "/a"))
+    assert authority.told == []
+    with pytest.raises(AccessDenied) as raised:
+        access.look_again(Asked("route", "http", "GET", "/b"))
+    assert raised.value.answer is access.overruled is access.denied
+    assert authority.told == [("", False, "text/plain")]
 
 
 def test_the_repr_holds_no_token_and_no_claims() -> None:

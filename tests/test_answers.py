@@ -33,6 +33,7 @@ ROWS: dict[str, tuple[int, str | None, bool, bool]] = {
     "keys_unavailable": (503, None, False, True),
     "introspection_unavailable": (503, None, False, True),
     "policy_not_loaded": (503, None, False, True),
+    "unguarded": (500, None, False, False),
 }
 
 

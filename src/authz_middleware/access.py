@@ -7,9 +7,10 @@ from contextlib import suppress
 from contextvars import ContextVar, Token
 from typing import Any, Final, Protocol
 
-from authz_middleware.engine import Admit
+from authz_middleware.engine import Admit, Asked
 from authz_middleware.errors import AccessDenied
 from authz_middleware.facts import Answer, Decision, Principal, RequestFacts
+from authz_middleware.policy.binding import Binding
 
 __all__ = ["Access", "Authority", "current_access", "enter", "leave"]
 
@@ -18,10 +19,18 @@ class Authority(Protocol):
     """The compiled policy an `Access` was made under."""
 
     def know(self, access: Access) -> Decision: ...
+    def again(
+        self, admit: Admit, facts: RequestFacts, asked: Asked, binding: Binding | None
+    ) -> Decision: ...
     def ask(self, access: Access, permission: str) -> Decision: ...
     def report(self, access: Access, permission: str, decision: Decision) -> None: ...
     def refuse(
-        self, access: Access, permission: str, decision: Decision, accept: str | None
+        self,
+        access: Access,
+        facts: RequestFacts,
+        permission: str,
+        decision: Decision,
+        accept: str | None,
     ) -> Answer: ...
 
 
@@ -35,12 +44,15 @@ class Access:
 
     __slots__ = (
         "_accept",
+        "_admit",
         "_authority",
+        "_binding",
         "anonymous",
         "credentials",
         "decision",
         "denied",
         "facts",
+        "overruled",
         "principal",
         "valid_until",
     )
@@ -51,6 +63,7 @@ class Access:
         facts: RequestFacts,
         authority: Authority,
         accept: str | None,
+        binding: Binding | None = None,
     ) -> None:
         self.decision: Final = admit.decision
         self.principal: Final = admit.principal
@@ -64,6 +77,10 @@ class Access:
         self.anonymous: Final = admit.anonymous
         # The refusal that `require` raised; an adapter sends it in place of a 5xx.
         self.denied: Answer | None = None
+        # ... and this one in place of whatever is answered: the second look's.
+        self.overruled: Answer | None = None
+        self._admit: Final = admit
+        self._binding: Final = binding
         self._authority: Final = authority
         self._accept: Final = accept
 
@@ -94,8 +111,23 @@ class Access:
             raise self._denial("", decision)
         return self.principal
 
-    def _denial(self, asked: str, decision: Decision) -> AccessDenied:
-        self.denied = self._authority.refuse(self, asked, decision, self._accept)
+    def look_again(self, asked: Asked) -> None:
+        """Raise `AccessDenied` unless the caller may have what the app's router has chosen.
+
+        For the hooks of frameworks, between router and handler.
+        """
+        decision = self._authority.again(self._admit, self.facts, asked, self._binding)
+        if not decision.allowed:
+            seen = self.facts._replace(kind=asked.kind, method=asked.method, path=asked.path)
+            denial = self._denial("", decision, seen)
+            self.overruled = denial.answer
+            raise denial
+
+    def _denial(
+        self, asked: str, decision: Decision, facts: RequestFacts | None = None
+    ) -> AccessDenied:
+        facts = facts or self.facts
+        self.denied = self._authority.refuse(self, facts, asked, decision, self._accept)
         return AccessDenied(decision, self.denied)
 
     def __repr__(self) -> str:

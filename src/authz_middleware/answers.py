@@ -54,6 +54,7 @@ ANSWERS: dict[Reason, Kind] = {
     "keys_unavailable": Kind(503, challenged=False),
     "introspection_unavailable": Kind(503, challenged=False),
     "policy_not_loaded": Kind(503, challenged=False),
+    "unguarded": Kind(500, challenged=False),
 }
 
 

@@ -14,8 +14,11 @@ from authz_middleware.errors import AccessDenied, PolicyError
 from authz_middleware.facts import Answer, RequestFacts
 from authz_middleware.observe import DecisionObserver
 from authz_middleware.observe.log import LOGGER
+from authz_middleware.policy.binding import Binding
 from authz_middleware.policy.canonical import holds_encoded_slash
 from authz_middleware.runtime.authz import Authz, compiled, not_loaded
+from authz_middleware.runtime.guarded import Guarded
+from authz_middleware.runtime.serving import Serving
 
 __all__ = ["ASGIAuthzMiddleware", "facts_of"]
 
@@ -57,7 +60,6 @@ class ASGIAuthzMiddleware:
         try:
             self.authz = compiled(
                 config,
-                routes_of=routes_of,
                 loaders=loaders,
                 observers=observers,
                 clock=clock,
@@ -69,6 +71,7 @@ class ASGIAuthzMiddleware:
                 raise
             self._failure = str(error)
             LOGGER.critical("the policy cannot be served: %s", error)
+        self._guarded = Guarded(app, routes_of)
         self._extend = frameworks.prepare(app)
         self._use_of_root_path = frameworks.use_of_root_path(app)
         self._own_root_path = frameworks.own_root_path(app)
@@ -89,7 +92,29 @@ class ASGIAuthzMiddleware:
             await receive()
             await send({"type": "lifespan.startup.failed", "message": self._failure})
         else:
-            await self.app(scope, receive, send)
+            await self.app(scope, receive, self._starting(self.authz, send))
+
+    def _starting(self, authz: Authz, send: Send) -> Send:
+        """Return the `send` of a lifespan: when the app has started, its routes are all there."""
+
+        async def relay(message: Message) -> None:
+            if message["type"] == "lifespan.startup.complete":
+                self._binding(authz.serving)
+                if self._failure:
+                    message = {"type": "lifespan.startup.failed", "message": self._failure}
+            await send(message)
+
+        return relay
+
+    def _binding(self, serving: Serving) -> Binding | None:
+        """Return the policy bound to the routes, which exist by now; None if it leaves a gap."""
+        try:
+            return self._guarded.binding(serving)
+        except PolicyError as error:
+            if not self._failure:
+                self._failure = str(error)
+                LOGGER.critical("the policy cannot be served: %s", error)
+            return None
 
     async def _request(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
         scope.pop(KEY, None)  # nobody outside can hand us a caller
@@ -102,6 +127,10 @@ class ASGIAuthzMiddleware:
             await exchange.answer(not_loaded(_fields(scope)[1]))
             return
         serving = self.authz.serving
+        binding = self._binding(serving)
+        if binding is None:
+            await exchange.answer(not_loaded(_fields(scope)[1]))
+            return
         root_path = self._own_root_path() or scope.get("root_path") or ""
         use = self._use_of_root_path
         prefix = "" if use == "kept" else root_path
@@ -111,9 +140,18 @@ class ASGIAuthzMiddleware:
             return
         outcome = await serving.outcome_async(facts)
         if isinstance(outcome, Refuse):
-            await exchange.answer(serving.refused(facts, outcome, accept))
-            return
-        access = serving.admitted(facts, outcome, accept)
+            admit = self._guarded.left_to_the_app(outcome, serving, scope)
+            if admit is None:
+                await exchange.answer(serving.refused(facts, outcome, accept))
+                return
+            outcome = admit
+        access = serving.admitted(facts, outcome, accept, binding)
+        if asked := self._guarded.asked(facts, scope):
+            try:
+                access.look_again(asked)
+            except AccessDenied as denied:
+                await exchange.answer(denied.answer)
+                return
         scope[KEY] = access
         if self._extend is not None:
             self._extend(scope, access)
@@ -204,12 +242,16 @@ class _HttpExchange:
             return
         if not self._started and message["type"] == "http.response.start":
             denied = self._access.denied if self._access else None
-            if denied is not None and message["status"] >= 500:
+            if denied is not None and (self._overruled() or message["status"] >= 500):
                 self._replaced = True
                 await self.answer(denied)
                 return
             self._started = True
         await self._send(message)
+
+    def _overruled(self) -> bool:
+        """Whether the second look has refused; then whatever the app makes of it is not sent."""
+        return self._access is not None and self._access.overruled is not None
 
     async def _respond(self, kind: str, answer: Answer, body: bytes) -> None:
         headers = [
@@ -258,7 +300,7 @@ class _WebSocketExchange(_HttpExchange):
     async def _relay(self, message: Message) -> None:
         kind = message["type"]
         denied = self._access.denied if self._access else None
-        if denied is not None and (self._replaced or self._failed(message)):
+        if denied is not None and (self._replaced or self._overruled() or self._failed(message)):
             await self._deny(denied)
             return
         self._started = self._started or kind == "websocket.accept"

@@ -27,9 +27,11 @@ from authz_middleware.facts import (
     RequestFacts,
     RuleRef,
 )
+from authz_middleware.policy.binding import Binding
 from authz_middleware.policy.canonical import readings
 from authz_middleware.policy.model import Policy, Requirement
 from authz_middleware.policy.routekey import WEBSOCKET, request_method
+from authz_middleware.policy.routes import Taken
 from authz_middleware.tokens import introspection, verify
 from authz_middleware.tokens.claims import Verified, check_times, verify_claims
 from authz_middleware.tokens.compact import Unverified, parse
@@ -41,6 +43,7 @@ from authz_middleware.tokens.rejection import Rejected
 
 __all__ = [
     "Admit",
+    "Asked",
     "CachedToken",
     "Effect",
     "Engine",
@@ -61,7 +64,8 @@ __all__ = [
 class Admit(NamedTuple):
     """The request is let through; `valid_until` is in seconds since the epoch.
 
-    `anonymous` is why an anonymous caller is refused who asks for more.
+    `anonymous` is why an anonymous caller is refused who asks for more. `requirements` were met;
+    None for a preflight, which asks for nothing.
     """
 
     decision: Decision
@@ -69,6 +73,7 @@ class Admit(NamedTuple):
     credentials: Credentials
     valid_until: float
     anonymous: Reason = "no_credentials"
+    requirements: tuple[Requirement, ...] | None = ()
 
 
 class Refuse(NamedTuple):
@@ -80,6 +85,18 @@ class Refuse(NamedTuple):
 
 
 Outcome = Admit | Refuse
+
+
+class Asked(NamedTuple):
+    """A request where the app's router has chosen: the route taken, and what it was chosen by.
+
+    `path` is decoded, and as the guard sees it: with what the app is mounted under.
+    """
+
+    taken: Taken
+    kind: Literal["http", "websocket"]
+    method: str
+    path: str
 
 
 class NeedKeys(NamedTuple):
@@ -196,7 +213,7 @@ class Engine:
         if requirements is None:
             return _refuse("path_ambiguous")
         if facts.preflight and self._preflight and self._may_ask(facts):
-            return Admit(self._preflight, None, "absent", inf)
+            return Admit(self._preflight, None, "absent", inf, requirements=None)
         token = bearer.parse(facts.authorization)
         if isinstance(token, Presented):
             return _without_token(requirements, token)
@@ -209,6 +226,33 @@ class Engine:
             return self._verify(requirements, token, digest, now)
         except Rejected as rejected:
             return _invalid(requirements, rejected)
+
+    def again(
+        self, admit: Admit, facts: RequestFacts, asked: Asked, binding: Binding | None
+    ) -> Decision:
+        """Decide for a caller that is known what the app's router makes of its request.
+
+        `admit` and `facts` are of the request as it came; `asked` is what it is by now.
+        """
+        requirements = admit.requirements
+        method = request_method(asked.kind, asked.method)
+        if method is None:
+            return Decision(False, "method_ambiguous")
+        if not _same(asked, method, facts):
+            requirements = self.policy.find(method, readings(asked.path, ""))
+        elif requirements is None:
+            return admit.decision
+        elif not requirements:  # the policy had nothing to say: no handler should be reached
+            requirements = (self.policy.default,)
+        also = binding.also(asked.taken, method, requirements or ()) if binding else ()
+        if not requirements or also is None:
+            return Decision(False, "path_ambiguous")
+        requirements += also
+        if admit.principal is not None:
+            return self.policy.decide(requirements, admit.principal)
+        if _public(requirements):
+            return admit.decision
+        return _refuse(admit.anonymous, requirements).decision
 
     def resume(self, pending: Pending) -> Steps:
         """Go on with a request that had to wait."""
@@ -346,8 +390,21 @@ class Engine:
         principal = verified.principal
         decision = self.policy.decide(requirements, principal)
         if decision.allowed:
-            return Admit(decision, principal, "valid", verified.valid_until)
+            return Admit(
+                decision,
+                principal,
+                "valid",
+                verified.valid_until,
+                requirements=requirements,
+            )
         return Refuse(decision, principal, "valid")
+
+
+def _same(asked: Asked, method: str, facts: RequestFacts) -> bool:
+    """Whether the app routes on what the guard decided."""
+    if method != request_method(facts.kind, facts.method):
+        return False
+    return asked.path == facts.path or asked.path in readings(facts.path, facts.root_path)
 
 
 def _public(requirements: tuple[Requirement, ...]) -> bool:
@@ -357,7 +414,7 @@ def _public(requirements: tuple[Requirement, ...]) -> bool:
 def _anonymous(
     requirements: tuple[Requirement, ...], credentials: Credentials, reason: Reason
 ) -> Admit:
-    return Admit(requirements[0].allowed, None, credentials, inf, reason)
+    return Admit(requirements[0].allowed, None, credentials, inf, reason, requirements)
 
 
 def _without_token(requirements: tuple[Requirement, ...], presented: Presented) -> Outcome:

@@ -44,6 +44,7 @@ Reason = Literal[
     "issuer_not_accepted",
     "scope_missing",
     "policy_not_loaded",
+    "unguarded",
 ]
 """Why a request was let in or refused; `authz_middleware.answers` maps each to its HTTP answer."""
 
@@ -122,6 +123,7 @@ class RequestFacts(NamedTuple):
     upgrade: bool = False  # an HTTP request that some WSGI apps take for a WebSocket handshake
     ambiguous: bool = False  # what else came with the path makes it another one for some apps
     whole: bool = False  # whether the app routes on the whole path, if nothing cuts it on the way
+    mount: str = ""  # the WSGI prefix before `path`, as it was received; it decides nothing
 
     def __repr__(self) -> str:
         """Everything but the credentials (RFC 9700 §4.9.3: error trackers show local variables)."""

@@ -13,11 +13,15 @@ from authz_middleware import frameworks
 from authz_middleware.access import Access, enter
 from authz_middleware.answers import RefusalRenderer
 from authz_middleware.engine import Refuse
-from authz_middleware.errors import AccessDenied
+from authz_middleware.errors import AccessDenied, PolicyError
 from authz_middleware.facts import Answer, RequestFacts
 from authz_middleware.observe import DecisionObserver
-from authz_middleware.policy.canonical import holds_encoded_slash
-from authz_middleware.runtime.authz import Authz, compiled
+from authz_middleware.observe.log import LOGGER
+from authz_middleware.policy.binding import Binding
+from authz_middleware.policy.canonical import from_wsgi, holds_encoded_slash
+from authz_middleware.runtime.authz import Authz, compiled, not_loaded
+from authz_middleware.runtime.guarded import Guarded
+from authz_middleware.runtime.serving import Serving
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -53,7 +57,6 @@ class WSGIAuthzMiddleware:
         self.app = app
         self.authz = compiled(
             config,
-            routes_of=routes_of,
             loaders=loaders,
             observers=observers,
             clock=clock,
@@ -61,6 +64,8 @@ class WSGIAuthzMiddleware:
             renderer=renderer,
         )
         frameworks.prepare(app)
+        self._guarded = Guarded(app, routes_of)
+        self._gap = False
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Serve one request."""
@@ -68,18 +73,39 @@ class WSGIAuthzMiddleware:
         environ.pop(KEY, None)
         facts = facts_of(environ)
         serving = self.authz.serving
+        binding = self._binding(serving)
+        if binding is None:
+            return _send(not_loaded(_accept(environ)), environ, start_response)
         if document := serving.metadata(facts, environ.get("SCRIPT_NAME", "")):
             return _send(document, environ, start_response)
         outcome = serving.outcome(facts)
         if isinstance(outcome, Refuse):
-            answer = serving.refused(facts, outcome, _accept(environ))
-            return _send(answer, environ, start_response)
-        access = serving.admitted(facts, outcome, _accept(environ))
+            admit = self._guarded.left_to_the_app(outcome, serving, environ)
+            if admit is None:
+                answer = serving.refused(facts, outcome, _accept(environ))
+                return _send(answer, environ, start_response)
+            outcome = admit
+        access = serving.admitted(facts, outcome, _accept(environ), binding)
+        if asked := self._guarded.asked(facts, environ):
+            try:
+                access.look_again(asked)
+            except AccessDenied as denied:
+                return _send(denied.answer, environ, start_response)
         environ[KEY] = access
         if wanted := serving.settings.remote_user:
             set_remote_user(environ, access, with_issuer=wanted != "sub")
         enter(access)
         return _serve(self.app, environ, start_response, access)
+
+    def _binding(self, serving: Serving) -> Binding | None:
+        """Return the policy bound to the routes, which exist by now; None if it leaves a gap."""
+        try:
+            return self._guarded.binding(serving)
+        except PolicyError as error:
+            if not self._gap:
+                self._gap = True
+                LOGGER.critical("the policy cannot be served: %s", error)
+            return None
 
 
 def facts_of(environ: WSGIEnvironment) -> RequestFacts:
@@ -89,7 +115,8 @@ def facts_of(environ: WSGIEnvironment) -> RequestFacts:
     return RequestFacts(
         "http",
         method,
-        _path(environ.get("PATH_INFO", "")),
+        # The root of a mount may be empty (PEP 3333, "environ Variables"); apps route it as "/".
+        from_wsgi(environ.get("PATH_INFO", "") or "/"),
         "",  # PATH_INFO is what the app routes on; SCRIPT_NAME never decides
         () if authorization is None else (_bytes(authorization),),
         _preflight(environ) if method == "OPTIONS" else "",
@@ -100,21 +127,13 @@ def facts_of(environ: WSGIEnvironment) -> RequestFacts:
         # Pyramid's traversal begins where a client's X-Vhm-Root says.
         "HTTP_X_VHM_ROOT" in environ
         or holds_encoded_slash(environ.get("RAW_URI") or environ.get("REQUEST_URI") or ""),
+        mount=environ.get("SCRIPT_NAME", ""),
     )
 
 
 def _preflight(environ: WSGIEnvironment) -> str:
     asked: str = environ.get("HTTP_ACCESS_CONTROL_REQUEST_METHOD", "")
     return asked if environ.get("HTTP_ORIGIN") else ""
-
-
-def _path(path_info: str) -> str | None:
-    """PEP 3333, "A Note On String Types": bytes in disguise. Strictly UTF-8, else no path."""
-    try:
-        # The root of a mount may be empty ("environ Variables"); apps route it as "/".
-        return path_info.encode("latin-1").decode("utf-8") or "/"
-    except UnicodeError:
-        return None
 
 
 def _bytes(value: str) -> bytes:
@@ -200,8 +219,9 @@ class _Head:
     ) -> Callable[[bytes], object]:
         if self.replaced is not None:
             return _discard
-        if self._access.denied is not None and status.startswith("5"):
-            self.replace(self._access.denied, exc_info)
+        denied = self._access.denied
+        if denied is not None and (denied is self._access.overruled or status.startswith("5")):
+            self.replace(denied, exc_info)
             return _discard
         return self._start(status, headers, exc_info)
 

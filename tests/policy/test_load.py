@@ -366,8 +366,6 @@ REFUSED = {
             "",
         )
         for key, value in {
-            "strict": "true",
-            "unmatched": '"app"',
             "trusted_proxies": "[]",
             "hosts": "[]",
             "close_at_expiry": "true",

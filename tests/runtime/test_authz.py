@@ -23,7 +23,6 @@ from tests.tokens.minting import ISSUER, NOW, jwk, mint
 
 KEYS = {"keys": [jwk("ES256", kid="a")]}
 NOTHING: dict[str, Any] = {
-    "routes_of": None,
     "loaders": None,
     "observers": (),
     "clock": None,
@@ -218,12 +217,6 @@ def test_all_that_is_not_built_is_named_at_once() -> None:
     with pytest.raises(PolicyError) as error:
         Authz.from_mapping(policy(), loaders={}, store=object())
     assert [problem.where for problem in error.value.problems] == ["loaders=", "store="]
-
-
-def test_routes_of_is_not_built() -> None:
-    for config in (policy(), Authz.from_mapping(policy())):
-        with pytest.raises(PolicyError, match="`routes_of` is not supported"):
-            compiled(config, **(NOTHING | {"routes_of": object()}))
 
 
 def test_an_authz_is_taken_as_it_is() -> None:

@@ -264,7 +264,7 @@ resource = "http://api.example.com"
 problem_base = "a b"
 preflight = "maybe"
 remote_user = "email"
-strict = true
+strict = 1
 insecure_http = true
 reosurce = "x"
 
@@ -304,7 +304,7 @@ EXPECTED = """\
 4 `problem_base` is the start of a URI (RFC 9457 §3.1.1)
 5 `preflight` cannot be "maybe"
 6 `remote_user` cannot be "email"
-7 `strict` is not supported in this version
+7 `strict` must be true or false, not a number
 8 `insecure_http` is not supported in this version
 9 `reosurce` is not a key of the top level
 11 with several issuers each needs `grants`, the roles it may give

@@ -30,7 +30,6 @@ def configured() -> Authz:
         raise PolicyError([MISSING])
     return compiled(
         _setting(),
-        routes_of=None,
         loaders=None,
         observers=(),
         clock=None,

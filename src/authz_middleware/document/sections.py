@@ -166,6 +166,14 @@ class Section:
             return default
         return value
 
+    def flag(self, name: str) -> bool:
+        """A boolean that is false where it is not written."""
+        value = self.mapping.get(name, False)
+        if not isinstance(value, bool):
+            self._wrong(name, "true or false", example=True)
+            return True
+        return value
+
     def table(self, name: str) -> Section | None:
         """A table, or None if there is none."""
         value = self.mapping.get(name)

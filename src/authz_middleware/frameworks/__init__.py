@@ -2,17 +2,21 @@
 
 Each framework has one module here. It is imported only where an object of that framework is
 wrapped. Its `prepare` gets that object; its `extend`, if it has one, adds to the scope of each
-request what the framework's habits expect there.
+request what the framework's habits expect there. What else it has is in `Framework`.
 """
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, TypeAlias, cast
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, Protocol, TypeAlias, cast
 
 from authz_middleware.observe.log import LOGGER
+from authz_middleware.policy.routes import UNSEEN, Resolved, Route, RouteTable, Taken
+from authz_middleware.policy.segments import DoubleStar
 
 if TYPE_CHECKING:
     from authz_middleware.access import Access
@@ -20,11 +24,14 @@ if TYPE_CHECKING:
 __all__ = [
     "Extend",
     "Found",
+    "Framework",
+    "Seen",
     "UseOfRootPath",
     "built_late",
     "find",
     "own_root_path",
     "prepare",
+    "see",
     "use_of_root_path",
 ]
 
@@ -42,16 +49,116 @@ _MODULES: Final = {
     "starlette.applications": "starlette",
     "starlette.middleware.exceptions": "starlette",
     "starlette.routing": "starlette",
+    "werkzeug.middleware.dispatcher": "werkzeug",
+    "werkzeug.routing.map": "werkzeug",
 }
 """Where a framework defines what can be wrapped -> our module for it."""
 
 UseOfRootPath: TypeAlias = Literal["any", "kept", "kept inside"]
+
+_TRANSPARENT: Final = (
+    "authz_middleware.",
+    "starlette.middleware.",
+    "werkzeug.middleware.proxy_fix",
+)
+"""Middlewares that answer nothing of their own but errors, and change no path."""
 
 _MAX_LAYERS: Final = 32
 """Middlewares that are looked through; a chain that is longer is a cycle."""
 
 Extend = Callable[[dict[str, Any], "Access"], None]
 """Adds to the copied scope of a request that is let in."""
+
+
+class Framework(Protocol):
+    """What the module of a framework may have, so that its router and the guard agree.
+
+    What is `taken` is a pair: where the route's app is mounted in the one that is wrapped ("" at
+    its root), and what names the route there.
+    """
+
+    def routes(self, app: Any) -> Iterable[Route]:
+        """Yield every route of `app`, mounts followed; what cannot be seen is an opaque one."""
+        ...
+
+    def resolve(self, app: Any, request: Mapping[str, Any]) -> Taken | Resolved:
+        """Say which route the router of `app` takes for a scope or environ, left as it is."""
+        ...
+
+    def install(self, app: Any) -> frozenset[Taken]:
+        """Have every handler of `app` ask `look_again` before it runs; return the routes that do.
+
+        Called again for the same app it changes nothing.
+        """
+        ...
+
+
+class Seen(NamedTuple):
+    """A wrapped app whose routes are asked for once they exist. `found` is None if it is unknown."""
+
+    found: Found | None
+    name: str
+    between: tuple[str, ...] = ()
+
+    def table(self) -> RouteTable:
+        """Return the routes, and put the second look before them."""
+        guarded = self.install()
+        return RouteTable(
+            tuple(replace(each, guarded_inside=each.taken in guarded) for each in self.routes()),
+            self.between,
+        )
+
+    def routes(self) -> Iterable[Route]:
+        """Yield the app's routes; all of it is one opaque route where they cannot be seen."""
+        framework = self._framework()
+        if self.found is None or framework is None:
+            return [Route(("", self.name), "/**", (DoubleStar(),), None, self.name, kind="opaque")]
+        return framework.routes(self.found.app)
+
+    def install(self) -> frozenset[Taken]:
+        """Put the second look before the app's handlers."""
+        framework = self._framework()
+        if self.found is None or framework is None or not hasattr(framework, "install"):
+            return frozenset()
+        return framework.install(self.found.app)
+
+    @property
+    def resolves(self) -> bool:
+        """Whether it can be said which route a request takes."""
+        return not self.between and hasattr(self._framework(), "resolve")
+
+    def resolve(self, request: Mapping[str, Any]) -> Taken | Resolved:
+        """Say which route the app would take."""
+        framework = self._framework()
+        if self.found is None or framework is None or not self.resolves:
+            return UNSEEN
+        return framework.resolve(self.found.app, request)
+
+    def _framework(self) -> Framework | None:
+        module = self.found and _module(self.found)
+        return cast("Framework", module) if hasattr(module, "routes") else None
+
+
+def see(app: object, routes_of: object | None = None) -> Seen:
+    """Return the app whose routes the policy is bound to: the one that `app` is or stands around.
+
+    `routes_of` names it where `app` hides it; whoever does so answers for what stands between.
+    """
+    found = find(app if routes_of is None else routes_of)
+    target = type(app if routes_of is None else routes_of)
+    name = f"{target.__module__}:{target.__qualname__}"
+    between = () if found is None or routes_of is not None else tuple(_between(app, found))
+    return Seen(found, name, between)
+
+
+def _between(app: object, found: Found) -> Iterator[str]:
+    """The names of what `app` wraps `found` in that is not known to leave requests alone."""
+    for layer in _layers(app):
+        if layer is found.app:
+            return
+        kind = type(layer)
+        if not kind.__module__.startswith(_TRANSPARENT):
+            yield f"{kind.__module__}:{kind.__qualname__}"
 
 
 class Found(NamedTuple):
@@ -87,10 +194,14 @@ def prepare(app: object) -> Extend | None:
         found = Found(app, "starlette")  # behind a middleware that does not say what it wraps
     if found is None:
         return None
-    module = import_module(f"{__name__}.{found.module}")
+    module: Any = _module(found)
     module.prepare(found.app)
     extend: Extend | None = getattr(module, "extend", None)
     return extend
+
+
+def _module(found: Found) -> ModuleType:
+    return import_module(f"{__name__}.{found.module}")
 
 
 def use_of_root_path(app: object) -> UseOfRootPath:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
-from typing import Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 from fastapi import Depends, FastAPI, routing
 from fastapi.openapi.models import HTTPBearer
@@ -14,7 +14,9 @@ from starlette.requests import HTTPConnection
 from authz_middleware.access import Access
 from authz_middleware.facts import Principal
 from authz_middleware.frameworks.openapi import SCHEME, Described, described, wider
-from authz_middleware.runtime.authz import Authz
+
+if TYPE_CHECKING:
+    from authz_middleware.runtime.authz import Authz
 
 __all__ = ["Caller", "CurrentAccess", "OptionalCaller", "describe_security"]
 

@@ -12,7 +12,14 @@ import re
 from functools import lru_cache
 from unicodedata import category, normalize
 
-__all__ = ["MAX_LENGTH", "canonical", "holds_encoded_slash", "readings", "text_readings"]
+__all__ = [
+    "MAX_LENGTH",
+    "canonical",
+    "from_wsgi",
+    "holds_encoded_slash",
+    "readings",
+    "text_readings",
+]
 
 MAX_MARKS = 30
 _MARKS_IN_DISGUISE = "\uff9e\uff9f"  # the only letters whose NFKC form is a mark
@@ -137,6 +144,17 @@ def holds_encoded_slash(target: str) -> bool:
     The target is looked at for nothing else: it may only speak against a request.
     """
     return "%2" in target and "%2f" in target.partition("?")[0].lower()
+
+
+def from_wsgi(text: str) -> str | None:
+    """Return the text that PEP 3333 ("A Note On String Types") hands over as bytes in disguise.
+
+    None if they are not UTF-8: apps differ on what they make of those.
+    """
+    try:
+        return text.encode("latin-1").decode("utf-8")
+    except UnicodeError:
+        return None
 
 
 def text_readings(path: str) -> tuple[str, ...]:

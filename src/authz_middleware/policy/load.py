@@ -37,9 +37,8 @@ def load(
     names = Names(roles, issuers, token_permissions, obtainable)
     section = root.table("routes")
     groups = _routes(section, names) if section else []
-    scopes = {
-        scope for group in groups for each in group.by_method.values() for scope in each.scopes
-    }
+    requirements = [each for group in groups for each in group.by_method.values()]
+    scopes = {scope for each in requirements for scope in each.scopes}
     return Policy(
         Matcher((group.template, _rule(group)) for group in groups),
         roles,
@@ -47,6 +46,8 @@ def load(
         _default(root),
         tuple(sorted(scopes)),
         tuple(group.template for group in groups),
+        tuple({id(each): each for each in requirements}.values()),
+        frozenset(method for group in groups for method in group.by_method if method),
     )
 
 

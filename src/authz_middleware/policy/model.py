@@ -70,6 +70,8 @@ class Policy:
     default: Requirement
     scopes: tuple[str, ...] = ()  # every scope that some route requires, sorted
     templates: tuple[Template, ...] = ()  # of every rule
+    requirements: tuple[Requirement, ...] = ()  # of every key
+    methods: frozenset[str] = frozenset()  # that some key names
 
     def find(
         self, method: str, readings: tuple[str, ...], *, whole: bool = False

@@ -51,13 +51,20 @@ class Reach:
     """A policy, ready to be asked about routes.
 
     `named` are templates of the app whose texts a path that stands for others must not hold by
-    chance.
+    chance. `beside` are such that it must be told apart by, as by the policy's own.
     """
 
-    def __init__(self, policy: Policy, named: Iterable[Template] = ()) -> None:
+    def __init__(
+        self,
+        policy: Policy,
+        named: Iterable[Template] = (),
+        *,
+        beside: Iterable[Template] = (),
+    ) -> None:
         self._policy = policy
-        self._root = grow((template, template) for template in policy.templates)
-        self._fresh = Fresh((*policy.templates, *named))
+        known = (*policy.templates, *beside)
+        self._root = grow((template, template) for template in known)
+        self._fresh = Fresh((*known, *named))
 
     def deciding(self, method: str, path: str, root_path: str = "") -> tuple[Requirement, ...]:
         """Return what a request must meet, all of it; () if it is answered 400."""
@@ -66,6 +73,22 @@ class Reach:
         if asked is None or not paths:
             return ()
         return self._policy.find(asked, paths) or ()
+
+    def typical(self, route: Sequence[Segment | Loosely]) -> str:
+        """Return a path of `route` that no text in a template singles out."""
+        texts = [self._unnamed(segment) for segment in route]
+        return "/" + "/".join(texts)
+
+    def _unnamed(self, segment: Segment | Loosely) -> str:
+        match segment:
+            case Exact(text):
+                return text
+            case AnyOf(values):
+                return values[0]
+            case Typed(kind) | Loosely(kind):
+                return self._fresh.typed[kind]
+            case _:
+                return self._fresh.plain
 
     def paths(self, route: Sequence[Segment | Loosely]) -> Iterator[str]:
         """Yield paths of `route` of which one is decided as any of its paths is."""

@@ -13,8 +13,10 @@ from authz_middleware.document import Document
 from authz_middleware.errors import PolicyError, Problem
 from authz_middleware.facts import Answer, Decision, Readiness
 from authz_middleware.observe import DecisionObserver
+from authz_middleware.policy.binding import Binding
 from authz_middleware.runtime import settings
 from authz_middleware.runtime.drivers import MAX_WAIT
+from authz_middleware.runtime.guarded import Guarded
 from authz_middleware.runtime.serving import Clock, Serving
 
 __all__ = ["Authz", "compiled", "not_loaded"]
@@ -90,6 +92,15 @@ class Authz:
             store=store,
             renderer=renderer,
         )
+
+    def bind(self, app: object) -> Binding:
+        """Lay the policy against the routes of `app`, as is done by itself before it is served.
+
+        Call it when all routes are registered. It puts the second look before the handlers, so
+        that `app` answers only what comes through a guard. Raises PolicyError on a gap if the
+        policy is `strict`.
+        """
+        return Guarded(app).binding(self.serving)
 
     def warm(self, timeout: float = MAX_WAIT) -> Readiness:
         """Fetch the keys of all issuers now, waiting at most `timeout` seconds in all.
@@ -168,7 +179,6 @@ def _document(config: object) -> Document:
 def compiled(
     config: str | os.PathLike[str] | Mapping[str, Any] | Authz | None,
     *,
-    routes_of: object | None,
     loaders: Mapping[str, Any] | None,
     observers: Sequence[DecisionObserver],
     clock: Clock | None,
@@ -176,7 +186,6 @@ def compiled(
     renderer: RefusalRenderer | None,
 ) -> Authz:
     """Return the `Authz` that a middleware's arguments stand for; raises PolicyError."""
-    unsupported(routes_of=routes_of)
     if isinstance(config, Authz):
         if observers or any(given is not None for given in (loaders, clock, store, renderer)):
             raise TypeError(

@@ -12,15 +12,18 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import wait
 from contextlib import suppress
+from dataclasses import replace
 from typing import Final
 from uuid import uuid4
 
 from authz_middleware.access import Access
 from authz_middleware.answers import RefusalRenderer, checked_body
-from authz_middleware.engine import Admit, Engine, Outcome, Pending, Refuse
+from authz_middleware.engine import Admit, Asked, Engine, Outcome, Pending, Refuse
 from authz_middleware.facts import Answer, Decision, Principal, Readiness, RequestFacts
 from authz_middleware.observe import DecisionEvent, DecisionObserver
 from authz_middleware.observe.log import LOGGER, LogObserver
+from authz_middleware.policy.binding import Binding, bind
+from authz_middleware.policy.routes import RouteTable, Taken
 from authz_middleware.runtime.cache import VerifiedTokens
 from authz_middleware.runtime.drivers import Outside, drive, drive_async
 from authz_middleware.runtime.introspection import Introspector
@@ -31,6 +34,12 @@ from authz_middleware.tokens.issuers import Introspection, StaticKeys
 __all__ = ["Clock", "Serving"]
 
 Clock = Callable[[], float]
+
+SECOND_LOOK = "second_look"
+"""The detail of a refusal between the app's router and its handler."""
+
+MAX_LATE = 100
+"""Routes added after the start that are reported one by one."""
 
 
 class Serving:
@@ -76,6 +85,8 @@ class Serving:
             introspection_sources=introspectors,
             preflight=settings.preflight,
         )
+        self._bindings: dict[int, Binding] = {}  # by the identity of what they keep alive
+        self._late: set[Taken] = set()
         self._outside = Outside(self._remote, introspectors, self.clock)
 
     def outcome(self, facts: RequestFacts) -> Outcome:
@@ -92,10 +103,16 @@ class Serving:
             return await drive_async(self._engine.resume(outcome), self._outside)
         return outcome
 
-    def admitted(self, facts: RequestFacts, admit: Admit, accept: str | None) -> Access:
+    def admitted(
+        self,
+        facts: RequestFacts,
+        admit: Admit,
+        accept: str | None,
+        binding: Binding | None = None,
+    ) -> Access:
         """Return the `Access` of a request that is let through, and tell the observers."""
         self._tell(facts, admit.decision, admit.principal)
-        return Access(admit, facts, self, accept)
+        return Access(admit, facts, self, accept, binding)
 
     def refused(self, facts: RequestFacts, refuse: Refuse, accept: str | None) -> Answer:
         """Return the answer to a refused request, and tell the observers."""
@@ -116,6 +133,15 @@ class Serving:
         if mount + facts.path in (wanted, facts.root_path + wanted):
             return self.settings.metadata
         return None
+
+    # The routes of apps.
+
+    def bind(self, table: RouteTable) -> Binding:
+        """Lay the policy against the routes of an app; once for each table."""
+        known = self._bindings.get(id(table))
+        if known is None:
+            known = self._bindings[id(table)] = bind(self.settings.policy, table)
+        return known
 
     # For operators.
 
@@ -150,6 +176,25 @@ class Serving:
             return Decision(False, "invalid_token", rule, detail="expired")
         return Decision(True, "allowed", rule)
 
+    def again(
+        self, admit: Admit, facts: RequestFacts, asked: Asked, binding: Binding | None
+    ) -> Decision:
+        """Decide what the app's router has made of a request that was let in."""
+        if binding is not None and not binding.knows(asked.taken):
+            self._report_late(asked)
+        decision = self._engine.again(admit, facts, asked, binding)
+        return decision if decision.allowed else replace(decision, detail=SECOND_LOOK)
+
+    def _report_late(self, asked: Asked) -> None:
+        if asked.taken not in self._late and len(self._late) < MAX_LATE:
+            self._late.add(asked.taken)
+            LOGGER.error(
+                "a route that was added after the start has no rule: %a, %a %a",
+                asked.taken,
+                asked.method,
+                asked.path,
+            )
+
     def ask(self, access: Access, permission: str) -> Decision:
         """Answer the object-level question of a handler."""
         known = self.know(access)
@@ -165,10 +210,15 @@ class Serving:
         self._tell(access.facts, decision, access.principal, permission)
 
     def refuse(
-        self, access: Access, permission: str, decision: Decision, accept: str | None
+        self,
+        access: Access,
+        facts: RequestFacts,
+        permission: str,
+        decision: Decision,
+        accept: str | None,
     ) -> Answer:
         """Return the answer to a question that was denied, and tell the observers."""
-        id = self._tell(access.facts, decision, access.principal, permission)
+        id = self._tell(facts, decision, access.principal, permission)
         return self._answer(decision, id, accept)
 
     def _answer(self, decision: Decision, id: str, accept: str | None) -> Answer:

@@ -32,14 +32,14 @@ KNOWN = (
     "preflight",
     "remote_user",
     "problem_base",
+    "strict",
+    "unmatched",
     "issuers",
     "roles",
     "routes",
     "tests",
 )
 PLANNED = (
-    "strict",
-    "unmatched",
     "trusted_proxies",
     "hosts",
     "close_at_expiry",
@@ -73,6 +73,8 @@ class Settings:
     remote_user: RemoteUser | None
     metadata_path: str | None
     metadata: Answer | None
+    strict: bool  # whether a gap between policy and app is a mistake
+    unmatched: bool  # whether the app answers where neither it nor the policy knows the path
     directory: Path  # where relative files are
 
 
@@ -109,6 +111,8 @@ def load(document: Document) -> Settings:
         # Servers decode the path of a request.
         metadata_path=unquote(urlsplit(metadata_url).path) if metadata_url else None,
         metadata=metadata(resource, _published(issuers), policy.scopes) if resource else None,
+        strict=root.flag("strict"),
+        unmatched=_choice(root, "unmatched", ("app",)) is not None,
         directory=document.directory,
     )
     report.raise_if_any()

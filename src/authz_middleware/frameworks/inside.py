@@ -1,0 +1,63 @@
+"""The second look: what the hooks between a framework's router and its handlers ask.
+
+They hand over the scope or environ in which the outer look has put its `Access`. That is an object
+of this process: no header and no text can be one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping
+from typing import Any
+from uuid import uuid4
+
+from authz_middleware.access import Access
+from authz_middleware.answers import Answers
+from authz_middleware.engine import Asked
+from authz_middleware.errors import AccessDenied
+from authz_middleware.facts import Decision
+from authz_middleware.observe.log import LOGGER
+from authz_middleware.policy.canonical import from_wsgi
+
+__all__ = ["KEY", "look_again", "look_again_wsgi"]
+
+KEY = "authz"
+
+
+def look_again(carrier: Mapping[str, Any], asked: Asked) -> None:
+    """Raise `AccessDenied` unless the caller may have what the app's router has chosen.
+
+    Where no guard stood before the router, nobody may.
+    """
+    access = carrier.get(KEY)
+    if not isinstance(access, Access):
+        raise _unguarded(asked)
+    access.look_again(asked)
+
+
+def look_again_wsgi(environ: Mapping[str, Any], key: Hashable) -> None:
+    """Do so for a WSGI app that takes its route `key`, and knows nothing of where it is mounted.
+
+    In the policy's table the route is named by the pair of that place and `key`.
+    """
+    access = environ.get(KEY)
+    path = from_wsgi(environ.get("PATH_INFO", "") or "/") or ""
+    mount = ""
+    # Whoever mounts an app cuts the prefix off the path. A prefix that somebody adds, as ProxyFix
+    # does, is no mount.
+    if isinstance(access, Access) and path != access.facts.path:
+        mount = from_wsgi(environ.get("SCRIPT_NAME", "").removeprefix(access.facts.mount)) or ""
+    method = environ.get("REQUEST_METHOD", "")
+    look_again(environ, Asked((mount, key), "http", method, mount + path))
+
+
+def _unguarded(asked: Asked) -> AccessDenied:
+    id = str(uuid4())
+    LOGGER.error(
+        "a request came to a handler by another way than through the guard: %a %a, id %s",
+        asked.method,
+        asked.path,
+        id,
+    )
+    decision = Decision(False, "unguarded")
+    answers = Answers()
+    return AccessDenied(decision, answers.answer(answers.refusal(decision, id=id, accept=None)))

@@ -1,0 +1,208 @@
+"""A policy laid against the routes of an app: which rule decides each, and where they miss.
+
+A request must meet the rule of its path. What it must meet beside that hangs on the route that the
+app's router takes. Where the router takes the route that the policy would call the most specific,
+that is nothing: the rule of the path was written for it. Where it takes another, such as the first
+that was declared, it is what the policy asks of that route's own paths.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+from authz_middleware.policy.model import Policy, Requirement
+from authz_middleware.policy.reach import Loosely, Reach
+from authz_middleware.policy.routes import Route, RouteTable, Taken
+from authz_middleware.policy.segments import Segment, Typed
+from authz_middleware.policy.tree import Node, grow
+
+__all__ = ["OTHER", "Binding", "Decided", "Gap", "GapKind", "bind"]
+
+OTHER = "*"
+"""Stands for every method that neither the app nor the policy names."""
+
+GapKind: TypeAlias = Literal["uncovered", "partly covered", "unreachable", "dead", "opaque"]
+
+
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """What decides the paths of `route`, of which `path` is one, when `method` is asked for.
+
+    `requirements` must all be met; None is a 400. `expected`: no other route is more specific
+    for that path, so the router should take this one.
+    """
+
+    route: Route
+    method: str
+    path: str
+    requirements: tuple[Requirement, ...] | None
+    expected: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """One place where policy and app miss each other: where it is, and what is wrong there."""
+
+    kind: GapKind
+    where: str
+    what: str
+
+    def __str__(self) -> str:
+        return f"{self.where}: {self.what}"
+
+
+class Binding:
+    """What `bind` found; made once, safe to share."""
+
+    __slots__ = ("_accepted", "_policy", "_typical", "decided", "gaps", "table")
+
+    def __init__(
+        self,
+        policy: Policy,
+        table: RouteTable,
+        decided: tuple[Decided, ...],
+        typical: dict[Taken, str],
+    ) -> None:
+        self._policy = policy
+        self._typical = typical  # of each route, a path that no text of the policy singles out
+        self.table = table
+        self.decided = decided
+        self.gaps = tuple(_gaps(policy, table, decided))
+        accepted: dict[Taken, set[int]] = {route.taken: set() for route in table.routes}
+        for each in decided:
+            if each.expected:
+                accepted[each.route.taken].update(map(id, each.requirements or ()))
+        self._accepted = accepted
+
+    def knows(self, taken: Taken) -> bool:
+        """Whether the route was there when the policy was bound."""
+        return taken in self._accepted
+
+    def also(
+        self, taken: Taken, method: str, requirements: Iterable[Requirement]
+    ) -> tuple[Requirement, ...] | None:
+        """Return what a request must meet that takes this route, beside `requirements`.
+
+        Those are what its path asks. A route that nobody knew at the start has no rule, so the
+        policy's `default` decides it too. None is a 400.
+        """
+        accepted = self._accepted.get(taken)
+        if accepted is None:
+            return (self._policy.default,)
+        if any(id(each) in accepted for each in requirements):
+            return ()
+        return self._policy.find(method, (self._typical[taken],))
+
+
+def bind(policy: Policy, table: RouteTable) -> Binding:
+    """Lay `policy` against the routes of `table`."""
+    templates = [route.template for route in table.routes]
+    reach = Reach(policy, beside=templates)
+    root = grow((route.template, route) for route in table.routes)
+    named = {method for route in table.routes for method in route.methods or ()}
+    named.update(policy.methods, (OTHER,))
+    decided: list[Decided] = []
+    typical: dict[Taken, str] = {}
+    for route in table.routes:
+        shape = [_loosely(segment) for segment in route.segments]
+        typical[route.taken] = reach.typical(shape)
+        for path in reach.paths(shape):
+            rivals = [each for each in _matching(root, path) if _before(each, route)]
+            decided.extend(
+                Decided(
+                    route,
+                    method,
+                    path,
+                    policy.find(method, (path,)),
+                    expected=not any(each.serves(method) for each in rivals),
+                )
+                for method in sorted(route.methods or named)
+            )
+    return Binding(policy, table, tuple(decided), typical)
+
+
+def _loosely(segment: Segment) -> Segment | Loosely:
+    return Loosely(segment.kind) if isinstance(segment, Typed) else segment
+
+
+def _before(one: Route, other: Route) -> bool:
+    """Whether `one` is the more specific; what is for one host only competes with nobody."""
+    return not one.host and one.template.rank < other.template.rank
+
+
+def _matching(root: Node[Route], path: str) -> Iterator[Route]:
+    """Yield the routes that may take `path`."""
+    nodes = [root]
+    for segment in path[1:].split("/") if path != "/" else ():
+        for node in nodes:
+            yield from (*node.tail, *node.below)
+        nodes = [
+            child
+            for node in nodes
+            for branch in node.branches(segment)
+            for few in branch
+            for child in few
+        ]
+    for node in nodes:
+        yield from (*node.here, *node.tail, *node.below)
+
+
+# --- Gaps ---
+
+
+def _gaps(policy: Policy, table: RouteTable, decided: tuple[Decided, ...]) -> Iterator[Gap]:
+    for name in table.between:
+        yield Gap("opaque", name, "what it answers by itself, or changes, cannot be seen")
+    for route in table.routes:
+        if route.kind == "opaque":
+            yield Gap("opaque", f"{route.text} ({route.endpoint})", "its routes cannot be seen")
+    yield from _uncovered(policy, decided)
+    reached = {id(each) for found in decided for each in found.requirements or ()}
+    for requirement in policy.requirements:
+        if requirement.kind != "deny" and id(requirement) not in reached:
+            yield Gap("dead", requirement.ref.where, f"`{requirement.ref.key}` matches no route")
+
+
+def _uncovered(policy: Policy, decided: tuple[Decided, ...]) -> Iterator[Gap]:
+    by_route: dict[Taken, dict[str, list[Decided]]] = {}
+    for each in decided:
+        # An opaque part is a gap as a whole; what the framework answers itself runs no handler.
+        handled = each.route.kind != "opaque" and each.method not in each.route.automatic
+        if each.expected and handled:
+            methods = by_route.setdefault(each.route.taken, {})
+            methods.setdefault(each.method, []).append(each)
+    for methods in by_route.values():
+        findings: dict[tuple[GapKind, str], list[str]] = {}
+        for method, found in methods.items():
+            if finding := _finding(policy, found):
+                findings.setdefault(finding, []).append(method)
+        route = next(iter(methods.values()))[0].route
+        for (kind, what), missed in findings.items():
+            asked = "|".join(missed) if len(missed) < len(methods) else ""
+            yield Gap(kind, f"{asked} {route.text} ({route.endpoint})".lstrip(), what)
+
+
+def _finding(policy: Policy, found: list[Decided]) -> tuple[GapKind, str] | None:
+    """What is wrong with the paths of one route, for one method."""
+    if all(each.requirements is None for each in found):
+        return "unreachable", "every request to it is answered 400"
+    missed = [each.path for each in found if not _is_ruled(policy, each)]
+    if len(missed) == len(found):
+        return "uncovered", "no rule covers it"
+    if missed:
+        return "partly covered", f"no rule covers a part of it, such as {missed[0]}"
+    return None
+
+
+def _is_ruled(policy: Policy, decided: Decided) -> bool:
+    """Whether some key of the policy was written for it, or it is a 400 anyway.
+
+    A view that takes whatever method is asked leaves the methods to the policy.
+    """
+    return decided.requirements is None or all(
+        each is not policy.default
+        and (each.refused_as != "method_not_listed" or decided.route.methods is None)
+        for each in decided.requirements
+    )

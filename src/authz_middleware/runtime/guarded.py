@@ -1,0 +1,99 @@
+"""One wrapped app, and the policy bound to its routes once they exist."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from threading import Lock
+from typing import Any, Final
+
+from authz_middleware import frameworks
+from authz_middleware.engine import Admit, Asked, Refuse
+from authz_middleware.errors import PolicyError, Problem
+from authz_middleware.facts import Decision, RequestFacts
+from authz_middleware.observe.log import LOGGER
+from authz_middleware.policy.binding import Binding, Gap
+from authz_middleware.policy.routes import NO_ROUTE, UNSEEN, Resolved, RouteTable, Taken
+from authz_middleware.runtime.serving import Serving
+
+__all__ = ["Guarded"]
+
+MAX_REPORTED = 100
+"""Gaps that are logged one by one."""
+
+
+class Guarded:
+    """An app that a guard stands before. `routes_of` names the one whose routes are meant."""
+
+    def __init__(self, app: object, routes_of: object | None = None) -> None:
+        self._seen: Final = frameworks.see(app, routes_of)
+        self._table: RouteTable | None = None
+        self._outside: frozenset[Taken] = frozenset()  # routes that no second look guards
+        self._lock: Final = Lock()
+        self._bound: tuple[Serving, Binding] | None = None
+        self._reported = False
+
+    def binding(self, serving: Serving) -> Binding:
+        """Return the policy bound to the app's routes, which are read the first time.
+
+        Raises PolicyError if the policy is strict and leaves a gap.
+        """
+        bound = self._bound
+        if bound is not None and bound[0] is serving:
+            return bound[1]
+        with self._lock:
+            if self._table is None:
+                self._table = self._seen.table()
+                if self._seen.resolves:
+                    self._outside = frozenset(
+                        route.taken for route in self._table.routes if not route.guarded_inside
+                    )
+            binding = serving.bind(self._table)
+            if serving.settings.strict and binding.gaps:
+                raise PolicyError([*map(_problem, binding.gaps)])
+            if not self._reported:
+                self._reported = True
+                _report(binding.gaps)
+            self._bound = serving, binding
+        return binding
+
+    def asked(self, facts: RequestFacts, request: Mapping[str, Any]) -> Asked | None:
+        """Return the route that the app will take, if nothing looks at it inside."""
+        if not self._outside or facts.path is None:
+            return None
+        taken = self.resolve(request)
+        if isinstance(taken, Resolved) or taken not in self._outside:
+            return None
+        return Asked(taken, facts.kind, facts.method, facts.path)
+
+    def resolve(self, request: Mapping[str, Any]) -> Taken | Resolved:
+        """Say which route the app would take, of its own router; `request` is left as it is."""
+        try:
+            return self._seen.resolve(request)
+        except Exception:  # noqa: BLE001 - a router may raise whatever it likes
+            LOGGER.exception("the app's router failed; it is not asked what it would do")
+            return UNSEEN
+
+    def left_to_the_app(
+        self, refuse: Refuse, serving: Serving, request: Mapping[str, Any]
+    ) -> Admit | None:
+        """Let the app say 404 where neither the policy nor the app knows the path.
+
+        With `unmatched = "app"` only. Nothing of the caller is vouched for.
+        """
+        default = serving.settings.policy.default
+        if not serving.settings.unmatched or refuse.decision.rule is not default.ref:
+            return None
+        if self.resolve(request) is not NO_ROUTE:
+            return None
+        return Admit(Decision(True, "allowed", default.ref), None, refuse.credentials, -1.0)
+
+
+def _problem(gap: Gap) -> Problem:
+    return Problem(gap.where, gap.what, "write a rule, or leave `strict` out")
+
+
+def _report(gaps: tuple[Gap, ...]) -> None:
+    for gap in gaps[:MAX_REPORTED]:
+        LOGGER.warning("a gap between policy and app: %s", gap)
+    if len(gaps) > MAX_REPORTED:
+        LOGGER.warning("%d more gaps between policy and app", len(gaps) - MAX_REPORTED)
