@@ -112,9 +112,8 @@ def test_answers_page_shows_real_log_lines(requests, caplog: pytest.LogCaptureFi
         client.get("/articles/1", headers=bearer(issuer.expired()))
         client.get("/articles/1", headers=bearer(issuer.mint("ann")))
     (block,) = (block for block in ANSWERS if block.text.startswith("refused"))
-    assert [shown(line) for line in caplog.messages] == [
-        shown(line) for line in block.text.splitlines()
-    ]
+    lines = [line for line in caplog.messages if not line.startswith("a gap ")]
+    assert [shown(line) for line in lines] == [shown(line) for line in block.text.splitlines()]
 
 
 def test_answers_page_shows_a_real_answer(requests):

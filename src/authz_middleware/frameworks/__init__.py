@@ -94,7 +94,7 @@ class Framework(Protocol):
 
 
 class Seen(NamedTuple):
-    """A wrapped app whose routes are asked for once they exist. `found` is None if it is unknown."""
+    """A wrapped app, whose routes are asked for once they exist; `found` is None if unknown."""
 
     found: Found | None
     name: str

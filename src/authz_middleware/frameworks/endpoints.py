@@ -16,5 +16,6 @@ def where(handler: Any, name: str = "") -> str:
     handler = inspect.unwrap(handler) if callable(handler) else handler
     if handler is None:
         return name
-    named: Any = handler if hasattr(handler, "__qualname__") else type(handler)
-    return f"{named.__module__}:{named.__qualname__}"
+    if not hasattr(handler, "__qualname__"):
+        handler = type(handler)
+    return f"{handler.__module__}:{handler.__qualname__}"

@@ -1,7 +1,8 @@
 """The second look: what the hooks between a framework's router and its handlers ask.
 
 They hand over the scope or environ in which the outer look has put its `Access`. That is an object
-of this process: no header and no text can be one.
+of this process: no header and no text can be one. Where something in between has taken it out, it
+is the one of the running task or thread.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from collections.abc import Hashable, Mapping
 from typing import Any
 from uuid import uuid4
 
-from authz_middleware.access import Access
+from authz_middleware.access import Access, current_access
 from authz_middleware.answers import Answers
 from authz_middleware.engine import Asked
 from authz_middleware.errors import AccessDenied
@@ -28,8 +29,8 @@ def look_again(carrier: Mapping[str, Any], asked: Asked) -> None:
 
     Where no guard stood before the router, nobody may.
     """
-    access = carrier.get(KEY)
-    if not isinstance(access, Access):
+    access = _access(carrier)
+    if access is None:
         raise _unguarded(asked)
     access.look_again(asked)
 
@@ -39,15 +40,20 @@ def look_again_wsgi(environ: Mapping[str, Any], key: Hashable) -> None:
 
     In the policy's table the route is named by the pair of that place and `key`.
     """
-    access = environ.get(KEY)
+    access = _access(environ)
     path = from_wsgi(environ.get("PATH_INFO", "") or "/") or ""
     mount = ""
     # Whoever mounts an app cuts the prefix off the path. A prefix that somebody adds, as ProxyFix
     # does, is no mount.
-    if isinstance(access, Access) and path != access.facts.path:
+    if access is not None and path != access.facts.path:
         mount = from_wsgi(environ.get("SCRIPT_NAME", "").removeprefix(access.facts.mount)) or ""
     method = environ.get("REQUEST_METHOD", "")
     look_again(environ, Asked((mount, key), "http", method, mount + path))
+
+
+def _access(carrier: Mapping[str, Any]) -> Access | None:
+    access = carrier.get(KEY)
+    return access if isinstance(access, Access) else current_access()
 
 
 def _unguarded(asked: Asked) -> AccessDenied:

@@ -35,7 +35,7 @@ def prepare(app: Map | DispatcherMiddleware) -> None:
 
 
 def routes(app: Map | DispatcherMiddleware) -> Iterable[Route]:
-    """Yield the rules of a map that is handed over as such, or the routes of all that is mounted."""
+    """Yield the rules of a map that is handed over as such, or the routes of what is mounted."""
     if isinstance(app, Map):
         yield from rule_routes(app, str)
         return
