@@ -244,7 +244,9 @@ class Engine:
             return admit.decision
         elif not requirements:  # the policy had nothing to say: no handler should be reached
             requirements = (self.policy.default,)
-        also = binding.also(asked.taken, method, requirements or ()) if binding else ()
+        also: tuple[Requirement, ...] | None = ()
+        if binding is not None:
+            also = binding.also(asked.taken, method, asked.path, requirements or ())
         if not requirements or also is None:
             return Decision(False, "path_ambiguous")
         requirements += also

@@ -13,9 +13,8 @@ def where(handler: Any, name: str = "") -> str:
     """Return `module:qualified.name` of a handler, a class or an object; `name` if it has none."""
     while isinstance(handler, partial):
         handler = handler.func
-    handler = inspect.unwrap(handler) if callable(handler) else handler
     if handler is None:
         return name
-    if not hasattr(handler, "__qualname__"):
-        handler = type(handler)
-    return f"{handler.__module__}:{handler.__qualname__}"
+    found = inspect.unwrap(handler) if callable(handler) else handler
+    named: Any = found if hasattr(found, "__qualname__") else found.__class__
+    return f"{named.__module__}:{named.__qualname__}"

@@ -56,7 +56,7 @@ class Gap:
 class Binding:
     """What `bind` found; made once, safe to share."""
 
-    __slots__ = ("_accepted", "_policy", "_typical", "decided", "gaps", "table")
+    __slots__ = ("_accepted", "_opaque", "_policy", "_typical", "decided", "gaps", "table")
 
     def __init__(
         self,
@@ -75,22 +75,24 @@ class Binding:
             if each.expected:
                 accepted[each.route.taken].update(map(id, each.requirements or ()))
         self._accepted = accepted
+        opaque = [route for route in table.routes if route.kind == "opaque"]
+        self._opaque = grow((route.template, route) for route in opaque)
 
-    def knows(self, taken: Taken) -> bool:
-        """Whether the route was there when the policy was bound."""
-        return taken in self._accepted
+    def knows(self, taken: Taken, path: str) -> bool:
+        """Whether the route was there when the policy was bound, or may be where nobody sees."""
+        return taken in self._accepted or any(_matching(self._opaque, path))
 
     def also(
-        self, taken: Taken, method: str, requirements: Iterable[Requirement]
+        self, taken: Taken, method: str, path: str, requirements: Iterable[Requirement]
     ) -> tuple[Requirement, ...] | None:
         """Return what a request must meet that takes this route, beside `requirements`.
 
         Those are what its path asks. A route that nobody knew at the start has no rule, so the
-        policy's `default` decides it too. None is a 400.
+        policy's `default` decides it too; but not where routes cannot be seen. None is a 400.
         """
         accepted = self._accepted.get(taken)
         if accepted is None:
-            return (self._policy.default,)
+            return () if self.knows(taken, path) else (self._policy.default,)
         if any(id(each) in accepted for each in requirements):
             return ()
         return self._policy.find(method, (self._typical[taken],))
@@ -135,7 +137,7 @@ def _before(one: Route, other: Route) -> bool:
 def _matching(root: Node[Route], path: str) -> Iterator[Route]:
     """Yield the routes that may take `path`."""
     nodes = [root]
-    for segment in path[1:].split("/") if path != "/" else ():
+    for segment in path.strip("/").split("/") if path != "/" else ():
         for node in nodes:
             yield from (*node.tail, *node.below)
         nodes = [

@@ -180,7 +180,7 @@ class Serving:
         self, admit: Admit, facts: RequestFacts, asked: Asked, binding: Binding | None
     ) -> Decision:
         """Decide what the app's router has made of a request that was let in."""
-        if binding is not None and not binding.knows(asked.taken):
+        if binding is not None and not binding.knows(asked.taken, asked.path):
             self._report_late(asked)
         decision = self._engine.again(admit, facts, asked, binding)
         return decision if decision.allowed else replace(decision, detail=SECOND_LOOK)
