@@ -111,16 +111,17 @@ class Access:
             raise self._denial("", decision)
         return self.principal
 
-    def look_again(self, asked: Asked) -> None:
+    def look_again(self, asked: Asked, *, overrule: bool = True) -> None:
         """Raise `AccessDenied` unless the caller may have what the app's router has chosen.
 
-        For the hooks of frameworks, between router and handler.
+        For the hooks of frameworks, between router and handler. With `overrule` the refusal is the
+        answer, whatever the app makes of it; not where a handler asks something of its own app.
         """
         decision = self._authority.again(self._admit, self.facts, asked, self._binding)
         if not decision.allowed:
             seen = self.facts._replace(kind=asked.kind, method=asked.method, path=asked.path)
             denial = self._denial("", decision, seen)
-            self.overruled = denial.answer
+            self.overruled = denial.answer if overrule else None
             raise denial
 
     def _denial(

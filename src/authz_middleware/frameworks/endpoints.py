@@ -16,5 +16,6 @@ def where(handler: Any, name: str = "") -> str:
     if handler is None:
         return name
     found = inspect.unwrap(handler) if callable(handler) else handler
+    found = getattr(found, "view_class", found)  # Flask's and Django's views of classes
     named: Any = found if hasattr(found, "__qualname__") else found.__class__
     return f"{named.__module__}:{named.__qualname__}"

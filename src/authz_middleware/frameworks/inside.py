@@ -32,7 +32,7 @@ def look_again(carrier: Mapping[str, Any], asked: Asked) -> None:
     access = _access(carrier)
     if access is None:
         raise _unguarded(asked)
-    access.look_again(asked)
+    access.look_again(asked, overrule=carrier.get(KEY) is access)
 
 
 def look_again_wsgi(environ: Mapping[str, Any], key: Hashable) -> None:

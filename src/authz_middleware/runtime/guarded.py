@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from math import inf
 from threading import Lock
 from typing import Any, Final
 
@@ -78,14 +79,22 @@ class Guarded:
     ) -> Admit | None:
         """Let the app say 404 where neither the policy nor the app knows the path.
 
-        With `unmatched = "app"` only. Nothing of the caller is vouched for.
+        With `unmatched = "app"` only. A caller that was not let in for its credentials stays so for
+        whatever is asked later.
         """
         default = serving.settings.policy.default
         if not serving.settings.unmatched or refuse.decision.rule is not default.ref:
             return None
         if self.resolve(request) is not NO_ROUTE:
             return None
-        return Admit(Decision(True, "allowed", default.ref), None, refuse.credentials, -1.0)
+        principal = refuse.principal
+        return Admit(
+            Decision(True, "allowed", default.ref),
+            principal,
+            refuse.credentials,
+            principal.expires_at if principal else inf,
+            refuse.decision.reason,
+        )
 
 
 def _problem(gap: Gap) -> Problem:

@@ -1,0 +1,296 @@
+"""Flask's routes, the route that a request takes, and the look between router and view."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from werkzeug.middleware.dispatcher import DispatcherMiddleware
+from werkzeug.middleware.proxy_fix import ProxyFix
+
+from authz_middleware import Authz, PolicyError, WSGIAuthzMiddleware, current_access
+from authz_middleware.testing import DevelopmentIssuer
+from tests.adapters.exchange import Sent, call_wsgi, environ_for
+from tests.frameworks.installed import installed
+from tests.frameworks.laws import Declared, World, check, worlds
+
+flask: Any = installed("flask")
+ISSUER = DevelopmentIssuer(audience="x")
+
+
+def policy(routes: dict[str, Any], **more: Any) -> dict[str, Any]:
+    return {"issuers": [ISSUER.policy_issuer()], "routes": routes, **more}
+
+
+def authz(routes: dict[str, Any], **more: Any) -> Authz:
+    return Authz.from_mapping(policy(routes, **more))
+
+
+def bearer(*roles: str) -> list[tuple[str, str]]:
+    return [("Authorization", f"Bearer {ISSUER.mint('ann', roles=list(roles))}")]
+
+
+def ask(app: Any, method: str, path: str, headers: list[tuple[str, str]], **extra: Any) -> Sent:
+    return call_wsgi(app, {**environ_for(method, path, headers), **extra})
+
+
+def build(routes: Sequence[Declared], ran: list[str]) -> Any:
+    app = flask.Flask("law", static_folder=None)
+
+    def view(name: str) -> Any:
+        def run(**_: Any) -> str:
+            ran.append(name)
+            return name
+
+        return run
+
+    for route in routes:
+        app.add_url_rule(route.text, route.name, view(route.name), methods=list(route.methods))
+    return app
+
+
+@given(worlds())
+@settings(max_examples=60, deadline=None)
+def test_what_runs_was_allowed_twice(world: World) -> None:
+    check(world, build, WSGIAuthzMiddleware, ask)
+
+
+# --- The table ---
+
+
+class Item(installed("flask.views").MethodView):  # type: ignore[misc]
+    def get(self, id: int) -> str:
+        return str(id)
+
+    def delete(self, id: int) -> str:
+        return str(id)
+
+
+def shop() -> Any:
+    app = flask.Flask("shop", static_folder="static")
+    app.add_url_rule("/items/<int:id>", view_func=Item.as_view("item"))
+    app.add_url_rule("/old", endpoint="old", redirect_to="items/1")
+    app.add_url_rule("/<any(en, de):lang>/<name>.html", "page", lambda lang, name: name)
+    app.add_url_rule("/files/<path:name>/meta", "meta", lambda name: name)
+    app.add_url_rule("/any", "any", lambda: "any", methods=["get", "report"])
+    blueprint = flask.Blueprint("admin", "admin", static_folder="static")
+    blueprint.add_url_rule("/users", "users", lambda: current_access().principal.subject)  # type: ignore[union-attr]
+    app.register_blueprint(blueprint, url_prefix="/admin")
+    return app
+
+
+def table(app: Any) -> list[tuple[str, str, str, tuple[str, ...]]]:
+    binding = authz({"/**": ["a"]}).bind(app)
+    return [
+        (
+            "|".join(sorted(set(each.methods or ["any"]) - each.automatic)),
+            each.text,
+            each.kind,
+            tuple(type(segment).__name__ for segment in each.segments),
+        )
+        for each in sorted(binding.table.routes, key=lambda each: each.text)
+    ]
+
+
+SHOP = [
+    ("GET|HEAD", "/<any(en, de):lang>/<name>.html", "handler", ("AnyOf", "Plain")),
+    ("GET|HEAD", "/admin/static/<path:filename>", "static", ("Exact", "Exact", "PathTail")),
+    ("GET|HEAD", "/admin/users", "handler", ("Exact", "Exact")),
+    ("GET|HEAD|REPORT", "/any", "handler", ("Exact",)),
+    ("GET|HEAD", "/files/<path:name>/meta", "handler", ("Exact", "PathTail", "Exact")),
+    ("DELETE|GET|HEAD", "/items/<int:id>", "handler", ("Exact", "Typed")),
+    ("GET|HEAD", "/old", "redirect", ("Exact",)),
+    ("GET|HEAD", "/static/<path:filename>", "static", ("Exact", "PathTail")),
+]
+
+
+def test_the_table() -> None:
+    assert table(shop()) == SHOP
+
+
+def test_every_view_is_guarded_inside_and_named() -> None:
+    routes = authz({"/**": ["a"]}).bind(shop()).table.routes
+    assert all(route.guarded_inside for route in routes)
+    names = {route.text: route.endpoint for route in routes}
+    assert names["/items/<int:id>"] == f"{__name__}:Item"
+    assert names["/any"] == f"{__name__}:shop.<locals>.<lambda>"
+
+
+def test_what_a_dispatcher_mounts() -> None:
+    def foreign(environ: Any, start_response: Any) -> Any:
+        raise NotImplementedError
+
+    inner = DispatcherMiddleware(shop(), {"/deep": shop()})
+    app = DispatcherMiddleware(
+        shop(), {"/shop": inner, "/foreign": foreign, "/proxied": ProxyFix(shop())}
+    )
+    routes = table(app)
+    for mount in ("", "/shop", "/shop/deep", "/proxied"):
+        depth = ("Exact",) * mount.count("/")
+        for methods, text, kind, segments in SHOP:
+            assert (methods, mount + text, kind, (*depth, *segments)) in routes
+    assert ("any", "/foreign/**", "opaque", ("Exact", "DoubleStar")) in routes
+    assert len(routes) == 4 * len(SHOP) + 1
+
+
+# --- The second look ---
+
+
+def rewriting(app: Any, **changes: str) -> Any:
+    def rewrite(environ: Any, start_response: Any) -> Any:
+        return app({**environ, **changes}, start_response)
+
+    rewrite.app = app  # type: ignore[attr-defined]
+    return rewrite
+
+
+RULES = {
+    "/items/<int:id>": ["viewer"],
+    "GET /admin/users": ["admin"],
+    "DELETE /items/<int:id>": ["admin"],
+}
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"PATH_INFO": "/admin/users"}, {"REQUEST_METHOD": "DELETE"}, {"PATH_INFO": "/any"}],
+    ids=["path", "method", "no-rule"],
+)
+def test_an_inner_middleware_that_rewrites_opens_nothing(changes: dict[str, str]) -> None:
+    guarded = WSGIAuthzMiddleware(rewriting(shop(), **changes), authz(RULES))
+    refused = ask(guarded, "GET", "/items/1", bearer("viewer"))
+    plain = ask(WSGIAuthzMiddleware(shop(), authz(RULES)), "GET", "/admin/users", bearer("viewer"))
+    assert (refused.status, plain.status) == (403, 403)
+    assert {name for name, _ in refused.headers} == {name for name, _ in plain.headers}
+    may = "PATH_INFO" not in changes or changes["PATH_INFO"] != "/any"
+    assert (ask(guarded, "GET", "/items/1", bearer("viewer", "admin")).status == 200) == may
+
+
+def test_a_prefix_that_a_proxy_adds_is_no_mount() -> None:
+    app = shop()
+    app.wsgi_app = WSGIAuthzMiddleware(ProxyFix(app.wsgi_app, x_prefix=1), authz(RULES))
+    headers = [*bearer("viewer"), ("X-Forwarded-Prefix", "/svc")]
+    assert ask(app, "GET", "/items/1", headers).status == 200
+    assert ask(app, "GET", "/admin/users", headers).status == 403
+
+
+@pytest.mark.parametrize("prefix", ["", "/svc", "/svc/<é>".encode().decode("latin-1")])
+def test_a_mounted_app_below_a_prefix(prefix: str) -> None:
+    dispatched = DispatcherMiddleware(shop(), {"/shop": shop()})
+    rules = {"/items/<int:id>": ["viewer"], "GET /shop/items/<int:id>": ["buyer"]}
+    guarded = WSGIAuthzMiddleware(dispatched, authz(rules))
+    for path, role in (("/items/1", "viewer"), ("/shop/items/1", "buyer")):
+        for held in ("viewer", "buyer"):
+            status = ask(guarded, "GET", path, bearer(held), SCRIPT_NAME=prefix).status
+            assert status == (200 if held == role else 403)
+
+
+def test_a_catch_all_error_handler_cannot_hide_the_refusal() -> None:
+    app = shop()
+    app.register_error_handler(Exception, lambda error: ("all is well", 200))
+    guarded = WSGIAuthzMiddleware(rewriting(app, PATH_INFO="/admin/users"), authz(RULES))
+    refused = ask(guarded, "GET", "/items/1", bearer("viewer"))
+    assert refused.status == 403
+    assert b"urn:uuid:" in refused.body
+
+
+def test_a_view_without_a_guard_before_it_is_refused(caplog: pytest.LogCaptureFixture) -> None:
+    app = shop()
+    authz(RULES).bind(app)
+    assert ask(app, "GET", "/items/1", bearer("viewer")).status == 500
+    assert "by another way than through the guard" in caplog.text
+    assert ask(app, "GET", "/nowhere", []).status == 404  # Flask's own answers run no view
+
+
+def test_a_question_that_a_view_asks_of_its_own_app_is_the_callers() -> None:
+    app = shop()
+
+    def ask_inside(path: str) -> str:
+        return str(app.test_client().get(f"/{path}").status_code)
+
+    app.add_url_rule("/inside/<path:path>", "inside", ask_inside)
+    guarded = WSGIAuthzMiddleware(app, authz({**RULES, "/inside/**": ["viewer"]}))
+    assert ask(guarded, "GET", "/inside/items/1", bearer("viewer")).body == b"200"
+    assert ask(guarded, "GET", "/inside/admin/users", bearer("viewer")).body == b"403"
+    assert ask(guarded, "GET", "/inside/admin/users", bearer("viewer", "admin")).body == b"200"
+
+
+def test_a_route_that_is_added_later_has_no_rule(caplog: pytest.LogCaptureFixture) -> None:
+    app = flask.Flask("late")
+    guarded = WSGIAuthzMiddleware(app, authz({"/**": ["viewer"]}))
+    assert ask(guarded, "GET", "/late", bearer("viewer")).status == 404
+    rule = app.url_rule_class("/late", endpoint="late", methods=["GET"])
+    rule.provide_automatic_options = False
+    app.url_map.add(rule)  # Flask itself would refuse by now
+    app.view_functions["late"] = lambda: "late"
+    caplog.clear()
+    for _ in range(2):
+        assert ask(guarded, "GET", "/late", bearer("viewer")).status == 403
+    assert caplog.text.count("a route that was added after the start has no rule") == 1
+
+
+# --- Gaps ---
+
+
+def test_a_strict_policy_with_a_gap_serves_nothing(caplog: pytest.LogCaptureFixture) -> None:
+    strict = authz(RULES, strict=True)
+    guarded = WSGIAuthzMiddleware(shop(), strict)
+    for _ in range(2):
+        assert ask(guarded, "GET", "/items/1", bearer("viewer")).status == 503
+    assert caplog.text.count("the policy cannot be served") == 1
+    assert f"/any ({__name__}:shop.<locals>.<lambda>): no rule covers it" in caplog.text
+    with pytest.raises(PolicyError, match="no rule covers it"):
+        strict.bind(shop())
+
+
+def test_a_strict_policy_without_a_gap_serves(caplog: pytest.LogCaptureFixture) -> None:
+    guarded = WSGIAuthzMiddleware(shop(), authz({"/**": ["viewer"]}, strict=True))
+    with caplog.at_level(logging.WARNING):
+        assert ask(guarded, "GET", "/items/1", bearer("viewer")).status == 200
+    assert caplog.messages == []
+
+
+def test_gaps_are_logged_once(caplog: pytest.LogCaptureFixture) -> None:
+    guarded = WSGIAuthzMiddleware(shop(), authz({"/items/<int:id>": ["viewer"], "/gone": ["x"]}))
+    for _ in range(2):
+        ask(guarded, "GET", "/items/1", bearer("viewer"))
+    assert sum("`/gone` matches no route" in each for each in caplog.messages) == 1
+    assert sum("/admin/users" in each for each in caplog.messages) == 1
+
+
+@pytest.mark.parametrize("headers", [[], bearer("viewer"), [("Authorization", "Bearer no.to.ken")]])
+def test_what_nobody_knows_is_left_to_the_app(headers: list[tuple[str, str]]) -> None:
+    app = shop()
+    guarded = WSGIAuthzMiddleware(app, authz(RULES, unmatched="app"))
+    assert ask(guarded, "GET", "/nowhere", headers).status == 404
+    assert b"urn:uuid:" not in ask(guarded, "GET", "/nowhere", headers).body
+    for path in ("/any", "/static/x.css"):  # the app would take it
+        assert ask(guarded, "GET", path, headers).status in (401, 403)
+    assert ask(guarded, "POST", "/items/1", []).status == 401  # a rule takes it
+    assert ask(guarded, "GET", "//nowhere", headers).status == 400
+
+
+def test_what_is_left_to_the_app_knows_its_caller() -> None:
+    app = shop()
+    app.register_error_handler(404, lambda _: repr(current_access()))
+    guarded = WSGIAuthzMiddleware(app, authz(RULES, unmatched="app"))
+    assert b"subject='ann'" in ask(guarded, "GET", "/nowhere", bearer("viewer")).body
+    invalid = ask(guarded, "GET", "/nowhere", [("Authorization", "Bearer no.to.ken")])
+    assert b"invalid, None" in invalid.body
+
+
+def test_a_route_behind_what_is_left_to_the_app_stays_closed() -> None:
+    app = shop()
+    left = authz(RULES, unmatched="app")
+    guarded = WSGIAuthzMiddleware(rewriting(app, PATH_INFO="/any"), left, routes_of=app)
+    assert ask(guarded, "GET", "/nowhere", []).status == 401
+    assert ask(guarded, "GET", "/nowhere", bearer("viewer", "admin")).status == 403
+
+
+def test_without_unmatched_it_is_refused() -> None:
+    guarded = WSGIAuthzMiddleware(shop(), authz(RULES))
+    assert ask(guarded, "GET", "/nowhere", []).status == 401
+    assert ask(guarded, "GET", "/nowhere", bearer("viewer")).status == 403
