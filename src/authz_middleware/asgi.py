@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from authz_middleware import frameworks
 from authz_middleware.access import Access, enter, leave
@@ -75,6 +75,7 @@ class ASGIAuthzMiddleware:
         self._extend = frameworks.prepare(app)
         self._use_of_root_path = frameworks.use_of_root_path(app)
         self._own_root_path = frameworks.own_root_path(app)
+        self._exact = frameworks.is_exact(app)
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Serve one connection. The scope is copied, never edited (ASGI, "Middleware")."""
@@ -124,7 +125,7 @@ class ASGIAuthzMiddleware:
         websocket = scope["type"] == "websocket"
         exchange = (_WebSocketExchange if websocket else _HttpExchange)(scope, receive, send)
         if self.authz is None:
-            await exchange.answer(not_loaded(_fields(scope)[1]))
+            await exchange.answer(not_loaded(_fields(scope).accept))
             return
         serving = self.authz.serving
         binding = self._binding(serving)
@@ -134,7 +135,7 @@ class ASGIAuthzMiddleware:
         root_path = self._own_root_path() or scope.get("root_path") or ""
         use = self._use_of_root_path
         prefix = "" if use == "kept" else root_path
-        facts, accept = facts_of(scope, prefix, whole=use == "kept inside")
+        facts, accept = facts_of(scope, prefix, whole=use == "kept inside", exact=self._exact)
         if document := serving.metadata(facts):
             await exchange.answer(document)
             return
@@ -160,14 +161,14 @@ class ASGIAuthzMiddleware:
 
 
 def facts_of(
-    scope: Mapping[str, Any], root_path: str, *, whole: bool = False
+    scope: Mapping[str, Any], root_path: str, *, whole: bool = False, exact: bool = False
 ) -> tuple[RequestFacts, str | None]:
     """Return what a decision may look at, and the Accept field, which our answer looks at.
 
     `root_path` is the prefix that the app may cut off; with `whole` it is what stands around the
-    app that may.
+    app that may. `exact` is what is known of the app's router.
     """
-    authorization, accept = _fields(scope)
+    fields = _fields(scope)
     websocket = scope["type"] == "websocket"
     method = "GET" if websocket else scope["method"]
     facts = RequestFacts(
@@ -175,12 +176,15 @@ def facts_of(
         method,
         scope["path"],
         root_path,
-        authorization,
+        fields.authorization,
         _preflight(scope) if method == "OPTIONS" else "",
-        ambiguous=holds_encoded_slash((scope.get("raw_path") or b"").decode("latin-1")),
+        upgrade=fields.upgrade and not websocket,
+        ambiguous=fields.elsewhere
+        or holds_encoded_slash((scope.get("raw_path") or b"").decode("latin-1")),
         whole=whole,
+        exact=exact,
     )
-    return facts, accept
+    return facts, fields.accept
 
 
 def _preflight(scope: Mapping[str, Any]) -> str:
@@ -194,18 +198,40 @@ def _headers(scope: Mapping[str, Any]) -> list[tuple[bytes, bytes]]:
     return headers
 
 
-def _fields(scope: Mapping[str, Any]) -> tuple[tuple[bytes, ...], str | None]:
-    """Every Authorization field value, and the Accept field, in one walk."""
+class _Fields(NamedTuple):
+    """What is read of a request's header."""
+
+    authorization: tuple[bytes, ...]  # every field value
+    accept: str | None
+    upgrade: bool  # whether a WSGI app behind a bridge may take it for a WebSocket handshake
+    elsewhere: bool  # whether Pyramid, behind a bridge, would begin to look at another path
+
+
+def _fields(scope: Mapping[str, Any]) -> _Fields:
+    """Read the header in one walk."""
     authorization: list[bytes] = []
     accept: list[bytes] = []
+    upgrade = elsewhere = False
     # Names may come in any case (ASGI, "HTTP Connection Scope"); every field line counts.
     for name, value in _headers(scope):
         length = len(name)
-        if length == 13 and name.lower() == b"authorization":
-            authorization.append(value)
-        elif length == 6 and name.lower() == b"accept":
-            accept.append(value)
-    return tuple(authorization), b", ".join(accept).decode("latin-1") if accept else None
+        if length == 13:
+            if name.lower() == b"authorization":
+                authorization.append(value)
+        elif length == 6:
+            if name.lower() == b"accept":
+                accept.append(value)
+        elif length == 7:
+            if name.lower() == b"upgrade" and b"websocket" in value.lower():
+                upgrade = True
+        elif length == 17:
+            # A bridge to WSGI makes one of `-` and `_`.
+            if name.lower().replace(b"_", b"-") == b"sec-websocket-key":
+                upgrade = True
+        elif length == 10 and name.lower().replace(b"_", b"-") == b"x-vhm-root":
+            elsewhere = True
+    accepted = b", ".join(accept).decode("latin-1") if accept else None
+    return _Fields(tuple(authorization), accepted, upgrade, elsewhere)
 
 
 class _HttpExchange:

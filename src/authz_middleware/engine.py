@@ -291,10 +291,13 @@ class Engine:
 
     def _requirements(self, facts: RequestFacts, method: str) -> tuple[Requirement, ...] | None:
         paths = () if facts.ambiguous else readings(facts.path, facts.root_path)
-        found = self.policy.find(method, paths, whole=facts.whole) if paths else None
+        if not paths:
+            return None
+        loose = not facts.exact
+        found = self.policy.find(method, paths, whole=facts.whole, loose=loose)
         if found and facts.upgrade:
             # Whether it becomes a WebSocket is the app's to say, so it must be allowed both.
-            handshake = self.policy.find(WEBSOCKET, paths, whole=facts.whole)
+            handshake = self.policy.find(WEBSOCKET, paths, whole=facts.whole, loose=loose)
             return found + handshake if handshake else None
         return found
 

@@ -66,12 +66,13 @@ class WSGIAuthzMiddleware:
         frameworks.prepare(app)
         self._guarded = Guarded(app, routes_of)
         self._gap = False
+        self._exact = frameworks.is_exact(app)
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Serve one request."""
         enter(None)
         environ.pop(KEY, None)
-        facts = facts_of(environ)
+        facts = facts_of(environ, exact=self._exact)
         serving = self.authz.serving
         binding = self._binding(serving)
         if binding is None:
@@ -108,8 +109,8 @@ class WSGIAuthzMiddleware:
             return None
 
 
-def facts_of(environ: WSGIEnvironment) -> RequestFacts:
-    """Return what a decision may look at."""
+def facts_of(environ: WSGIEnvironment, *, exact: bool = False) -> RequestFacts:
+    """Return what a decision may look at; `exact` is what is known of the app's router."""
     authorization = environ.get("HTTP_AUTHORIZATION")
     method = environ.get("REQUEST_METHOD", "")
     return RequestFacts(
@@ -128,6 +129,7 @@ def facts_of(environ: WSGIEnvironment) -> RequestFacts:
         "HTTP_X_VHM_ROOT" in environ
         or holds_encoded_slash(environ.get("RAW_URI") or environ.get("REQUEST_URI") or ""),
         mount=environ.get("SCRIPT_NAME", ""),
+        exact=exact,
     )
 
 

@@ -481,23 +481,29 @@ class TestWsgiEnviron:
         assert call_wsgi(WSGIAuthzMiddleware(NO_APP, authz), environ, validated=False).status == 400
 
 
-class TestWsgiHandshake:
-    """path-confusion: Werkzeug matches its WebSocket rules on an `Upgrade: websocket` field."""
+@pytest.mark.parametrize("world", WORLDS)
+class TestHandshakeAsHttp:
+    """Werkzeug matches its WebSocket rules on an `Upgrade: websocket` field, also by a bridge."""
 
     @pytest.mark.parametrize("upgrade", ["websocket", "h2c, WebSocket", "websocket/13"])
     @pytest.mark.parametrize(("path", "status"), [("/health", 401), ("/live", 200), ("/feed", 401)])
-    def test_must_be_allowed_as_both(self, upgrade, path, status, policy, clock):
+    def test_must_be_allowed_as_both(self, world, upgrade, path, status, policy, clock):
         routes = policy["routes"] | {"GET|WS /live": "public"}
         authz = Authz.from_mapping({**policy, "routes": routes}, clock=clock)
-        sent = ask("wsgi", authz, "GET", path, [("Upgrade", upgrade)])
+        sent = ask(world, authz, "GET", path, [("Upgrade", upgrade)])
         assert sent.status == status
 
-    def test_a_key_alone_may_do_for_some_servers(self, authz):
-        headers = [("Sec-WebSocket-Key", "x")]
-        assert ask("wsgi", authz, "GET", "/health", headers).status == 401
+    @pytest.mark.parametrize("name", ["Sec-WebSocket-Key", "Sec_WebSocket_Key"])
+    def test_a_key_alone_may_do_for_some_servers(self, world, name, authz):
+        assert ask(world, authz, "GET", "/health", [(name, "x")]).status == 401
 
-    def test_other_upgrades_are_nothing_to_us(self, authz):
-        assert ask("wsgi", authz, "GET", "/health", [("Upgrade", "h2c")]).status == 200
+    def test_a_true_handshake_is_decided_as_one(self, world, authz):
+        headers = [("Upgrade", "websocket"), ("Sec-WebSocket-Key", "x")]
+        if world == "asgi":
+            assert ask(world, authz, "WS", "/open", headers).status == 101
+
+    def test_other_upgrades_are_nothing_to_us(self, world, authz):
+        assert ask(world, authz, "GET", "/health", [("Upgrade", "h2c")]).status == 200
 
 
 class TestEncodedSlash:

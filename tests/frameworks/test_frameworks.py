@@ -42,6 +42,20 @@ def test_every_framework_is_found(name, module):
         assert found == (app, module)
 
 
+@pytest.mark.parametrize("name", KINDS)
+def test_a_framework_routes_by_the_letter_and_what_stands_around_it_may_not(name):
+    kind = KINDS[name]
+    app = kind.make()
+    assert frameworks.is_exact(getattr(app, kind.attribute or "__call__"))
+    assert not frameworks.is_exact(Around(app))
+    assert not frameworks.is_exact(Around(None))
+
+
+def test_django_may_ignore_letter_case():
+    app = type("Handler", (), {"__module__": "django.core.handlers.wsgi"})()
+    assert not frameworks.is_exact(app)
+
+
 def test_a_subclass_is_found():
     app = type("Ours", (flask.Flask,), {})(__name__)
     assert frameworks.find(app) == (app, "flask")

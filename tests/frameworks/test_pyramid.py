@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from asgiref.wsgi import WsgiToAsgi
 
-from authz_middleware import AccessDenied
-from tests.frameworks.apps import KINDS, call, pyramid_app, who, write
+from authz_middleware import AccessDenied, ASGIAuthzMiddleware
+from tests.frameworks.apps import KINDS, call, pyramid_app, talk, who, write
 from tests.frameworks.installed import installed
 
 Configurator = installed("pyramid.config").Configurator
@@ -165,6 +166,13 @@ def test_a_clients_field_does_not_lead_traversal_elsewhere(authz, callers):
     assert call(KIND, app, "GET", "/public").sent.body == b"public"
     for root in ("/outer", "/", ""):
         assert call(KIND, app, "GET", "/public", [("X-Vhm-Root", root)]).sent.status == 400
+
+
+@pytest.mark.parametrize("name", ["X-Vhm-Root", "x_vhm_root"])
+def test_a_clients_field_does_not_lead_a_bridged_app_elsewhere(name, authz):
+    app = ASGIAuthzMiddleware(WsgiToAsgi(pyramid_app()), authz)
+    for fields, status in ([], 200), ([(name, "/outer")], 400):
+        assert talk(app, "GET", "/public", [("Host", "localhost"), *fields])[0]["status"] == status
 
 
 def test_a_clients_field_leads_no_route_elsewhere(authz):

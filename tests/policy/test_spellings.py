@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from authz_middleware.policy.spellings import MAX_SPELLINGS, Spellings, fold
+from authz_middleware.policy.canonical import fold
+from authz_middleware.policy.spellings import MAX_SPELLINGS, Spellings
 from authz_middleware.policy.template import parse
 from tests.policy.test_model import compiled, found
 
@@ -32,6 +33,27 @@ def test_a_public_rule_opens_nothing_that_another_reader_sees_protected(path, ke
 def test_a_protected_rule_is_matched_exactly() -> None:
     routes = {"/<name>": "authenticated", "/admin": ["a"]}
     assert found(compiled(routes), "GET", "/Admin") == ("/<name>",)
+
+
+@pytest.mark.parametrize(
+    ("path", "keys"),
+    [
+        ("/admin", ["/admin"]),
+        ("/Admin", ["/<name>", "/admin"]),
+        ("/adm\u0131n", ["/<name>", "/admin"]),
+        ("/\uff41dmin", None),  # two rules for two forms of one text
+        ("/other", ["/<name>"]),
+        ("/OPEN", ["/<name>"]),  # what is public elsewhere asks for nothing
+        ("/X/y", ["/**", "/x/<any(y,z):w>"]),
+        ("/X/+1", None),
+        ("/x/+1", None),
+    ],
+)
+def test_an_app_that_may_be_loose_must_be_allowed_both(path, keys) -> None:
+    routes = {"/<name>": "authenticated", "/admin": ["a"], "/open": "public", "/**": "authenticated"}
+    routes |= {"/x/<any(y,z):w>": ["b"], "/x/<int:i>": ["b"]}
+    found = compiled(routes).find("GET", (path,), loose=True)
+    assert (found and [each.ref.key for each in found]) == keys
 
 
 def test_two_rules_that_differ_in_case_alone() -> None:

@@ -29,6 +29,7 @@ __all__ = [
     "UseOfRootPath",
     "built_late",
     "find",
+    "is_exact",
     "own_root_path",
     "prepare",
     "see",
@@ -202,6 +203,16 @@ def prepare(app: object) -> Extend | None:
 
 def _module(found: Found) -> ModuleType:
     return import_module(f"{__name__}.{found.module}")
+
+
+def is_exact(app: object) -> bool:
+    """Whether `app` is known to route by the letter, as all frameworks but one do.
+
+    Django's patterns may ignore letter case. What stands between us and a framework may do
+    anything.
+    """
+    found = find(app)
+    return found is not None and found.module != "django" and found.app is next(_layers(app))
 
 
 def use_of_root_path(app: object) -> UseOfRootPath:

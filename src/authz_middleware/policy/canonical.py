@@ -16,6 +16,7 @@ __all__ = [
     "MAX_LENGTH",
     "canonical",
     "from_wsgi",
+    "fold",
     "holds_encoded_slash",
     "readings",
     "text_readings",
@@ -112,7 +113,7 @@ def readings(path: str | None, root_path: str) -> tuple[str, ...]:
     if not root:
         return (whole,)
     anywhere = _folded(root)
-    if anywhere is None:
+    if anywhere is None or _hides(root, whole, anywhere):
         return ()
     if whole.startswith(root) and whole[len(root) : len(root) + 1] in {"", "/"}:
         return (whole[len(root) :] or "/", whole)
@@ -135,6 +136,18 @@ def _folded(root: str) -> re.Pattern[str] | None:
     if canonical(root) != root:
         return None
     return re.compile(re.escape(root), re.IGNORECASE)
+
+
+def _hides(root: str, path: str, anywhere: re.Pattern[str]) -> bool:
+    """Whether `path` holds `root` in a spelling that only a normalising app would cut off."""
+    if root.isascii() and path.isascii():
+        return False
+    return fold(path).count(fold(root)) != len(anywhere.findall(path))
+
+
+def fold(text: str) -> str:
+    """Return `text` as a reader without regard to case sees it; upper case first, for U+0131."""
+    return normalize("NFKC", text).upper().casefold()
 
 
 def holds_encoded_slash(target: str) -> bool:

@@ -74,7 +74,12 @@ class Policy:
     methods: frozenset[str] = frozenset()  # that some key names
 
     def find(
-        self, method: str, readings: tuple[str, ...], *, whole: bool = False
+        self,
+        method: str,
+        readings: tuple[str, ...],
+        *,
+        whole: bool = False,
+        loose: bool = False,
     ) -> tuple[Requirement, ...] | None:
         """Return the requirements that must all be met, or None if the path is ambiguous.
 
@@ -83,6 +88,9 @@ class Policy:
         some servers make up themselves by putting their `root_path` in front. It decides only if
         a rule means it: no rule for the whole tree, and not `default`. With `whole` the app routes
         on the whole path, and it is the others that decide only so.
+
+        What a rule protects in another spelling is ambiguous where this one is public. With `loose`
+        the app may ignore letter case or compatibility forms, and that rule decides too.
         """
         longest = max(map(len, readings)) if whole else 0
         decisive: list[Requirement] = []
@@ -94,22 +102,33 @@ class Policy:
             if made_up and (rule is None or rule.catches_all):
                 continue
             decisive.append(rule.requirement(method) if rule else self.default)
-        if all(each.kind == "public" for each in decisive) and any(
-            self._protected_elsewhere(method, reading) for reading in readings
-        ):
-            return None
+        public = all(each.kind == "public" for each in decisive)
+        if public or loose:
+            elsewhere = self._protected_elsewhere(method, readings)
+            if elsewhere is None or (public and elsewhere):
+                return None
+            decisive += elsewhere
         return tuple(decisive)
 
-    def _protected_elsewhere(self, method: str, path: str) -> bool:
-        """Whether a reader without regard to case may see a protected rule for this path."""
-        spellings = self.spellings.of(path)
-        if spellings is None:
-            return True
-        rules = [self._matched(spelling) for spelling in spellings]
-        return any(
-            rule is AMBIGUOUS or (rule and rule.requirement(method).kind != "public")
-            for rule in rules
-        )
+    def _protected_elsewhere(
+        self, method: str, readings: tuple[str, ...]
+    ) -> list[Requirement] | None:
+        """Return what a reader without regard to case may see that protects these paths.
+
+        None if that cannot be told.
+        """
+        found: list[Requirement] = []
+        for reading in readings:
+            spellings = self.spellings.of(reading)
+            if spellings is None:
+                return None
+            for rule in map(self._matched, spellings):
+                if rule is AMBIGUOUS:
+                    return None
+                requirement = rule.requirement(method) if rule else None
+                if requirement and requirement.kind != "public":
+                    found.append(requirement)
+        return found
 
     def _rule(self, path: str) -> Rule | Ambiguous | None:
         rule = self._matched(path)

@@ -10,25 +10,20 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from itertools import product
 from math import prod
-from unicodedata import normalize
 
+from authz_middleware.policy.canonical import fold
 from authz_middleware.policy.template import Template
 
-__all__ = ["Spellings", "fold"]
+__all__ = ["Spellings"]
 
 MAX_SPELLINGS = 64
 """Paths that one path is taken for at most; a policy rarely spells one word in two ways."""
 
 
-def fold(text: str) -> str:
-    """Return `text` as a reader without regard to case sees it; upper case first, for U+0131."""
-    return normalize("NFKC", text).upper().casefold()
-
-
 class Spellings:
     """The literal texts of a policy, found by how they look to a lax reader."""
 
-    __slots__ = ("_known",)
+    __slots__ = ("_known", "_plain")
 
     def __init__(self, templates: Iterable[Template]) -> None:
         known: dict[str, set[str]] = {}
@@ -40,12 +35,16 @@ class Spellings:
         self._known: Mapping[str, tuple[str, ...]] = {
             folded: tuple(sorted(texts)) for folded, texts in known.items()
         }
+        # The common policy and the common path, in lower case throughout: nothing to look up.
+        self._plain = all(texts == {folded} for folded, texts in known.items())
 
     def of(self, path: str) -> list[str] | None:
         """Return the other paths, in the policy's own words, that `path` may be taken for.
 
         None if they are too many to look at: nobody writes such a path by accident.
         """
+        if self._plain and path.isascii() and path == path.lower():
+            return []
         choices = [
             (segment, *(text for text in self._known.get(fold(segment), ()) if text != segment))
             for segment in path.split("/")
