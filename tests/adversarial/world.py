@@ -85,8 +85,8 @@ class Framework:
 
 
 def name_of(path: str) -> str:
-    """`/admin/users/<id>` is handled by `admin`."""
-    return path.strip("/").partition("/")[0] or "root"
+    """`/admin/users/<id>` is handled by `admin`, as is all with that name in it."""
+    return "admin" if "admin" in path else path.strip("/").partition("/")[0] or "root"
 
 
 # --- the frameworks ------------------------------------------------------------------------------
@@ -352,7 +352,7 @@ def bearing(role: str) -> tuple[tuple[str, str], ...]:
 
 def intruders(rest: str) -> Iterator[tuple[str, Fields]]:
     """Those who may not: without a token, with one that has expired, with another role."""
-    if rest == "public":
+    if rest != "authenticated":
         yield "nobody", []
         yield "somebody late", [("Authorization", f"Bearer {_expired()}")]
     yield "a guest", [*bearing("guest")]
@@ -373,6 +373,21 @@ ADMIN: Mapping[str, Any] = {"/admin": ["admin"], "/admin/**": ["admin"]}
 RESTS = ("public", "authenticated")
 
 
+class Reader:
+    """A middleware behind the guard, or a router of its own, that reads paths in its own way."""
+
+    def __init__(self, app: Any, read: Callable[[str], str]) -> None:
+        self.app = app
+        self.read = read
+
+    def __call__(self, first: Any, *rest: Any) -> Any:
+        if "PATH_INFO" not in first:
+            return self.app({**first, "path": self.read(first["path"])}, *rest)
+        path = first["PATH_INFO"].encode("latin-1").decode("utf-8", "replace")
+        read = self.read(path).encode("utf-8").decode("latin-1")
+        return self.app({**first, "PATH_INFO": read}, *rest)
+
+
 def guarded(app: Any, asgi: bool, authz: Authz, attribute: str = "") -> Any:
     middleware: Any = ASGIAuthzMiddleware if asgi else WSGIAuthzMiddleware
     if not attribute:
@@ -391,6 +406,7 @@ def holds(
     protected: str = "admin",
     plain: Arrival | str = "/admin",
     reaches: bool = True,
+    rests: Iterable[str] = RESTS,
 ) -> None:
     """Nobody who may not makes the protected handler run; who may, does with the plain request.
 
@@ -405,7 +421,7 @@ def holds(
         with suppress(IndexError, UnicodeError):
             send(app, asgi, arrival, [])
         assert (protected in ran) is reaches, f"bare: {arrival} ran {list(ran)}"
-    for rest in RESTS:
+    for rest in rests:
         ran = Ran()
         app = guarded(make(ran), asgi, policy({"/**": rest, **routes}), attribute)
         for arrival in arrivals:
