@@ -124,7 +124,7 @@ class RequestFacts(NamedTuple):
     ambiguous: bool = False  # what else came with the path makes it another one for some apps
     whole: bool = False  # whether the app routes on the whole path, if nothing cuts it on the way
     mount: str = ""  # the WSGI prefix before `path`, as it was received; it decides nothing
-    exact: bool = False  # whether the app is known to tell letter case and compatibility forms apart
+    exact: bool = False  # whether the app is known to route by the letter, case and all
 
     def __repr__(self) -> str:
         """Everything but the credentials (RFC 9700 §4.9.3: error trackers show local variables)."""

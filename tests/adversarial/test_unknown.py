@@ -182,7 +182,7 @@ def test_no_path_runs_what_it_may_not(path, rest):
 def _loosest(ran: Ran) -> Any:
     def app(environ: Any, start_response: Any) -> Any:
         path = environ["PATH_INFO"].encode("latin-1").decode("utf-8", "replace")
-        ran.append("admin" if worst(path).startswith("/admin") else "open")
+        ran.append("admin" if f"{worst(path)}/".startswith("/admin/") else "open")
         start_response("200 OK", [])
         return [b""]
 
