@@ -356,7 +356,7 @@ def test_script_name_without_a_boundary(name):
     everywhere(name, [arrival], plain=Arrival("/admin", extra={"SCRIPT_NAME": "/svc"}))
 
 
-def annotations() -> dict[str, Any]:
+def asgi_types() -> dict[str, Any]:
     types = installed("litestar.types")
     return {"scope": types.Scope, "receive": types.Receive, "send": types.Send, "return": None}
 
@@ -367,7 +367,7 @@ def mounted(ran: Ran) -> Any:
     async def mount(scope: Any, receive: Any, send: Any) -> None:
         await response(ran.of("admin")())(scope, receive, send)
 
-    mount.__annotations__ = annotations()
+    mount.__annotations__ = asgi_types()
     handler = installed("litestar").asgi("/sink", is_mount=True, copy_scope=True)(mount)
     return FRAMEWORKS["litestar"].app(ran, "/open", extra=[handler])
 
@@ -475,7 +475,7 @@ def any_method(name: str, ran: Ran) -> Any:
         await response(ran.of("admin")())(scope, receive, send)
 
     if name == "litestar":
-        app.__annotations__ = annotations()
+        app.__annotations__ = asgi_types()
         handler = installed("litestar").asgi("/admin", copy_scope=True)(app)
         return FRAMEWORKS["litestar"].app(ran, "/open", extra=[handler])
 

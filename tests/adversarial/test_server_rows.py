@@ -116,7 +116,11 @@ def test_raw_bytes(name):
     """granian, gevent, uWSGI and wsgiref pass them on, and they mean what their escapes mean."""
     path = "/caf\u00e9"
     for arrival in told(name, path, "/caf\xc3\xa9"):
-        options = {"routes": {path: ["admin"]}, "protected": "caf\u00e9", "plain": arrival}
+        options: dict[str, Any] = {
+            "routes": {path: ["admin"]},
+            "protected": "caf\u00e9",
+            "plain": arrival,
+        }
         everywhere(name, [arrival], paths=(path,), **options)
 
 

@@ -130,7 +130,7 @@ def with_urls(base: str, patterns: Iterable[Any]) -> Any:
     override_settings = installed("django.test.utils").override_settings
     urls = type("Urls", (), {"urlpatterns": [*patterns]})
     module, _, name = base.rpartition(".")
-    handler = getattr(installed(module), name)
+    handler: Any = getattr(installed(module), name)
 
     class Wsgi(handler):  # type: ignore[misc]
         def __call__(self, environ: Any, start_response: Any) -> Any:
@@ -412,10 +412,10 @@ def holds(
 
     `reaches` is whether the bare app runs that handler for the arrivals.
     """
-    arrivals = [arriving(each) for each in arrivals]
+    odd = [arriving(each) for each in arrivals]
     ran = Ran()
     app = make(ran)
-    for arrival in arrivals:
+    for arrival in odd:
         ran.clear()
         # Quart raises at an empty path, Pyramid at one that is not UTF-8.
         with suppress(IndexError, UnicodeError):
@@ -424,7 +424,7 @@ def holds(
     for rest in rests:
         ran = Ran()
         app = guarded(make(ran), asgi, policy({"/**": rest, **routes}), attribute)
-        for arrival in arrivals:
+        for arrival in odd:
             for who, fields in intruders(rest):
                 ran.clear()
                 send(app, asgi, arrival, fields)
