@@ -363,8 +363,15 @@ def _expired() -> str:
     return ISSUER.expired("ann", roles=["admin"])
 
 
+POLICIES: dict[str, Authz] = {}
+
+
 def policy(routes: Mapping[str, Any]) -> Authz:
-    return Authz.from_mapping({"issuers": [ISSUER.policy_issuer()], "routes": dict(routes)})
+    """One `Authz` may serve many apps."""
+    if (key := str(dict(routes))) not in POLICIES:
+        mapping = {"issuers": [ISSUER.policy_issuer()], "routes": dict(routes)}
+        POLICIES[key] = Authz.from_mapping(mapping)
+    return POLICIES[key]
 
 
 ADMIN: Mapping[str, Any] = {"/admin": ["admin"], "/admin/**": ["admin"]}
@@ -404,7 +411,7 @@ def holds(
     attribute: str = "",
     routes: Mapping[str, Any] = ADMIN,
     protected: str = "admin",
-    plain: Arrival | str = "/admin",
+    plain: Arrival | str | Iterable[Arrival] = "/admin",
     reaches: bool = True,
     rests: Iterable[str] = RESTS,
 ) -> None:
@@ -430,9 +437,10 @@ def holds(
                 send(app, asgi, arrival, fields)
                 if protected in ran:
                     raise GotThrough(f"{who}: {arrival}, where the rest is {rest}")
-        ran.clear()
-        send(app, asgi, arriving(plain), [*bearing("admin")])
-        assert ran == [protected], f"the plain request of who may: {plain}"
+        for each in [plain] if isinstance(plain, (Arrival, str)) else plain:
+            ran.clear()
+            send(app, asgi, arriving(each), [*bearing("admin")])
+            assert ran == [protected], f"the plain request of who may: {each}"
 
 
 def everywhere(
