@@ -2,7 +2,8 @@
 
 Paths are case-sensitive here and in every framework by default. An app, a proxy or a file system
 that is not would take `/Admin` for `/admin`. A rule that opens a path to everybody must not open
-it for such a reader when another rule protects what that reader sees.
+it for such a reader when another rule protects what that reader sees; and where the app may be such
+a reader, that rule has its say too.
 """
 
 from __future__ import annotations
