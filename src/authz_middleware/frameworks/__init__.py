@@ -11,6 +11,7 @@ import inspect
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from importlib import import_module
+from itertools import takewhile
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, Protocol, TypeAlias, cast
 
@@ -209,10 +210,13 @@ def is_exact(app: object) -> bool:
     """Whether `app` is known to route by the letter, as all frameworks but one do.
 
     Django's patterns may ignore letter case. What stands between us and a framework may do
-    anything.
+    anything, unless it is the framework's own.
     """
     found = find(app)
-    return found is not None and found.module != "django" and found.app is next(_layers(app))
+    if found is None or found.module == "django":
+        return False
+    around = takewhile(lambda layer: layer is not found.app, _layers(app))
+    return all(type(layer).__module__.partition(".")[0] == found.module for layer in around)
 
 
 def use_of_root_path(app: object) -> UseOfRootPath:
