@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 from authz_middleware import frameworks
 from authz_middleware.access import Access, enter, leave
@@ -125,7 +125,7 @@ class ASGIAuthzMiddleware:
         websocket = scope["type"] == "websocket"
         exchange = (_WebSocketExchange if websocket else _HttpExchange)(scope, receive, send)
         if self.authz is None:
-            await exchange.answer(not_loaded(_fields(scope).accept))
+            await exchange.answer(not_loaded(_fields(scope)[1]))
             return
         serving = self.authz.serving
         binding = self._binding(serving)
@@ -168,7 +168,7 @@ def facts_of(
     `root_path` is the prefix that the app may cut off; with `whole` it is what stands around the
     app that may. `exact` is what is known of the app's router.
     """
-    fields = _fields(scope)
+    authorization, accept, upgrade, elsewhere = _fields(scope)
     websocket = scope["type"] == "websocket"
     method = "GET" if websocket else scope["method"]
     facts = RequestFacts(
@@ -176,15 +176,15 @@ def facts_of(
         method,
         scope["path"],
         root_path,
-        fields.authorization,
+        authorization,
         _preflight(scope) if method == "OPTIONS" else "",
-        upgrade=fields.upgrade and not websocket,
-        ambiguous=fields.elsewhere
+        upgrade=upgrade and not websocket,
+        ambiguous=elsewhere
         or holds_encoded_slash((scope.get("raw_path") or b"").decode("latin-1")),
         whole=whole,
         exact=exact,
     )
-    return facts, fields.accept
+    return facts, accept
 
 
 def _preflight(scope: Mapping[str, Any]) -> str:
@@ -198,21 +198,17 @@ def _headers(scope: Mapping[str, Any]) -> list[tuple[bytes, bytes]]:
     return headers
 
 
-class _Fields(NamedTuple):
-    """What is read of a request's header."""
+def _fields(scope: Mapping[str, Any]) -> tuple[tuple[bytes, ...], str | None, bool, bool]:
+    """Every Authorization field value, the Accept field, and two marks, in one walk.
 
-    authorization: tuple[bytes, ...]  # every field value
-    accept: str | None
-    upgrade: bool  # whether a WSGI app behind a bridge may take it for a WebSocket handshake
-    elsewhere: bool  # whether Pyramid, behind a bridge, would begin to look at another path
-
-
-def _fields(scope: Mapping[str, Any]) -> _Fields:
-    """Read the header in one walk."""
+    The marks are for WSGI apps behind a bridge: whether one may take this for a WebSocket
+    handshake, and whether Pyramid would begin to look at another path.
+    """
     authorization: list[bytes] = []
     accept: list[bytes] = []
     upgrade = elsewhere = False
-    # Names may come in any case (ASGI, "HTTP Connection Scope"); every field line counts.
+    # Names may come in any case (ASGI, "HTTP Connection Scope"); every field line counts. Two of
+    # them count with `_` as well, which a bridge makes of `-`.
     for name, value in _headers(scope):
         length = len(name)
         if length == 13:
@@ -221,17 +217,16 @@ def _fields(scope: Mapping[str, Any]) -> _Fields:
         elif length == 6:
             if name.lower() == b"accept":
                 accept.append(value)
+        elif length == 10:
+            if name[:1] in b"xX" and name.lower().replace(b"_", b"-") == b"x-vhm-root":
+                elsewhere = True
         elif length == 7:
             if name.lower() == b"upgrade" and b"websocket" in value.lower():
                 upgrade = True
-        elif length == 17:
-            # A bridge to WSGI makes one of `-` and `_`.
-            if name.lower().replace(b"_", b"-") == b"sec-websocket-key":
-                upgrade = True
-        elif length == 10 and name.lower().replace(b"_", b"-") == b"x-vhm-root":
-            elsewhere = True
+        elif length == 17 and name.lower().replace(b"_", b"-") == b"sec-websocket-key":
+            upgrade = True
     accepted = b", ".join(accept).decode("latin-1") if accept else None
-    return _Fields(tuple(authorization), accepted, upgrade, elsewhere)
+    return tuple(authorization), accepted, upgrade, elsewhere
 
 
 class _HttpExchange:

@@ -103,7 +103,7 @@ class Policy:
                 continue
             decisive.append(rule.requirement(method) if rule else self.default)
         public = all(each.kind == "public" for each in decisive)
-        if public or loose:
+        if (public or loose) and not all(map(self.spellings.is_plain, readings)):
             elsewhere = self._protected_elsewhere(method, readings)
             if elsewhere is None or (public and elsewhere):
                 return None

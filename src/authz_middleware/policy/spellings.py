@@ -36,16 +36,17 @@ class Spellings:
         self._known: Mapping[str, tuple[str, ...]] = {
             folded: tuple(sorted(texts)) for folded, texts in known.items()
         }
-        # The common policy and the common path, in lower case throughout: nothing to look up.
         self._plain = all(texts == {folded} for folded, texts in known.items())
+
+    def is_plain(self, path: str) -> bool:
+        """Whether policy and path are in lower case throughout: nothing need be looked up."""
+        return self._plain and path.isascii() and path == path.lower()
 
     def of(self, path: str) -> list[str] | None:
         """Return the other paths, in the policy's own words, that `path` may be taken for.
 
         None if they are too many to look at: nobody writes such a path by accident.
         """
-        if self._plain and path.isascii() and path == path.lower():
-            return []
         choices = [
             (segment, *(text for text in self._known.get(fold(segment), ()) if text != segment))
             for segment in path.split("/")
