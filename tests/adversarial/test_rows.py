@@ -513,7 +513,9 @@ def test_host_of_starlette(host):
         return installed("starlette.applications").Starlette(routes=routes)
 
     arrival = Arrival("/admin", headers=(("Host", host),))
-    holds(make, [arrival], asgi=True, plain=arrival)
+    plain = Arrival("/admin", headers=(("Host", host.lower()),))
+    old = installed("starlette").__version__.startswith("0.")  # tells letters apart
+    holds(make, [arrival], asgi=True, plain=plain, reaches=host.islower() or not old)
 
 
 @pytest.mark.parametrize("host", HOSTS)
