@@ -15,8 +15,8 @@ from unicodedata import category, normalize
 __all__ = [
     "MAX_LENGTH",
     "canonical",
-    "from_wsgi",
     "fold",
+    "from_wsgi",
     "holds_encoded_slash",
     "readings",
     "text_readings",
