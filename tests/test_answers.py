@@ -23,13 +23,20 @@ ROWS: dict[str, tuple[int, str | None, bool, bool]] = {
     "malformed_authorization": (400, "invalid_request", True, False),
     "no_credentials": (401, None, True, False),
     "invalid_token": (401, "invalid_token", True, False),
+    "forbidden": (403, None, False, False),
+    "forbidden_to_caller": (403, "insufficient_scope", True, False),
     "no_rule": (403, "insufficient_scope", True, False),
     "method_not_listed": (403, "insufficient_scope", True, False),
     "denied_by_rule": (403, "insufficient_scope", True, False),
     "role_missing": (403, "insufficient_scope", True, False),
     "permission_missing": (403, "insufficient_scope", True, False),
     "issuer_not_accepted": (403, "insufficient_scope", True, False),
+    "excluded": (403, "insufficient_scope", True, False),
+    "condition_not_met": (403, "insufficient_scope", True, False),
+    "condition_error": (403, "insufficient_scope", True, False),
     "scope_missing": (403, "insufficient_scope", True, False),
+    "acr_not_met": (401, "insufficient_user_authentication", True, False),
+    "authentication_too_old": (401, "insufficient_user_authentication", True, False),
     "keys_unavailable": (503, None, False, True),
     "introspection_unavailable": (503, None, False, True),
     "policy_not_loaded": (503, None, False, True),
@@ -51,6 +58,7 @@ def refused(reason: str, accept: str | None = None, answers: Answers = ANSWERING
         RuleRef("GET /secret-rule", "authz.toml:7:1"),
         missing=("secret-role",),
         detail="secret-detail",
+        nearest_miss="secret-miss",
         **more,
     )
     return answers.answer(answers.refusal(decision, id=ID, accept=accept))
@@ -92,6 +100,15 @@ def test_the_scopes_of_the_route_are_named_in_full() -> None:
     headers = dict(refused("scope_missing", scopes=("a", "b")).headers)
     assert headers["www-authenticate"] == (
         'Bearer realm="orders", error="insufficient_scope", scope="a b"'
+    )
+
+
+def test_u04_a_step_up_says_what_to_ask_for() -> None:
+    """U01, U02, U04: one challenge with both, in the order of preference."""
+    headers = dict(refused("acr_not_met", acr_values=("urn:b", "urn:a"), max_age=0).headers)
+    assert headers["www-authenticate"] == (
+        'Bearer realm="orders", error="insufficient_user_authentication",'
+        ' acr_values="urn:b urn:a", max_age="0"'
     )
 
 

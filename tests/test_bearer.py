@@ -158,15 +158,28 @@ scope_texts = st.lists(
     texts,
     st.sampled_from((None, "invalid_token", "insufficient_scope", "invalid_request")),
     scope_texts,
+    scope_texts,
+    st.none() | st.integers(0),
     st.sampled_from((None, "https://api.example.com/.well-known/oauth-protected-resource/a?b")),
 )
-def test_another_parser_reads_the_challenge_back(realm, error, scopes, resource_metadata) -> None:
-    text = challenge(realm, error=error, scopes=scopes, resource_metadata=resource_metadata)
+def test_another_parser_reads_the_challenge_back(
+    realm, error, scopes, acr, max_age, resource_metadata
+) -> None:
+    text = challenge(
+        realm,
+        error=error,
+        scopes=scopes,
+        acr_values=acr,
+        max_age=max_age,
+        resource_metadata=resource_metadata,
+    )
     read = WWWAuthenticate.from_header(text)
     assert read is not None
     assert read.type == "bearer"
     expected = {"realm": realm, "error": error, "resource_metadata": resource_metadata}
     expected["scope"] = " ".join(scopes) or None
+    expected["acr_values"] = " ".join(acr) or None
+    expected["max_age"] = None if max_age is None else str(max_age)
     assert dict(read.parameters) == {name: text for name, text in expected.items() if text}
 
 

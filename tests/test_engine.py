@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 from math import inf
 from typing import Any
 
@@ -25,14 +26,20 @@ from authz_middleware.engine import (
     Pending,
     Refuse,
 )
+from authz_middleware.engine import Asked as Rewritten
 from authz_middleware.facts import Principal, RequestFacts, RuleRef
 from authz_middleware.policy import load as loading
+from authz_middleware.policy.forbids import Forbid, Forbids
+from authz_middleware.policy.needs import Asked, When
+from authz_middleware.policy.rules import Requirement
+from authz_middleware.policy.template import parse
 from authz_middleware.tokens.claims import Verified
 from authz_middleware.tokens.freshness import KeyView
 from authz_middleware.tokens.introspection import Introspected, OpaqueToken
 from authz_middleware.tokens.introspection_table import Introspection
 from authz_middleware.tokens.issuers import Discovery, Issuer
 from authz_middleware.tokens.keys import KeySet, from_jwks
+from tests.policy.conditions import Says
 
 NOW = 1_700_000_000.0
 ISSUER = "https://login.example.com"
@@ -117,6 +124,14 @@ ROUTES: dict[str, Any] = {
     "GET /never": "deny",
     "WS /feed": ["viewer"],
     "GET /p/public": "authenticated",
+    "/either": "authenticated",
+    "/stepped": {"acr": ["urn:mfa"], "max_age": 300},
+}
+FORBID: dict[str, Any] = {
+    "off": {"path": "/off/**"},
+    "no deletes": {"methods": ["DELETE"], "path": "/viewers"},
+    "strangers": {"path": "/public", "roles": ["admin"]},
+    "no feed": {"methods": ["WS"], "path": "/either", "issuers": [ISSUER]},
 }
 
 
@@ -129,11 +144,15 @@ class World:
                 {
                     "roles": {"viewer": [], "editor": {"inherits": ["viewer"]}, "admin": []},
                     "routes": ROUTES,
+                    "forbid": FORBID,
                 }
             )
         )
         policy = loading.load(
-            Section.top(report), issuers=(ISSUER, OTHER, ASKED), token_permissions=False
+            Section.top(report),
+            issuers=(ISSUER, OTHER, ASKED),
+            token_permissions=False,
+            leeways={ISSUER: 30.0},
         )
         report.raise_if_any()
         self.keys = keys
@@ -658,3 +677,169 @@ def test_a_handshake_over_http_must_be_allowed_both(world: World) -> None:
 def test_a_path_that_something_else_contradicts_is_ambiguous(world: World) -> None:
     facts = RequestFacts("http", "GET", "/public", "", (), ambiguous=True)
     assert told(world.engine.start(facts, NOW))[1] == "path_ambiguous"
+
+
+# What is forbidden
+
+
+@pytest.mark.parametrize(
+    ("path", "method", "authorization", "outcome"),
+    [
+        # Whoever calls: before the question who that is
+        ("/off", "GET", ABSENT, ("Refuse", "forbidden", "absent")),
+        ("/OFF/x", "GET", INVALID, ("Refuse", "forbidden", "absent")),
+        ("/off/x", "PURGE", REPEATED, ("Refuse", "forbidden", "absent")),
+        ("/viewers", "DELETE", ABSENT, ("Refuse", "forbidden", "absent")),
+        ("/viewers", "GET", ABSENT, ("Refuse", "no_credentials", "absent")),
+        # The path goes before everything
+        ("/off//x", "GET", ABSENT, ("Refuse", "path_ambiguous", "absent")),
+        # An anonymous caller has no roles, whatever became of the credentials
+        ("/public", "GET", ABSENT, ("Admit", "allowed", "absent")),
+        ("/public", "GET", INVALID, ("Admit", "allowed", "invalid")),
+        ("/public", "GET", REPEATED, ("Admit", "allowed", "invalid")),
+    ],
+)
+def test_forbidden_without_a_valid_token(world: World, path, method, authorization, outcome):
+    assert told(world.start(path, method=method, authorization=authorization)) == outcome
+    assert world.cache.puts == 0
+
+
+@pytest.mark.parametrize(
+    ("path", "roles", "outcome"),
+    [
+        ("/off", ["admin"], ("Refuse", "forbidden", "absent")),
+        ("/public", ["admin"], ("Refuse", "forbidden_to_caller", "valid")),
+        ("/public", ["editor"], ("Admit", "allowed", "valid")),
+    ],
+)
+def test_forbidden_with_a_token_verified_now_or_before(world: World, path, roles, outcome) -> None:
+    token = mint(roles=roles)
+    for _ in range(2):
+        assert told(world.start(path, token)) == outcome
+
+
+def test_a_public_route_with_a_forbid_still_waits_for_nothing() -> None:
+    world = World(FakeKeys(None, fetchable=True))
+    assert told(world.start("/public", mint(roles=["admin"]))) == (
+        "Admit",
+        "allowed",
+        "unavailable",
+    )
+    assert world.keys.refreshed == 1
+    world.asked.answer = Introspected(unavailable="down")
+    assert told(world.start("/public", "tok_x")) == ("Admit", "allowed", "unavailable")
+    assert told(world.start("/off", "tok_x")) == ("Refuse", "forbidden", "absent")
+
+
+def test_a_forbid_counts_for_both_that_a_handshake_over_wsgi_may_be(world: World) -> None:
+    assert told(world.start("/either", mint())) == ("Admit", "allowed", "valid")
+    refused = world.start("/either", mint(), upgrade=True)
+    assert told(refused) == ("Refuse", "forbidden_to_caller", "valid")
+    assert isinstance(refused, Refuse)
+    assert refused.decision.rule is not None
+    assert refused.decision.rule.key == "forbid.no feed"
+
+
+@pytest.mark.parametrize(
+    ("path", "wanted", "reason"),
+    [
+        ("/viewers", "GET", "allowed"),
+        ("/viewers", "DELETE", "no_credentials"),  # a request like any other
+        ("/off", "GET", "forbidden"),  # before it is a preflight
+        ("/public", "GET", "allowed"),  # whom that is forbidden to, the request will tell
+    ],
+)
+def test_a_preflight_for_what_is_forbidden_does_not_pass(path, wanted, reason) -> None:
+    world = World(FakeKeys(key_set("one")), preflight=RuleRef("preflight", "x:1:1"))
+    outcome = world.start(path, method="OPTIONS", preflight=wanted)
+    assert told(outcome)[1] == reason
+
+
+@pytest.mark.parametrize("token", [None, "not a JWT", "unavailable", "verified"])
+@pytest.mark.parametrize("path", ["/public", "/me"])
+def test_a_condition_sees_the_caller_that_the_app_will_see(path, token) -> None:
+    """And the request, and the time: also of a forbid, for whom nobody knows."""
+    seen: list[Asked] = []
+
+    def condition(asked: Asked) -> bool:
+        seen.append(asked)
+        return True
+
+    world = World(FakeKeys(None if token == "unavailable" else key_set("one")))
+    need = When(Says(condition, reads_caller=True))
+    forbid = Forbid((), Requirement("forbid", RuleRef("f", "x:1:1"), need))
+    forbids = Forbids([(parse("/**"), forbid)])
+    world.engine.policy = replace(world.engine.policy, forbids=forbids)
+    minted = mint() if token in ("unavailable", "verified") else token
+    outcome = world.start(path, minted)
+    verified = token == "verified"
+    if path == "/me" and not verified:
+        assert isinstance(outcome, Refuse)
+        assert not outcome.decision.reason.startswith("forbidden")
+        assert seen == []  # not before it is known who calls
+        return
+    assert told(outcome)[1] == ("forbidden_to_caller" if verified else "forbidden")
+    assert {asked.now for asked in seen} == {NOW}
+    assert {asked.facts.path for asked in seen if asked.facts} == {path}
+    assert {asked.principal is not None for asked in seen} == {verified}
+
+
+SECOND = {
+    "another route": ("/me", "GET", ["editor"], "allowed"),
+    "forbidden to all, for the path by now": ("/off", "GET", ["editor"], "forbidden"),
+    "forbidden to all, and anonymous": ("/off", "GET", None, "forbidden"),
+    "forbidden to the caller": ("/public", "GET", ["admin"], "forbidden_to_caller"),
+    "public, and anonymous": ("/public", "GET", None, "allowed"),
+    "not public, and anonymous": ("/me", "GET", None, "no_credentials"),
+    "another method": ("/viewers", "DELETE", ["editor"], "forbidden"),
+    "a step-up": ("/stepped", "GET", ["editor"], "allowed"),
+    "a step-up, too late": ("/stepped", "GET", ["late"], "authentication_too_old"),
+}
+
+
+@pytest.mark.parametrize(("path", "method", "roles", "reason"), SECOND.values(), ids=SECOND)
+def test_where_the_app_has_come_to_counts_too(world: World, path, method, roles, reason) -> None:
+    """A middleware inside that rewrites the path gets no further than the policy lets it."""
+    claims = {"acr": "urn:mfa", "auth_time": NOW - (310 if roles == ["late"] else 0)}
+    token = None if roles is None else mint(roles=roles, **claims)
+    first = "/public" if roles is None else "/either"
+    admit = world.start(first, token)
+    assert isinstance(admit, Admit)
+    facts = RequestFacts("http", "GET", first, "", ())
+    asked = Rewritten("taken", "http", method, path)
+    decision = world.engine.again(admit, facts, asked, None, NOW + 30)
+    assert (decision.allowed, decision.reason) == (reason == "allowed", reason)
+
+
+# Step-up
+
+
+@pytest.mark.parametrize(
+    ("claims", "reason"),
+    [
+        ({"acr": "urn:mfa", "auth_time": NOW - 330}, "allowed"),
+        ({"acr": "urn:mfa", "auth_time": NOW - 331}, "authentication_too_old"),
+        ({"acr": "urn:pwd", "auth_time": NOW}, "acr_not_met"),
+        ({}, "acr_not_met"),
+    ],
+)
+def test_a_step_up_is_looked_at_on_each_request(world: World, claims, reason) -> None:
+    """U05, U06: only once the token is good, from its claims, also if it is remembered."""
+    token = mint(**claims)
+    for _ in range(2):
+        outcome = world.start("/stepped", token)
+        assert told(outcome)[1:] == (reason, "valid")
+    later = world.start("/stepped", token, NOW + 50)
+    assert told(later)[1] == (reason if reason == "acr_not_met" else "authentication_too_old")
+    assert told(world.start("/stepped", mint(exp=NOW - 99)))[1] == "invalid_token"
+
+
+def test_a_step_up_after_waiting_has_the_time_of_the_answer() -> None:
+    world = World(FakeKeys(None, fetchable=True))
+    pending = world.start("/stepped", mint(acr="urn:mfa", auth_time=NOW - 300))
+    assert isinstance(pending, Pending)
+    steps = world.engine.resume(pending)
+    next(steps)
+    with pytest.raises(StopIteration) as stopped:
+        steps.send(KeysAnswer(KeyView(key_set("one"), False, inf), NOW + 31))
+    assert told(stopped.value.value)[1] == "authentication_too_old"

@@ -31,7 +31,7 @@ class Kind(NamedTuple):
     """One row of the table below."""
 
     status: int
-    error: str | None = None  # the RFC 6750 §3.1 error code
+    error: str | None = None  # the error code of RFC 6750 §3.1 or RFC 9470 §3
     challenged: bool = True  # whether WWW-Authenticate is sent
 
 
@@ -44,13 +44,22 @@ ANSWERS: dict[Reason, Kind] = {
     "malformed_authorization": Kind(400, "invalid_request"),
     "no_credentials": Kind(401),
     "invalid_token": Kind(401, "invalid_token"),
+    # Other credentials would not help, so none are asked for.
+    "forbidden": Kind(403, challenged=False),
+    "forbidden_to_caller": Kind(403, "insufficient_scope"),
     "no_rule": Kind(403, "insufficient_scope"),
     "method_not_listed": Kind(403, "insufficient_scope"),
     "denied_by_rule": Kind(403, "insufficient_scope"),
     "role_missing": Kind(403, "insufficient_scope"),
     "permission_missing": Kind(403, "insufficient_scope"),
     "issuer_not_accepted": Kind(403, "insufficient_scope"),
+    "excluded": Kind(403, "insufficient_scope"),
+    "condition_not_met": Kind(403, "insufficient_scope"),
+    "condition_error": Kind(403, "insufficient_scope"),
     "scope_missing": Kind(403, "insufficient_scope"),
+    # RFC 9470 §3
+    "acr_not_met": Kind(401, "insufficient_user_authentication"),
+    "authentication_too_old": Kind(401, "insufficient_user_authentication"),
     "keys_unavailable": Kind(503, challenged=False),
     "introspection_unavailable": Kind(503, challenged=False),
     "policy_not_loaded": Kind(503, challenged=False),
@@ -69,9 +78,10 @@ class Body(NamedTuple):
 class Refusal:
     """What a renderer may write about.
 
-    `status`, `title` ("Forbidden"), `error` (the code of RFC 6750 §3.1) and `scopes` are in the
-    answer's head anyway; `id` finds the line in the log. `reason` says more than a client is told
-    otherwise: think before you send it. `accept` is the client's Accept field, None without one.
+    `status`, `title` ("Forbidden"), `error` (the code in the challenge), `scopes`, `acr_values` and
+    `max_age` are in the answer's head anyway; `id` finds the line in the log. `reason` says more
+    than a client is told otherwise: think before you send it. `accept` is the client's Accept
+    field, None without one.
     """
 
     status: int
@@ -81,6 +91,8 @@ class Refusal:
     reason: Reason
     id: str
     accept: str | None
+    acr_values: tuple[str, ...] = ()
+    max_age: int | None = None
 
 
 class RefusalRenderer(Protocol):
@@ -126,6 +138,8 @@ class Answers:
             reason=decision.reason,
             id=id,
             accept=accept,
+            acr_values=decision.acr_values,
+            max_age=decision.max_age,
         )
 
     def answer(self, refusal: Refusal, body: Body | None = None) -> Answer:
@@ -162,6 +176,8 @@ class Answers:
             self.realm,
             error=refusal.error,
             scopes=refusal.scopes,
+            acr_values=refusal.acr_values,
+            max_age=refusal.max_age,
             resource_metadata=self.resource_metadata,
         )
 

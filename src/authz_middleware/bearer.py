@@ -1,4 +1,4 @@
-"""The Authorization field in, WWW-Authenticate out (RFC 6750, RFC 9110 §11)."""
+"""The Authorization field in, WWW-Authenticate out (RFC 6750, RFC 9110 §11, RFC 9470 §3)."""
 
 from __future__ import annotations
 
@@ -53,6 +53,8 @@ def challenge(
     *,
     error: str | None = None,
     scopes: tuple[str, ...] = (),
+    acr_values: tuple[str, ...] = (),
+    max_age: int | None = None,
     resource_metadata: str | None = None,
 ) -> str:
     """Return a Bearer challenge. The texts are checked when the policy is loaded (RFC 6750 §3).
@@ -64,6 +66,10 @@ def challenge(
         parameters.append(("error", error))
     if scopes:
         parameters.append(("scope", " ".join(scopes)))
+    if acr_values:
+        parameters.append(("acr_values", " ".join(acr_values)))
+    if max_age is not None:
+        parameters.append(("max_age", str(max_age)))
     if resource_metadata:
         parameters.append(("resource_metadata", resource_metadata))  # RFC 9728 §5.1
     return "Bearer " + ", ".join(f'{name}="{value}"' for name, value in parameters)

@@ -6,8 +6,8 @@ issuer must be asked about it, it returns `Pending`, and `Engine.resume` is the 
 on from there; a driver in `runtime` answers its effects, with or without `await`. Both end in the
 same `_conclude`.
 
-The order of failures is the contract: path 400, rule found (public: in), Authorization 400, 401 or
-503 of authentication, then what the rule requires.
+The order of failures is the contract: path 400, `forbid` that reads no caller, rule found (public:
+in), Authorization 400, 401 or 503 of authentication, other `forbid`, then what the rule requires.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from authz_middleware.facts import (
 )
 from authz_middleware.policy.binding import Binding
 from authz_middleware.policy.canonical import readings
-from authz_middleware.policy.model import Policy, Requirement
+from authz_middleware.policy.model import Policy, Requirement, is_public
 from authz_middleware.policy.routekey import WEBSOCKET, request_method
 from authz_middleware.policy.routes import Taken
 from authz_middleware.tokens import introspection, verify
@@ -181,6 +181,7 @@ class Pending(NamedTuple):
     issuer: Issuer
     digest: bytes
     arrived: float  # seconds since the epoch
+    facts: RequestFacts
 
 
 class Engine:
@@ -212,27 +213,31 @@ class Engine:
         requirements = self._requirements(facts, method)
         if requirements is None:
             return _refuse("path_ambiguous")
-        if facts.preflight and self._preflight and self._may_ask(facts):
+        forbidden = self.policy.forbidden(requirements, now, facts)
+        if forbidden is not None:
+            return Refuse(forbidden, None, "absent")
+        if facts.preflight and self._preflight and self._may_ask(facts, now):
             return Admit(self._preflight, None, "absent", inf, requirements=None)
         token = bearer.parse(facts.authorization)
         if isinstance(token, Presented):
-            return _without_token(requirements, token)
+            return self._without_token(requirements, token, facts, now)
         digest = self._cache.digest(token)
         known = self._cache.get(digest)
         try:
             if known and self._holds(known, now):
                 check_times(known.verified, now)
-                return self._conclude(requirements, known.verified)
-            return self._verify(requirements, token, digest, now)
+                return self._conclude(requirements, known.verified, facts, now)
+            return self._verify(requirements, token, digest, facts, now)
         except Rejected as rejected:
-            return _invalid(requirements, rejected)
+            return self._invalid(requirements, rejected, facts, now)
 
     def again(
-        self, admit: Admit, facts: RequestFacts, asked: Asked, binding: Binding | None
+        self, admit: Admit, facts: RequestFacts, asked: Asked, binding: Binding | None, now: float
     ) -> Decision:
         """Decide for a caller that is known what the app's router makes of its request.
 
-        `admit` and `facts` are of the request as it came; `asked` is what it is by now.
+        `admit` and `facts` are of the request as it came; `asked` is what it is by now, at `now`
+        (seconds since the epoch).
         """
         requirements = admit.requirements
         method = request_method(asked.kind, asked.method)
@@ -250,11 +255,15 @@ class Engine:
         if not requirements or also is None:
             return Decision(False, "path_ambiguous")
         requirements += also
+        forbidden = self.policy.forbidden(requirements, now, facts)
+        if forbidden is not None:
+            return forbidden
         if admit.principal is not None:
-            return self.policy.decide(requirements, admit.principal)
-        if _public(requirements):
-            return admit.decision
-        return _refuse(admit.anonymous, requirements).decision
+            return self.policy.decide(requirements, admit.principal, now, facts)
+        if not is_public(requirements):
+            return _refuse(admit.anonymous, requirements).decision
+        decision = self.policy.anonymous(requirements, now, facts)
+        return admit.decision if decision.allowed else decision
 
     def resume(self, pending: Pending) -> Steps:
         """Go on with a request that had to wait."""
@@ -267,19 +276,19 @@ class Engine:
         try:
             verified = self._check(pending, token, answer.view, answer.now)
         except Rejected as rejected:
-            return _invalid(pending.requirements, rejected)
+            return self._invalid(pending.requirements, rejected, pending.facts, answer.now)
         if verified is None:
             return _unavailable(pending.requirements, answer.view)
-        return self._conclude(pending.requirements, verified)
+        return self._conclude(pending.requirements, verified, pending.facts, answer.now)
 
     def _after_introspection(self, pending: Pending, token: OpaqueToken) -> Steps:
         answer: IntrospectionAnswer = yield NeedIntrospection(
             pending.issuer.issuer, token, pending.digest
         )
         try:
-            return self._told(pending.requirements, answer.answer, answer.now)
+            return self._told(pending, answer.answer, answer.now)
         except Rejected as rejected:
-            return _invalid(pending.requirements, rejected)
+            return self._invalid(pending.requirements, rejected, pending.facts, answer.now)
 
     def _holds(self, known: CachedToken, now: float) -> bool:
         """Whether what a remembered token rests on is still so: all but the time."""
@@ -301,7 +310,7 @@ class Engine:
             return found + handshake if handshake else None
         return found
 
-    def _may_ask(self, facts: RequestFacts) -> bool:
+    def _may_ask(self, facts: RequestFacts, now: float) -> bool:
         """Whether a preflight asks for what the policy lets anybody do at all.
 
         Browsers send none with credentials (Fetch, "CORS-preflight fetch").
@@ -310,51 +319,63 @@ class Engine:
         if method is None or facts.authorization:
             return False
         asked = self._requirements(facts, method)
-        return asked is not None and all(each.kind != "deny" for each in asked)
+        if asked is None or self.policy.forbidden(asked, now, facts) is not None:
+            return False
+        return all(each.kind != "deny" for each in asked)
 
     def _verify(
-        self, requirements: tuple[Requirement, ...], token: str, digest: bytes, now: float
+        self,
+        requirements: tuple[Requirement, ...],
+        token: str,
+        digest: bytes,
+        facts: RequestFacts,
+        now: float,
     ) -> Outcome | Pending:
         if self._opaque and not introspection.names_its_issuer(token):
             issuer = introspection.recipient(token, self._opaque)
-            return self._ask(Pending(requirements, OpaqueToken(token), issuer, digest, now), now)
+            opaque = OpaqueToken(token)
+            return self._ask(Pending(requirements, opaque, issuer, digest, now, facts), now)
         unverified = parse(token)
         issuer = verify.identify(unverified, self.issuers)
         if issuer.issuer in self._introspected:
-            return self._ask(Pending(requirements, OpaqueToken(token), issuer, digest, now), now)
-        pending = Pending(requirements, unverified, issuer, digest, now)
+            opaque = OpaqueToken(token)
+            return self._ask(Pending(requirements, opaque, issuer, digest, now, facts), now)
+        pending = Pending(requirements, unverified, issuer, digest, now, facts)
         view = self._sources[issuer.issuer].view(now)
         verified = self._check(pending, unverified, view, now, waiting=view.fetchable)
         if verified is not None:
-            return self._conclude(requirements, verified)
+            return self._conclude(requirements, verified, facts, now)
         # What no key could make good makes nobody fetch, and is nobody's fault but its own.
         verify_claims(unverified.payload, unverified.header, issuer, now)
-        if _public(requirements):  # it never waits for a fetch, but the next request may need it
+        if is_public(requirements):  # it never waits for a fetch, but the next request may need it
             if view.fetchable:
                 self._sources[issuer.issuer].refresh(now)
-            return _anonymous(requirements, "unavailable", "keys_unavailable")
+            return self._anonymous(requirements, "unavailable", "keys_unavailable", facts, now)
         return pending if view.fetchable else _unavailable(requirements, view)
 
     def _ask(self, pending: Pending, now: float) -> Outcome | Pending:
         """Answer from what is held of the token, or wait for its issuer."""
         answer = self._introspected[pending.issuer.issuer].held(pending.digest, now)
         if answer is not None:
-            return self._told(pending.requirements, answer, now)
-        if _public(pending.requirements):  # a public route asks nobody
-            return _anonymous(pending.requirements, "unavailable", "introspection_unavailable")
+            return self._told(pending, answer, now)
+        if is_public(pending.requirements):  # a public route asks nobody
+            return self._not_told(pending, now)
         return pending
 
-    def _told(
-        self, requirements: tuple[Requirement, ...], answer: Introspected, now: float
-    ) -> Outcome:
+    def _told(self, pending: Pending, answer: Introspected, now: float) -> Outcome:
+        requirements = pending.requirements
         if answer.verified is not None:
             check_times(answer.verified, now)
-            return self._conclude(requirements, answer.verified)
+            return self._conclude(requirements, answer.verified, pending.facts, now)
         if answer.refused:
             raise Rejected(answer.refused)
-        if _public(requirements):
-            return _anonymous(requirements, "unavailable", "introspection_unavailable")
+        if is_public(requirements):
+            return self._not_told(pending, now)
         return _refuse("introspection_unavailable", requirements, "unavailable", answer.unavailable)
+
+    def _not_told(self, pending: Pending, now: float) -> Outcome:
+        reason: Reason = "introspection_unavailable"
+        return self._anonymous(pending.requirements, "unavailable", reason, pending.facts, now)
 
     def _check(
         self,
@@ -391,9 +412,15 @@ class Engine:
         self._cache.put(pending.digest, CachedToken(pending.issuer.issuer, view.keys, verified))
         return verified
 
-    def _conclude(self, requirements: tuple[Requirement, ...], verified: Verified) -> Outcome:
+    def _conclude(
+        self,
+        requirements: tuple[Requirement, ...],
+        verified: Verified,
+        facts: RequestFacts,
+        now: float,
+    ) -> Outcome:
         principal = verified.principal
-        decision = self.policy.decide(requirements, principal)
+        decision = self.policy.decide(requirements, principal, now, facts)
         if decision.allowed:
             return Admit(
                 decision,
@@ -404,37 +431,50 @@ class Engine:
             )
         return Refuse(decision, principal, "valid")
 
+    def _anonymous(
+        self,
+        requirements: tuple[Requirement, ...],
+        credentials: Credentials,
+        reason: Reason,
+        facts: RequestFacts,
+        now: float,
+    ) -> Outcome:
+        decision = self.policy.anonymous(requirements, now, facts)
+        if decision.allowed:
+            return Admit(decision, None, credentials, inf, reason, requirements)
+        return Refuse(decision, None, credentials)
+
+    def _without_token(
+        self,
+        requirements: tuple[Requirement, ...],
+        presented: Presented,
+        facts: RequestFacts,
+        now: float,
+    ) -> Outcome:
+        absent = presented is Presented.ABSENT
+        credentials: Literal["absent", "invalid"] = "absent" if absent else "invalid"
+        reason: Reason = "no_credentials" if absent else "malformed_authorization"
+        if is_public(requirements):
+            return self._anonymous(requirements, credentials, reason, facts, now)
+        return _refuse(reason, requirements, credentials)
+
+    def _invalid(
+        self,
+        requirements: tuple[Requirement, ...],
+        rejected: Rejected,
+        facts: RequestFacts,
+        now: float,
+    ) -> Outcome:
+        if is_public(requirements):
+            return self._anonymous(requirements, "invalid", "invalid_token", facts, now)
+        return _refuse("invalid_token", requirements, "invalid", rejected.detail)
+
 
 def _same(asked: Asked, method: str, facts: RequestFacts) -> bool:
     """Whether the app routes on what the guard decided."""
     if method != request_method(facts.kind, facts.method):
         return False
     return asked.path == facts.path or asked.path in readings(facts.path, facts.root_path)
-
-
-def _public(requirements: tuple[Requirement, ...]) -> bool:
-    return all(requirement.kind == "public" for requirement in requirements)
-
-
-def _anonymous(
-    requirements: tuple[Requirement, ...], credentials: Credentials, reason: Reason
-) -> Admit:
-    return Admit(requirements[0].allowed, None, credentials, inf, reason, requirements)
-
-
-def _without_token(requirements: tuple[Requirement, ...], presented: Presented) -> Outcome:
-    absent = presented is Presented.ABSENT
-    credentials: Literal["absent", "invalid"] = "absent" if absent else "invalid"
-    reason: Reason = "no_credentials" if absent else "malformed_authorization"
-    if _public(requirements):
-        return _anonymous(requirements, credentials, reason)
-    return _refuse(reason, requirements, credentials)
-
-
-def _invalid(requirements: tuple[Requirement, ...], rejected: Rejected) -> Outcome:
-    if _public(requirements):
-        return _anonymous(requirements, "invalid", "invalid_token")
-    return _refuse("invalid_token", requirements, "invalid", rejected.detail)
 
 
 def _unavailable(requirements: tuple[Requirement, ...], view: KeyView) -> Refuse:
@@ -448,6 +488,6 @@ def _refuse(
     credentials: Credentials = "absent",
     detail: str = "",
 ) -> Refuse:
-    # Of several rules, a public one is not what asked for credentials.
-    ref = next((each.ref for each in requirements if each.kind != "public"), None)
+    # Of several rules, a public one is not what asked for credentials, and a `forbid` never is.
+    ref = next((each.ref for each in requirements if each.kind not in ("public", "forbid")), None)
     return Refuse(Decision(False, reason, ref, detail=detail), None, credentials)

@@ -36,13 +36,20 @@ Reason = Literal[
     "invalid_token",
     "keys_unavailable",
     "introspection_unavailable",
+    "forbidden",
+    "forbidden_to_caller",
     "no_rule",
     "method_not_listed",
     "denied_by_rule",
     "role_missing",
     "permission_missing",
     "issuer_not_accepted",
+    "excluded",
+    "condition_not_met",
+    "condition_error",
     "scope_missing",
+    "acr_not_met",
+    "authentication_too_old",
     "policy_not_loaded",
     "unguarded",
 ]
@@ -146,9 +153,11 @@ class RuleRef:
 class Decision:
     """One answer of the policy.
 
-    `missing` names what the caller lacked (any one of the roles or issuers, every one of the
-    permissions or scopes). `scopes` is everything the route requires, for the challenge of
-    RFC 6750 §3.1. `detail` is for the log, never for the client; it holds no token text.
+    `missing` names what the caller lacked (any one of the roles, issuers or `acr`, every one of
+    the permissions or scopes). `scopes` is everything the route requires, for the challenge of
+    RFC 6750 §3.1; `acr_values` and `max_age` (seconds) are for that of RFC 9470 §3. `detail` and
+    `nearest_miss` ("needs role editor; has viewer") are for the log, never for the client; they
+    hold no token text, and no claim but roles, permissions, scopes and issuer.
     """
 
     allowed: bool
@@ -157,6 +166,9 @@ class Decision:
     missing: tuple[str, ...] = ()
     scopes: tuple[str, ...] = ()
     detail: str = ""
+    acr_values: tuple[str, ...] = ()
+    max_age: int | None = None
+    nearest_miss: str = ""
 
 
 @dataclass(frozen=True, slots=True)

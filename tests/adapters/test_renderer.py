@@ -82,6 +82,8 @@ def test_the_body_is_the_apps_and_the_head_is_ours(
         "reason": reason,
         "id": refusal.id,
         "accept": "text/html",
+        "acr_values": (),
+        "max_age": None,
     }
 
 

@@ -22,7 +22,7 @@ from authz_middleware import (
 )
 from authz_middleware.answers import ANSWERS
 from authz_middleware.facts import Reason
-from authz_middleware.policy import requirements
+from authz_middleware.policy import forbid_table, requirements
 from authz_middleware.policy.canonical import readings
 from authz_middleware.runtime import cache, drivers, introspection, settings
 from authz_middleware.tokens import (
@@ -60,6 +60,7 @@ def first_cells(section: str) -> set[str]:
         ("Top level", settings.KNOWN, settings.PLANNED),
         ("Issuers", issuers._KNOWN, issuers._PLANNED),
         ("Requirements", requirements.REQUIREMENT_KEYS, requirements.REQUIREMENT_PLANNED),
+        ("Forbid", forbid_table.FORBID_KEYS, forbid_table.FORBID_PLANNED),
     ],
 )
 def test_policy_page_lists_every_key(
@@ -111,6 +112,7 @@ def test_not_supported_page_names_every_planned_key():
         *settings.PLANNED,
         *issuers._PLANNED,
         *requirements.REQUIREMENT_PLANNED,
+        *forbid_table.FORBID_PLANNED,
         "insecure_*",
     }
     assert [name for name in sorted(planned) if f"`{name}`" not in text] == []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 from uuid import UUID
 
 import pytest
@@ -13,15 +13,31 @@ from fastapi.openapi.models import HTTPBearer, OpenAPI
 from fastapi.security import APIKeyHeader
 
 from authz_middleware import Access, ASGIAuthzMiddleware, Authz, Body, current_access
+from authz_middleware.facts import RuleRef
+from authz_middleware.frameworks import openapi
 from authz_middleware.frameworks.fastapi import (
     Caller,
     CurrentAccess,
     OptionalCaller,
     describe_security,
 )
-from authz_middleware.policy.model import Requirement
+from authz_middleware.policy.needs import (
+    Acr,
+    All,
+    AnyIssuer,
+    AnyRole,
+    MaxAge,
+    Need,
+    Not,
+    OneOf,
+    Permissions,
+    Scopes,
+    When,
+)
+from authz_middleware.policy.rules import Kind, Requirement
 from authz_middleware.testing import DevelopmentIssuer
 from tests.adapters.exchange import call_asgi, scope_for
+from tests.policy.conditions import Says
 
 
 @pytest.fixture(scope="module")
@@ -29,9 +45,12 @@ def issuer():
     return DevelopmentIssuer("https://login.example.com", "orders-api")
 
 
-def authz_for(issuer: DevelopmentIssuer, routes: dict[str, Any], **rest: Any) -> Authz:
+def authz_for(
+    issuer: DevelopmentIssuer, routes: dict[str, Any], forbid: Any = None, **rest: Any
+) -> Authz:
     roles = {"viewer": ["article:read"], "editor": ["article:write"], "admin": ["user:*"]}
     policy = {"issuers": [issuer.policy_issuer()], "roles": roles, "routes": routes}
+    policy["forbid"] = forbid or {}
     return Authz.from_mapping(policy, **rest)
 
 
@@ -287,8 +306,9 @@ def test_who_may_is_said(method, path, text, described):
 
 def test_all_that_can_be_required_is_put_into_words():
     """Whoever adds to it finds the words in `frameworks.openapi`, and this table."""
-    said = {"kind", "roles", "permissions", "scopes", "issuers"}
-    assert Requirement.__dataclass_fields__.keys() - said == {"ref", "refused_as", "allowed"}
+    said = {AnyRole, Permissions, AnyIssuer, When, Scopes, Acr, MaxAge, All, OneOf, Not}
+    assert {*get_args(Need)} == said
+    assert {*get_args(Kind)} == {"public", "authenticated", "deny", "table", "forbid"}
 
 
 def test_a_route_that_is_open_for_some_paths_only(issuer):
@@ -302,6 +322,74 @@ def test_a_route_that_is_open_for_some_paths_only(issuer):
     assert said["description"] == (
         "**Access:** depends on the path.\n\n"
         "- every valid token, by `GET /both`\n- everybody, by `GET /open`\n- nobody, by `default`"
+    )
+
+
+@pytest.mark.parametrize(
+    ("requirement", "text"),
+    [
+        (
+            {"any": [["viewer"], {"scopes": ["x", "y"]}]},
+            "(the role `viewer` or the scopes `x`, `y`)",
+        ),
+        (
+            {"roles": ["viewer"], "not": ["editor"], "acr": ["urn:mfa"], "max_age": 60},
+            (
+                "the role `viewer` and an authentication of `urn:mfa` and an authentication in"
+                " the last 60 seconds and not the role `editor`"
+            ),
+        ),
+        (
+            {"not": {"all": [["viewer"], {"any": [["editor"], ["admin"]]}]}},
+            "not (the role `viewer` and (the role `editor` or the role `admin`))",
+        ),
+    ],
+)
+def test_requirements_inside_requirements_are_put_into_words(requirement, text, issuer):
+    app = FastAPI()
+    app.get("/a")(lambda: None)
+    describe_security(app, authz_for(issuer, {"/a": requirement}))
+    assert operation(app, "/a")["description"] == f"**Access:** {text}."
+    assert operation(app, "/a")["security"] == [{"authz": []}]
+
+
+def test_a_condition_is_put_into_words():
+    said = Requirement("table", RuleRef("/a", "x"), When(Says(True, "a == b")))
+    assert openapi._words(said, "everybody") == "the condition `a == b`"
+
+
+@pytest.mark.parametrize(
+    ("forbid", "security", "answers", "text"),
+    [
+        ({"path": "/x"}, [], set(), "everybody"),
+        ({"path": "/A"}, [{"authz": []}], {"401", "403"}, "nobody"),
+        ({"path": "/a", "methods": ["POST"]}, [], set(), "everybody"),
+        (
+            {"path": "/**", "roles": ["viewer"]},
+            [],
+            {"403"},
+            "everybody, but not with the role `viewer`",
+        ),
+    ],
+)
+def test_what_is_forbidden_on_a_public_route(forbid, security, answers, text, issuer):
+    app = FastAPI()
+    app.get("/a")(lambda: None)
+    describe_security(app, authz_for(issuer, {"/a": "public"}, forbid={"f": forbid}))
+    said = operation(app, "/a")
+    assert said["description"] == f"**Access:** {text}."
+    assert said["security"] == security
+    assert said["responses"].keys() & {"401", "403"} == answers
+
+
+def test_what_is_forbidden_for_some_paths_of_a_route(issuer):
+    app = FastAPI()
+    app.get("/{name}")(lambda name: name)
+    authz = authz_for(issuer, {"/<name>": ["viewer"]}, forbid={"f": {"path": "/closed"}})
+    describe_security(app, authz)
+    assert operation(app, "/{name}")["description"] == (
+        "**Access:** depends on the path.\n\n"
+        "- nobody, by `/<name>` and `forbid.f`\n- the role `viewer`, by `/<name>`"
     )
 
 

@@ -43,6 +43,10 @@ def routes(*lines: str) -> str:
     return "\n".join(("[routes]", *lines))
 
 
+def deep(levels: int) -> str:
+    return "{ any = [" * levels + '["viewer"]' + "] }" * levels
+
+
 def names(count: int) -> str:
     return "/" + "/".join(f"s{number}" for number in range(count))
 
@@ -336,6 +340,238 @@ REFUSED = {
             (names(101), "more than 100 segments", "end the path with `/**`"),
         )
     },
+    # Requirements inside requirements
+    **{
+        f"an empty {key}": (
+            route(f'{{ roles = ["viewer"], {key} = [] }}'),
+            "4:34",
+            f"an empty `{key}` requires nothing",
+            f"remove `{key}`",
+        )
+        for key in ("any", "all")
+    },
+    **{
+        f"{key} that is no list": (
+            route(f'{{ {key} = {{ roles = ["viewer"] }} }}'),
+            "4:14",
+            f"`{key}` must be a list of requirements, not a table",
+            f"write `{key} = [",
+        )
+        for key in ("any", "all")
+    },
+    "an empty not": (
+        route("{ not = [] }"),
+        "4:14",
+        "an empty list lets nobody in",
+        "name the roles",
+    ),
+    "an empty table in a not": (
+        route("{ not = {} }"),
+        "4:14",
+        "an empty table requires nothing",
+        "name what",
+    ),
+    "an empty table in an any": (
+        route('{ any = [["viewer"], {}] }'),
+        "4:33",
+        "an empty table requires nothing",
+        "name what is required",
+    ),
+    "an empty list in an any": (
+        route('{ any = [["viewer"], []] }'),
+        "4:33",
+        "an empty list lets nobody in",
+        "name the roles",
+    ),
+    "a list in a not": (
+        route('{ not = [["viewer"], { scopes = ["a"] }] }'),
+        "4:14",
+        "`not` takes one requirement, not a list",
+        "`not = { any = [",
+    ),
+    "a number in an all": (
+        route("{ all = [7] }"),
+        "4:21",
+        "this is not a requirement, but a number",
+        "write a list of roles or a table",
+    ),
+    "a role not in a list": (
+        route('{ any = ["viewer"] }'),
+        "4:21",
+        '"viewer" is not a requirement',
+        'a role goes in a list: ["viewer"]',
+    ),
+    "a role not in a list of a not": (
+        route('{ not = "viewer" }'),
+        "4:14",
+        '"viewer" is not a requirement',
+        'a role goes in a list: ["viewer"]',
+    ),
+    **{
+        f"{word} inside": (
+            route(f'{{ all = [["viewer"], "{word}"] }}'),
+            "4:33",
+            f'"{word}" cannot stand inside',
+            fix,
+        )
+        for word, fix in (
+            ("public", "a route of its own"),
+            ("authenticated", "every table needs a valid caller"),
+            ("deny", "nobody would ever meet it"),
+        )
+    },
+    "not of not": (
+        route('{ not = { not = ["viewer"] } }'),
+        "4:14",
+        "`not` of `not` says nothing new",
+        "leave out both",
+    ),
+    "a part twice": (
+        route('{ any = [["viewer"], { roles = ["viewer"] }] }'),
+        "4:33",
+        "this part of `any` stands there twice",
+        "remove it",
+    ),
+    "an unknown key inside": (
+        route('{ any = [["viewer"], { role = ["viewer"] }] }'),
+        "4:35",
+        '`role` is not a key of `routes."GET /a".any[1]`',
+        "did you mean `roles`?",
+    ),
+    "a planned key inside": (
+        route('{ not = { when = "true" } }'),
+        "4:22",
+        "`when` is not supported in this version",
+        "",
+    ),
+    "an unknown role inside": (
+        route('{ not = ["vewer"] }'),
+        "4:14",
+        "role `vewer` is not defined in [roles]",
+        "use one of: viewer",
+    ),
+    "a role that is no string inside": (
+        route('{ any = [["viewer", 7]] }'),
+        "4:32",
+        '`"GET /a".any[0][1]` must be a string, not a number',
+        "write it in quotes",
+    ),
+    "a permission nobody has inside": (
+        route('{ any = [["viewer"], { permissions = ["write"] }] }'),
+        "4:35",
+        "nobody could ever have permission `write`",
+        "give it to a role",
+    ),
+    "too deep": (
+        route(deep(9)),
+        "4:93",
+        "more than 8 of `any`, `all` and `not` inside each other",
+        "name a role or a permission",
+    ),
+    "roles that exclude themselves": (
+        '[roles]\na = []\nb = { inherits = ["a"] }\n[routes]\n"/x" = {roles = ["b"], not = ["a"]}',
+        "5:24",
+        "nobody could ever meet this",
+        "a role has all that it inherits",
+    ),
+    "roles that exclude themselves, without [roles]": (
+        '[routes]\n"/x" = { roles = ["b"], not = ["c", "b"] }',
+        "2:25",
+        "has one of b, c",
+        "take one of them out",
+    ),
+    # Step-up
+    "acr with a space": (
+        route('{ acr = ["urn:a urn:b"] }'),
+        "4:14",
+        "an acr is printable ASCII without spaces",
+        "one acr an entry",
+    ),
+    "an empty acr": (route("{ acr = [] }"), "4:14", "an empty `acr`", "name some"),
+    **{
+        f"max_age {value}": (
+            route(f"{{ max_age = {value} }}"),
+            "4:14",
+            "`max_age` is a whole number of seconds, 0 or more",
+            "",
+        )
+        for value in ("-1", "1.5", "300.0")
+    },
+    "max_age of a wrong type": (
+        route("{ max_age = true }"),
+        "4:14",
+        "`max_age` must be a number of seconds, not a boolean",
+        "write `max_age = 300`",
+    ),
+    # What is forbidden
+    "forbid of a wrong type": (
+        '[forbid]\nfreeze = "/deploy"',
+        "2:1",
+        "`freeze` must be a table, not a string",
+        "write `freeze = { … }`",
+    ),
+    "forbid nothing": (
+        "[forbid]\nfreeze = {}",
+        "2:1",
+        "an empty table would forbid everything",
+        "name what is forbidden",
+    ),
+    "forbid: unknown key": (
+        '[forbid]\nfreeze = { paths = "/a" }',
+        "2:12",
+        "`paths` is not a key of `forbid.freeze`",
+        "did you mean `path`?",
+    ),
+    "forbid when": (
+        '[forbid]\nfreeze = { path = "/a", when = "true" }',
+        "2:25",
+        "`when` is not supported in this version",
+        "",
+    ),
+    "forbid: no path": (
+        '[forbid]\nfreeze = { path = "/a/*" }',
+        "2:12",
+        "`*` in `*` is another pattern language in `/a/*`",
+        "`/**` at the end",
+    ),
+    "forbid: path of a wrong type": (
+        '[forbid]\nfreeze = { path = ["/a"] }',
+        "2:12",
+        "`path` must be a string, not a list",
+        "",
+    ),
+    **{
+        f"forbid: method {method}": (
+            f'[forbid]\nfreeze = {{ methods = ["{method}"] }}',
+            "2:12",
+            what,
+            fix,
+        )
+        for method, what, fix in (
+            ("get", "`get` is not a method", "in capitals"),
+            ("HEAD", "HEAD is covered by GET", "write GET"),
+            ("*", "`*` is not a method", "leave `methods` out"),
+            ("GET|PUT", "`GET|PUT` is not a method", "in capitals"),
+        )
+    },
+    "forbid: no methods": (
+        "[forbid]\nfreeze = { methods = [] }",
+        "2:12",
+        "an empty `methods` requires nothing",
+        "remove `methods`",
+    ),
+    "forbid: unknown role": (
+        '[roles]\nviewer = []\n[forbid]\nfreeze = { roles = ["vewer"] }',
+        "4:12",
+        "role `vewer` is not defined",
+        "viewer",
+    ),
+    "forbid: unknown issuer": (
+        '[forbid]\nfreeze = { issuers = ["https://x"] }',
+        "2:12",
+        "`https://x` is not one of the [[issuers]]",
+        "exactly",
+    ),
     # What DESIGN names and this version does not build
     **{
         f"planned requirement {key}": (
@@ -345,16 +581,11 @@ REFUSED = {
             "",
         )
         for key, value in {
-            "acr": '["urn:mfa"]',
-            "max_age": "300",
             "dpop": "true",
             "load": '"article"',
             "when": '"true"',
             "pdp": '"x"',
             "must_check": '"p"',
-            "any": "[]",
-            "all": "[]",
-            "not": "{}",
             "mode": '"shadow"',
         }.items()
     },
@@ -374,7 +605,6 @@ REFUSED = {
             "candidate": '"x"',
             "state": '"x"',
             "permissions": "{}",
-            "forbid": "{}",
             "pdp": "{}",
             "insecure_anything": "true",
         }.items()
@@ -507,6 +737,19 @@ ACCEPTED = {
         '[roles]\na = { inherits = ["b", "c"] }\nb = { inherits = ["c"] }\nc = []'
     ),
     "the widest and narrower": routes('"/**" = "deny"', '"/a" = "public"', '"/<x>" = "deny"'),
+    "requirements inside requirements": route(
+        '{ any = [["viewer"], { scopes = ["a"], not = { permissions = ["read"] } }],'
+        ' all = [{ acr = ["urn:mfa"] }, { max_age = 0 }] }'
+    ),
+    "all but some": route('{ not = ["viewer"] }'),
+    "as deep as may be": route(deep(8)),
+    "forbidden": (
+        "[forbid]\n"
+        'a = { methods = ["POST", "WS", "M-SEARCH"], path = "/a/{id:int}" }\n'
+        'b = { path = "/**", roles = ["x"], issuers = ["https://login.example.com"] }\n'
+        'c = { methods = ["TRACE"] }'
+    ),
+    "nothing forbidden": "[forbid]",
     "a grant of all": f'[roles]\na = []\n{ISSUER}grants = ["*"]',
 }
 

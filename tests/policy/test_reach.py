@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from authz_middleware.facts import RuleRef
+from authz_middleware.policy.forbids import Forbid, Forbids
 from authz_middleware.policy.matcher import Matcher
 from authz_middleware.policy.model import Policy, Requirement, Rule
 from authz_middleware.policy.reach import Reach
@@ -20,7 +21,7 @@ from tests.policy import reference
 from tests.policy.test_overlap import ALPHABET, templates
 
 
-def policy(rules: Iterable[Template]) -> Policy:
+def policy(rules: Iterable[Template], forbidden: Iterable[Template] = ()) -> Policy:
     known = tuple(rules)
     return Policy(
         Matcher((each, Rule({}, needs(each.text))) for each in known),
@@ -28,6 +29,10 @@ def policy(rules: Iterable[Template]) -> Policy:
         Spellings(known),
         needs("default"),
         templates=known,
+        forbids=Forbids(
+            (each, Forbid((), Requirement("forbid", RuleRef(f"!{each.text}", "x:1:1"))))
+            for each in forbidden
+        ),
     )
 
 
@@ -100,15 +105,37 @@ def test_every_reading_counts_below_a_prefix():
     assert [each.ref.key for each in found] == ["/a", "/svc/a"]
 
 
+@pytest.mark.parametrize(
+    ("route", "expected"),
+    [
+        ("/a/{x}", {"/a/<x>", "/a/<x> !/a/me"}),
+        ("/A/{x}", {"/**", "/** !/a/me"}),  # as a reader sees it that does not care
+        ("/a/<any(ME,you):x>", {"/a/<x>", "/a/<x> !/a/me"}),
+        ("/a/ME", {"/a/<x> !/a/me"}),
+        ("/a/you", {"/a/<x>"}),
+        ("/b/{x}", {"/** !/b/**"}),
+        ("/{y}/{x}", {"/a/<x>", "/a/<x> !/a/me", "/**", "/** !/b/**"}),
+    ],
+)
+def test_what_is_forbidden_is_found_too(route: str, expected: set[str]):
+    rules, forbidden = map(parse, ("/a/<x>", "/**")), map(parse, ("/a/me", "/b/**"))
+    reach = Reach(policy(rules, forbidden))
+    found = {reach.deciding("GET", path) for path in reach.paths(parse(route).segments)}
+    assert {" ".join(each.ref.key for each in decided) for decided in found} == expected
+
+
 @st.composite
-def cases(draw: st.DrawFn) -> tuple[list[Template], Template]:
-    return draw(templates()), draw(templates().map(lambda some: some[0]))
+def cases(draw: st.DrawFn) -> tuple[list[Template], list[Template], Template]:
+    route = templates().map(lambda some: some[0])
+    return draw(templates()), draw(templates() | st.just([])), draw(route)
 
 
 @given(cases())
-def test_exactly_the_rules_that_trying_every_path_finds(case: tuple[list[Template], Template]):
-    rules, route = case
-    reach = Reach(policy(rules))
+def test_exactly_the_rules_that_trying_every_path_finds(
+    case: tuple[list[Template], list[Template], Template],
+):
+    rules, forbidden, route = case
+    reach = Reach(policy(rules, forbidden))
     found = list(reach.paths(route.segments))
     assert all(reference.matches(route, path) for path in found)
     assert len(found) == len(set(found))

@@ -367,7 +367,11 @@ def test_permissions_of_a_handler(clock: Clock) -> None:
     assert denied.value.answer.status == 403
     assert denied.value.answer is access.denied
     assert denied.value.decision == Decision(
-        False, "permission_missing", access.decision.rule, missing=("user:write",)
+        False,
+        "permission_missing",
+        access.decision.rule,
+        missing=("user:write",),
+        nearest_miss="needs permission user:write",
     )
     assert [(event.asked, event.decision.allowed) for event in recorder.events] == [
         ("article:write", True),

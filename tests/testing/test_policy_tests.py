@@ -6,7 +6,7 @@ import pytest
 
 from authz_middleware import Authz, PolicyError
 from authz_middleware.policy.cases import EVERY_METHOD
-from authz_middleware.testing import DevelopmentIssuer, run_policy_tests
+from authz_middleware.testing import DevelopmentIssuer, FrozenClock, run_policy_tests
 
 ISSUER = DevelopmentIssuer("https://login.example", "orders")
 
@@ -103,6 +103,48 @@ def test_a_denied_path_without_a_method_is_asked_with_every_one():
     assert report.ok
 
 
+def test_what_is_forbidden_is_denied():
+    report = run_policy_tests(
+        policy(
+            {"as": "anonymous", "deny": ["GET /health"], "allow": ["GET /open"]},
+            {"as": VIEWER, "deny": ["GET /health", "GET /open", "GET /Articles/1"]},
+            {"as": EDITOR, "deny": ["GET /articles/1"], "allow": ["WS /feed"]},
+            routes={**ROUTES, "GET /open": "public"},
+            forbid={
+                "closed": {"path": "/health"},
+                "viewers": {"path": "/open", "roles": ["viewer"]},
+                "frozen": {"path": "/articles/**"},
+            },
+        )
+    )
+    assert report.ok, str(report)
+    assert [result.decision.reason for result in report.results] == [
+        "allowed",
+        "forbidden",
+        "forbidden",
+        "forbidden_to_caller",
+        "forbidden",
+        "allowed",
+        "forbidden",
+    ]
+
+
+def test_a_step_up_has_the_time_of_the_authz():
+    clock = FrozenClock(1_800_000_000)
+    stepped = {"GET /pay": {"acr": ["urn:mfa"], "max_age": 300}}
+    claims = {"acr": "urn:mfa", "auth_time": 1_799_999_900}
+    mapping = policy(
+        {"as": {"claims": claims}, "allow": ["GET /pay"]},
+        {"as": {"claims": {"acr": "urn:mfa"}}, "deny": ["GET /pay"]},
+        routes=stepped,
+    )
+    assert run_policy_tests(Authz.from_mapping(mapping, clock=clock)).ok
+    clock.advance(500)
+    report = run_policy_tests(Authz.from_mapping(mapping, clock=clock))
+    assert [result.outcome for result in report.results] == ["FAIL", "PASS"]
+    assert "(needs an authentication in the last 300 seconds)" in str(report)
+
+
 def test_a_default_of_authenticated_is_no_default_of_public():
     report = run_policy_tests(
         policy(
@@ -126,10 +168,10 @@ def test_the_report_lists_what_did_not_pass():
     lines = str(report).splitlines()
     assert [line.split()[0] for line in lines[:-1]] == ["FAIL", "FAIL", "ERROR", "FAIL"]
     assert "PUT /articles/1 as vera (roles viewer): expected allow, refused," in lines[0]
-    assert "permission_missing (needs article:write) by PUT /articles/<int:id>" in lines[0]
+    assert "permission_missing (needs permission article:write; has none) by PUT" in lines[0]
     assert "GET /health as vera (roles viewer): expected deny, allowed by GET /health" in lines[1]
     assert lines[2].endswith("as nobody (scopes a, b): expected allow, refused, path_ambiguous")
-    assert "GET /me as anonymous: expected allow, refused, no_credentials" in lines[3]
+    assert "GET /me as anonymous: expected allow, refused, no_credentials (needs a v" in lines[3]
     assert lines[-1] == "5 requests: 1 passed, 3 failed, 1 in error"
 
 

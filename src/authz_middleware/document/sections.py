@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any, Final, cast, overload
 
 from authz_middleware.document.paths import KeyPath, Position, dotted, quoted
@@ -124,10 +124,23 @@ class Section:
             shown = [value] if isinstance(value, str) and value else list(example)
             self._wrong(name, wanted, shown)
             return None
+        place = (*self.path, name)
+        return self.strings(
+            (
+                (place, f"`{quoted(name)}`", item)
+                if single
+                else ((*place, index), f"`{quoted(name)}[{index}]`", item)
+                for index, item in enumerate(cast("list[Any]", value))
+            ),
+            allow_empty=allow_empty,
+        )
+
+    def strings(
+        self, items: Iterable[tuple[KeyPath, str, Any]], *, allow_empty: bool = False
+    ) -> tuple[str, ...]:
+        """Read strings, each with its place and what messages call it, as `texts` does."""
         seen: dict[str, None] = {}
-        for index, item in enumerate(cast("list[Any]", value)):
-            path = (*self.path, name) if single else (*self.path, name, index)
-            called = f"`{quoted(name)}`" if single else f"`{quoted(name)}[{index}]`"
+        for path, called, item in items:
             if not isinstance(item, str):
                 self.report.error(
                     path, f"{called} must be a string, not {kind(item)}", "write it in quotes"

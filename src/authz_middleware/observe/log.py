@@ -33,13 +33,14 @@ class LogObserver:
             return
         LOGGER.log(
             level,
-            "%s %a %a: %s%s%s rule=%s subject=%a issuer=%a asked=%a id=%s",
+            "%s %a %a: %s%s%s%s rule=%s subject=%a issuer=%a asked=%a id=%s",
             "allowed" if decision.allowed else "refused",
             event.method,
             event.path,
             decision.reason,
             f" ({decision.detail})" if decision.detail else "",
             f" missing={list(decision.missing)!a}" if decision.missing else "",
+            f" nearest={decision.nearest_miss!a}" if decision.nearest_miss else "",
             decision.rule,
             event.subject,
             event.issuer,

@@ -73,7 +73,9 @@ class Binding:
         accepted: dict[Taken, set[int]] = {route.taken: set() for route in table.routes}
         for each in decided:
             if each.expected:
-                accepted[each.route.taken].update(map(id, each.requirements or ()))
+                # What is forbidden may be so everywhere: it tells nothing of the route.
+                rules = (one for one in each.requirements or () if one.kind != "forbid")
+                accepted[each.route.taken].update(map(id, rules))
         self._accepted = accepted
         opaque = [route for route in table.routes if route.kind == "opaque"]
         self._opaque = grow((route.template, route) for route in opaque)

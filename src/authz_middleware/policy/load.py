@@ -1,4 +1,4 @@
-"""`[roles]`, `[routes]` and `default` in; a compiled `Policy`, or reported problems, out."""
+"""`[roles]`, `[routes]`, `[forbid]`, `default` in; a compiled `Policy`, or problems, out."""
 
 from __future__ import annotations
 
@@ -8,12 +8,16 @@ from dataclasses import dataclass
 from authz_middleware.document import Section
 from authz_middleware.document.paths import quoted
 from authz_middleware.facts import RuleRef
+from authz_middleware.policy import forbid_table
 from authz_middleware.policy.matcher import Matcher
-from authz_middleware.policy.model import Policy, Requirement, Rule
+from authz_middleware.policy.model import Policy
+from authz_middleware.policy.names import Names
+from authz_middleware.policy.needs import required_scopes
 from authz_middleware.policy.overlap import conflicts
-from authz_middleware.policy.requirements import Names, read
+from authz_middleware.policy.requirements import read
 from authz_middleware.policy.roles import WILDCARD, Role, Roles, find_cycle
 from authz_middleware.policy.routekey import RouteKeyError, parse_key
+from authz_middleware.policy.rules import Requirement, Rule
 from authz_middleware.policy.spellings import Spellings
 from authz_middleware.policy.template import DoubleStar, PathTail, Template
 
@@ -26,19 +30,21 @@ def load(
     issuers: Collection[str],
     token_permissions: bool,
     obtainable: Collection[str] | None = None,
+    leeways: Mapping[str, float] | None = None,
 ) -> Policy:
     """Compile the policy half of a document; mistakes go to the section's report.
 
     `issuers` are the configured issuer identifiers, `obtainable` the roles they may give (None:
-    any), `token_permissions` whether their tokens may carry permissions. What is returned after a
-    mistake was reported must not be served: the caller raises.
+    any), `token_permissions` whether their tokens may carry permissions, `leeways` the seconds by
+    which their clocks may differ. What is returned after a mistake was reported must not be
+    served: the caller raises.
     """
     roles = _roles(root)
-    names = Names(roles, issuers, token_permissions, obtainable)
+    names = Names(roles, issuers, token_permissions, obtainable, leeways or {})
     section = root.table("routes")
     groups = _routes(section, names) if section else []
     requirements = [each for group in groups for each in group.by_method.values()]
-    scopes = {scope for each in requirements for scope in each.scopes}
+    scopes = {scope for each in requirements if each.need for scope in required_scopes(each.need)}
     return Policy(
         Matcher((group.template, _rule(group)) for group in groups),
         roles,
@@ -48,6 +54,7 @@ def load(
         tuple(group.template for group in groups),
         tuple({id(each): each for each in requirements}.values()),
         frozenset(method for group in groups for method in group.by_method if method),
+        forbid_table.read(root, names),
     )
 
 

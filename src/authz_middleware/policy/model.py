@@ -2,67 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from math import inf
 
-from authz_middleware.facts import Decision, Principal, Reason, RuleRef
+from authz_middleware.facts import Decision, Principal, RequestFacts
 from authz_middleware.policy.canonical import text_readings
+from authz_middleware.policy.explain import explain
+from authz_middleware.policy.forbids import Forbids
 from authz_middleware.policy.matcher import AMBIGUOUS, Ambiguous, Matcher
+from authz_middleware.policy.needs import Asked
 from authz_middleware.policy.roles import Roles
+from authz_middleware.policy.rules import Requirement, Rule, is_public
 from authz_middleware.policy.spellings import Spellings
 from authz_middleware.policy.template import Template
 
-__all__ = ["Policy", "Requirement", "Rule"]
-
-Kind = Literal["public", "authenticated", "deny", "table"]
-
-
-@dataclass(frozen=True, slots=True)
-class Requirement:
-    """What one key of `[routes]` asks of the caller. Entries of a table must all hold."""
-
-    kind: Kind
-    ref: RuleRef
-    roles: frozenset[str] = frozenset()  # any of
-    permissions: tuple[str, ...] = ()  # all
-    issuers: frozenset[str] = frozenset()  # any of
-    scopes: tuple[str, ...] = ()  # all
-    refused_as: Reason = "denied_by_rule"  # why a "deny" denies
-    allowed: Decision = field(init=False, compare=False, repr=False)
-
-    def __post_init__(self) -> None:
-        # Made once, so that letting a request in allocates nothing.
-        object.__setattr__(self, "allowed", Decision(True, "allowed", self.ref))
-
-    def refused(self, reason: Reason, missing: Iterable[str] = ()) -> Decision:
-        """Return the refusal of this requirement."""
-        return Decision(False, reason, self.ref, tuple(missing))
-
-
-@dataclass(frozen=True, slots=True)
-class Rule:
-    """All keys of one template: requirements by method, and the one without a method."""
-
-    by_method: Mapping[str, Requirement]  # upper case; "WS" is a WebSocket handshake
-    otherwise: Requirement  # for every other method; a refusal unless a key has no method
-    catches_all: bool = False  # a template of the whole tree: `/**` or `/<path:p>`
-
-    def requirement(self, method: str) -> Requirement:
-        """Return what decides `method` (upper case, "WS" for a WebSocket handshake).
-
-        GET covers HEAD (RFC 9110 §9.3.2). A method that is not listed is refused; it never falls
-        to a looser rule.
-        """
-        found = self.by_method.get(method)
-        if found is None and method == "HEAD":
-            found = self.by_method.get("GET")
-        return found or self.otherwise
+__all__ = ["Policy", "Requirement", "Rule", "is_public"]
 
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """`[routes]`, `[roles]` and `default`, compiled once. Order of declaration never matters."""
+    """`[routes]`, `[forbid]`, `[roles]` and `default`, compiled once. Order never matters."""
 
     matcher: Matcher[Rule]
     roles: Roles
@@ -72,6 +31,7 @@ class Policy:
     templates: tuple[Template, ...] = ()  # of every rule
     requirements: tuple[Requirement, ...] = ()  # of every key
     methods: frozenset[str] = frozenset()  # that some key names
+    forbids: Forbids = field(default_factory=Forbids)
 
     def find(
         self,
@@ -87,7 +47,8 @@ class Policy:
         `default`, with one exception: behind the path below a prefix stands the whole path, which
         some servers make up themselves by putting their `root_path` in front. It decides only if
         a rule means it: no rule for the whole tree, and not `default`. With `whole` the app routes
-        on the whole path, and it is the others that decide only so.
+        on the whole path, and it is the others that decide only so. The first is of a rule; every
+        "forbid" for one of the readings stands at the end.
 
         What a rule protects in another spelling is ambiguous where this one is public. With `loose`
         the app may ignore letter case or compatibility forms, and that rule decides too.
@@ -108,6 +69,8 @@ class Policy:
             if elsewhere is None or (public and elsewhere):
                 return None
             decisive += elsewhere
+        if self.forbids:
+            decisive += self.forbids.of(method, readings)
         return tuple(decisive)
 
     def _protected_elsewhere(
@@ -142,37 +105,50 @@ class Policy:
         found = self.matcher.match(path)
         return found if found is None or isinstance(found, Ambiguous) else found.value
 
-    def decide(self, requirements: tuple[Requirement, ...], principal: Principal) -> Decision:
-        """Decide for a verified, expanded caller; the first failure in order is the answer."""
-        for requirement in requirements:
-            if refusal := self._lacks(requirement, principal):
-                return refusal
-        for requirement in requirements:
-            if not principal.scopes.issuperset(requirement.scopes):
-                return _scopes_missing(requirement, requirements, principal)
-        return requirements[0].allowed
+    def forbidden(
+        self, requirements: tuple[Requirement, ...], now: float, facts: RequestFacts | None = None
+    ) -> Decision | None:
+        """Return the refusal by a "forbid" that holds whoever calls, or None."""
+        if not self.forbids:
+            return None
+        forbids = tuple(each for each in requirements if each.forbids_all)
+        return _refused(forbids, Asked(None, now, facts))
 
-    def _lacks(self, requirement: Requirement, principal: Principal) -> Decision | None:
-        if requirement.kind == "deny":
-            return requirement.refused(requirement.refused_as)
-        if requirement.roles and requirement.roles.isdisjoint(principal.roles):
-            return requirement.refused("role_missing", sorted(requirement.roles))
-        missing = [p for p in requirement.permissions if not self.roles.grant(principal, p)]
-        if missing:
-            return requirement.refused("permission_missing", missing)
-        if requirement.issuers and principal.issuer not in requirement.issuers:
-            return requirement.refused("issuer_not_accepted", sorted(requirement.issuers))
+    def anonymous(
+        self, requirements: tuple[Requirement, ...], now: float, facts: RequestFacts | None = None
+    ) -> Decision:
+        """Decide for a caller whom nobody knows, whatever became of the credentials.
+
+        A "forbid" sees the caller that the app will see: without roles, and of no issuer.
+        """
+        if not self.forbids and is_public(requirements):
+            return requirements[0].allowed
+        return _refused(requirements, Asked(None, now, facts)) or requirements[0].allowed
+
+    def decide(
+        self,
+        requirements: tuple[Requirement, ...],
+        principal: Principal,
+        now: float = -inf,
+        facts: RequestFacts | None = None,
+    ) -> Decision:
+        """Decide for a verified, expanded caller; the first failure in order is the answer.
+
+        `now` is in seconds since the epoch; without it no authentication is recent enough.
+        """
+        for requirement in requirements:
+            if not requirement.at_once(principal):
+                break
+        else:
+            return requirements[0].allowed
+        return _refused(requirements, Asked(principal, now, facts)) or requirements[0].allowed
+
+
+def _refused(requirements: tuple[Requirement, ...], asked: Asked) -> Decision | None:
+    """Return the refusal unless each of `requirements` is met."""
+    if all(requirement.met(asked) for requirement in requirements):
         return None
-
-
-def _scopes_missing(
-    failed: Requirement, requirements: tuple[Requirement, ...], principal: Principal
-) -> Decision:
-    required = tuple(dict.fromkeys(scope for each in requirements for scope in each.scopes))
-    return Decision(
-        False,
-        "scope_missing",
-        failed.ref,
-        missing=tuple(scope for scope in required if scope not in principal.scopes),
-        scopes=required,
-    )
+    decision = explain(requirements, asked).decision
+    if decision.allowed:  # a condition that answers differently when it is asked again
+        return Decision(False, "condition_error", decision.rule, detail="unsteady")
+    return decision

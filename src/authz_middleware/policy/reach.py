@@ -10,8 +10,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
+from authz_middleware.policy import forbids
 from authz_middleware.policy.canonical import readings
 from authz_middleware.policy.converters import Kind, loose, strict
+from authz_middleware.policy.forbids import Forbid
 from authz_middleware.policy.model import Policy, Requirement
 from authz_middleware.policy.overlap import Fresh
 from authz_middleware.policy.routekey import request_method
@@ -22,6 +24,7 @@ from authz_middleware.policy.tree import Node, grow
 __all__ = ["Loosely", "Reach"]
 
 _Nodes = frozenset[Node[Template]]
+_Forbidding = frozenset[Node[Forbid]]
 
 
 class Loosely(NamedTuple):
@@ -37,7 +40,8 @@ class Loosely(NamedTuple):
 class _Step(NamedTuple):
     """How far a path has come: what still may match it, and the tails that it has passed.
 
-    Which rule decides a path hangs on nothing else, so paths with equal steps are one.
+    Which rule decides a path, and what is forbidden there, hangs on nothing else, so paths with
+    equal steps are one.
     """
 
     place: int  # in the route's segments
@@ -45,6 +49,8 @@ class _Step(NamedTuple):
     possible: _Nodes
     passed: _Nodes
     doubted: _Nodes
+    forbidding: _Forbidding
+    forbidden: _Forbidding  # the tails among those that it has passed
 
 
 class Reach:
@@ -64,7 +70,7 @@ class Reach:
         self._policy = policy
         known = (*policy.templates, *beside)
         self._root = grow((template, template) for template in known)
-        self._fresh = Fresh((*known, *named))
+        self._fresh = Fresh((*known, *policy.forbids.templates, *named))
 
     def deciding(self, method: str, path: str, root_path: str = "") -> tuple[Requirement, ...]:
         """Return what a request must meet, all of it; () if it is answered 400."""
@@ -92,7 +98,9 @@ class Reach:
 
     def paths(self, route: Sequence[Segment | Loosely]) -> Iterator[str]:
         """Yield paths of `route` of which one is decided as any of its paths is."""
-        start = _Step(0, frozenset((self._root,)), frozenset(), frozenset(), frozenset())
+        none = frozenset[Node[Template]]()
+        forbidding = frozenset((self._policy.forbids.root,))
+        start = _Step(0, frozenset((self._root,)), none, none, none, forbidding, frozenset())
         pending: list[tuple[_Step, tuple[str, ...]]] = [(start, ())]
         seen: set[_Step] = set()
         while pending:
@@ -124,6 +132,7 @@ class Reach:
                 for node in step.certain | step.possible
                 for text in (*node.literals, *node.choices)
             }
+            named.update(*map(forbids.texts, step.forbidding))
             if isinstance(segment, Typed):
                 yield self._fresh.typed[segment.kind]
                 yield from sorted(text for text in named if strict(segment.kind, text))
@@ -151,6 +160,8 @@ def _taken(step: _Step, text: str, onward: int) -> _Step:
         frozenset(possible),
         step.passed | _tails(step.certain),
         step.doubted | _tails(step.possible),
+        frozenset(child for node in step.forbidding for child in forbids.step(node, text)),
+        step.forbidden | {node for node in step.forbidding if node.tail or node.below},
     )
 
 

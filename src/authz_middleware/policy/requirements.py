@@ -2,71 +2,78 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal, cast
 
 from authz_middleware.document import Section
-from authz_middleware.document.paths import quoted
+from authz_middleware.document.paths import KeyPath, dotted
+from authz_middleware.document.values import kind
 from authz_middleware.facts import RuleRef
-from authz_middleware.policy.model import Requirement
-from authz_middleware.policy.roles import WILDCARD, Roles
+from authz_middleware.policy.names import (
+    Names,
+    check_issuers,
+    check_permission,
+    check_roles,
+    check_tokens,
+)
+from authz_middleware.policy.needs import (
+    Acr,
+    All,
+    AnyIssuer,
+    AnyRole,
+    MaxAge,
+    Need,
+    Not,
+    OneOf,
+    Permissions,
+    Scopes,
+)
+from authz_middleware.policy.rules import Requirement
 
-__all__ = ["REQUIREMENT_KEYS", "REQUIREMENT_PLANNED", "Names", "check_roles", "read"]
+__all__ = [
+    "MAX_DEPTH",
+    "REQUIREMENT_KEYS",
+    "REQUIREMENT_PLANNED",
+    "joined",
+    "read",
+    "required",
+]
 
-REQUIREMENT_KEYS = ("roles", "scopes", "permissions", "issuers")
-REQUIREMENT_PLANNED = (
+REQUIREMENT_KEYS = (
+    "roles",
+    "permissions",
+    "issuers",
+    "scopes",
     "acr",
     "max_age",
-    "dpop",
-    "load",
-    "when",
-    "pdp",
-    "must_check",
     "any",
     "all",
     "not",
-    "mode",
 )
+REQUIREMENT_PLANNED = ("dpop", "load", "when", "pdp", "must_check", "mode")
 WORDS: tuple[Literal["public", "authenticated", "deny"], ...] = ("public", "authenticated", "deny")
 
-# RFC 6749 §3.3: scope-token = 1*( %x21 / %x23-5B / %x5D-7E )
-_SCOPE_CHARACTERS = frozenset(map(chr, (0x21, *range(0x23, 0x5C), *range(0x5D, 0x7F))))
-
-
-@dataclass(frozen=True, slots=True)
-class Names:
-    """What the rest of the policy defines, against which a requirement is checked."""
-
-    roles: Roles
-    issuers: Collection[str]
-    token_permissions: bool  # whether some issuer's tokens may carry permissions
-    obtainable: Collection[str] | None  # the roles that issuers may give; None: any
+MAX_DEPTH = 8
+"""How deep `any`, `all` and `not` may stand in each other; nobody reads more."""
 
 
 def read(section: Section, text: str, names: Names) -> Requirement:
     """Read the requirement under the key `text`; mistakes go to the section's report."""
     ref = RuleRef(text, section.where(text))
-    match section.raw(text):
-        case str(word):
-            return _word(section, text, word, ref)
-        case []:
-            section.error(
-                text, "an empty list lets nobody in", 'write "deny", or name the roles that may'
-            )
-        case list():
-            roles = section.texts(text) or ()
-            check_roles(section, text, roles, names.roles.declared)
-            return Requirement("table", ref, roles=frozenset(roles))
-        case {} if table := section.table(text):
-            return _table(table, ref, names)
-        case _:
-            section.error(
-                text,
-                "this is not a requirement",
-                'write "public", "authenticated", "deny", a list of roles, or a table such as'
-                ' { permissions = ["article:write"] }',
-            )
+    value: object = section.raw(text)
+    if isinstance(value, str):
+        return _word(section, text, value, ref)
+    if isinstance(value, (list, Mapping)):
+        value = cast("object", value)
+        need = _Reader(names, section).requirement((*section.path, text), value, 0)
+        return Requirement("table", ref, need) if need else Requirement("deny", ref)
+    section.error(
+        text,
+        "this is not a requirement",
+        'write "public", "authenticated", "deny", a list of roles, or a table such as'
+        ' { permissions = ["article:write"] }',
+    )
     return Requirement("deny", ref)
 
 
@@ -82,43 +89,172 @@ def _word(section: Section, text: str, word: str, ref: RuleRef) -> Requirement:
     return Requirement("deny", ref)
 
 
-def _table(table: Section, ref: RuleRef, names: Names) -> Requirement:
-    table.only(REQUIREMENT_KEYS, REQUIREMENT_PLANNED)
-    if not table.mapping:
-        table.error(
-            None,
-            "an empty table requires nothing",
-            'write "authenticated" if any verified caller may, or name what is required',
+@dataclass(frozen=True, slots=True)
+class _Reader:
+    """Reads what stands below one key. None is returned for what is not to be served."""
+
+    names: Names
+    section: Section
+
+    def error(self, path: KeyPath, what: str, fix: str = "") -> None:
+        self.section.report.error(path, what, fix)
+
+    def requirement(self, path: KeyPath, value: object, depth: int) -> Need | None:
+        """Read a list of roles or a table; `depth` is how many joints are around it."""
+        if depth > MAX_DEPTH:
+            self.error(
+                path,
+                f"more than {MAX_DEPTH} of `any`, `all` and `not` inside each other",
+                "name a role or a permission for the combination",
+            )
+            return None
+        match value:
+            case {}:
+                return self._table(path, cast("Mapping[str, Any]", value), depth)
+            case list():
+                return self._roles(path, cast("list[Any]", value))
+            case str(word):
+                self._inner_word(path, word)
+            case _:
+                self.error(
+                    path,
+                    f"this is not a requirement, but {kind(value)}",
+                    "write a list of roles or a table",
+                )
+        return None
+
+    def _roles(self, path: KeyPath, value: list[Any]) -> Need | None:
+        if not value:
+            fix = 'write "deny", or name the roles that may'
+            self.error(path, "an empty list lets nobody in", fix)
+            return None
+        called = dotted(path[len(self.section.path) :])
+        roles = self.section.strings(
+            ((*path, index), f"`{called}[{index}]`", each) for index, each in enumerate(value)
         )
-    values = {name: _required(table, name) for name in REQUIREMENT_KEYS}
-    check_roles(table, "roles", values["roles"], names.roles.declared)
-    for permission in values["permissions"]:
-        _check_permission(table, permission, names)
-    for issuer in values["issuers"]:
-        if issuer not in names.issuers:
+        check_roles(self.section.report, path, roles, self.names.roles.declared)
+        return AnyRole(frozenset(roles))
+
+    def _inner_word(self, path: KeyPath, word: str) -> None:
+        what = f'"{word}" cannot stand inside `any`, `all` or `not`'
+        if word == "public":
+            fix = 'make it a route of its own: "public" admits callers without a token'
+        elif word == "authenticated":
+            fix = "leave it out: every table needs a valid caller"
+        elif word == "deny":
+            fix = "leave it out: nobody would ever meet it"
+        else:
+            what = f'"{word}" is not a requirement'
+            fix = f'write a list of roles or a table; a role goes in a list: ["{word}"]'
+        self.error(path, what, fix)
+
+    def _table(self, path: KeyPath, mapping: Mapping[str, Any], depth: int) -> Need | None:
+        table = Section(self.section.document, self.section.report, path, mapping)
+        table.only(REQUIREMENT_KEYS, REQUIREMENT_PLANNED)
+        if not mapping:
             table.error(
-                "issuers",
-                f"`{issuer}` is not one of the [[issuers]]",
-                "write it exactly as its tokens name it in `iss`",
+                None,
+                "an empty table requires nothing",
+                'write "authenticated" if any verified caller may, or name what is required',
             )
-    for scope in values["scopes"]:
-        if not _SCOPE_CHARACTERS.issuperset(scope):
+        needs = [*self._leaves(table), *self._joints(table, depth)]
+        self._contradictions(table, needs)
+        return joined(needs)
+
+    def _leaves(self, table: Section) -> list[Need]:
+        """Read what asks one thing, in the order in which failures answer."""
+        names, needs = self.names, list[Need]()
+        if roles := required(table, "roles"):
+            check_roles(table.report, (*table.path, "roles"), roles, names.roles.declared)
+            needs.append(AnyRole(frozenset(roles)))
+        if permissions := required(table, "permissions"):
+            for permission in permissions:
+                check_permission(table, permission, names)
+            needs.append(Permissions(permissions, names.roles))
+        if issuers := required(table, "issuers"):
+            check_issuers(table, issuers, names.issuers)
+            needs.append(AnyIssuer(frozenset(issuers)))
+        if scopes := required(table, "scopes"):
+            check_tokens(table, "scopes", "scope", scopes, "RFC 6749 §3.3")
+            needs.append(Scopes(scopes))
+        if acr := required(table, "acr"):
+            check_tokens(table, "acr", "acr", acr, "RFC 9470 §3")
+            needs.append(Acr(acr))
+        seconds = _max_age(table)
+        if seconds is not None:
+            needs.append(MaxAge(seconds, names.leeways))
+        return needs
+
+    def _joints(self, table: Section, depth: int) -> list[Need]:
+        needs: list[Need] = []
+        if parts := self._parts(table, "any", depth):
+            needs.append(OneOf(parts))
+        if parts := self._parts(table, "all", depth):
+            needs.append(All(parts))
+        if "not" in table:
+            value = table.raw("not")
+            if _several(value):
+                fix = "write `not = { any = [ … ] }`"
+                table.error("not", "`not` takes one requirement, not a list of them", fix)
+            elif part := self.requirement((*table.path, "not"), value, depth + 1):
+                if isinstance(part, Not):
+                    table.error("not", "`not` of `not` says nothing new", "leave out both")
+                needs.append(Not(part))
+        return needs
+
+    def _parts(self, table: Section, name: str, depth: int) -> tuple[Need, ...]:
+        if name not in table:
+            return ()
+        value, path = table.raw(name), (*table.path, name)
+        if not isinstance(value, list):
             table.error(
-                "scopes",
-                "a scope is printable ASCII without spaces, quotes and backslashes (RFC 6749 §3.3)",
-                'write one scope an entry: ["read", "write"]',
+                name,
+                f"`{name}` must be a list of requirements, not {kind(value)}",
+                f'write `{name} = [["admin"], {{ permissions = ["article:write"] }}]`',
             )
-    return Requirement(
-        "table",
-        ref,
-        roles=frozenset(values["roles"]),
-        permissions=values["permissions"],
-        issuers=frozenset(values["issuers"]),
-        scopes=values["scopes"],
-    )
+            return ()
+        values = cast("list[Any]", value)
+        if not values:
+            table.error(name, f"an empty `{name}` requires nothing", f"remove `{name}`")
+        parts: list[Need] = []
+        for index, each in enumerate(values):
+            part = self.requirement((*path, index), each, depth + 1)
+            if part is not None and part in parts:
+                self.error((*path, index), f"this part of `{name}` stands there twice", "remove it")
+            elif part is not None:
+                parts.append(part)
+        return tuple(parts)
+
+    def _contradictions(self, table: Section, needs: Sequence[Need]) -> None:
+        """Report what one caller can never meet: a role that brings along what `not` excludes."""
+        closure = self.names.roles.closure
+        asked = [need for need in needs if isinstance(need, AnyRole)]
+        for need in needs:
+            if isinstance(need, Not) and isinstance(need.part, AnyRole):
+                excluded = need.part.names
+                for roles in asked:
+                    if all(not excluded.isdisjoint(closure.get(r, {r})) for r in roles.names):
+                        table.error(
+                            "not",
+                            "nobody could ever meet this: whoever has one of `roles` has one of"
+                            f" {', '.join(sorted(excluded))}",
+                            "take one of them out; a role has all that it inherits",
+                        )
 
 
-def _required(table: Section, name: str) -> tuple[str, ...]:
+def _several(value: object) -> bool:
+    """Whether it is a list of requirements, not of roles."""
+    inside = cast("list[object]", value) if isinstance(value, list) else ()
+    return any(isinstance(each, (list, Mapping)) for each in inside)
+
+
+def joined(needs: Sequence[Need]) -> Need | None:
+    """Return the need for all of `needs`, one alone as it is; None without any."""
+    return needs[0] if len(needs) == 1 else All(tuple(needs)) if needs else None
+
+
+def required(table: Section, name: str) -> tuple[str, ...]:
+    """Read a list of names; an empty one is a mistake."""
     if table.raw(name) is None:
         return ()
     values = table.texts(name)
@@ -127,31 +263,12 @@ def _required(table: Section, name: str) -> tuple[str, ...]:
     return values or ()
 
 
-def check_roles(
-    section: Section, key: str, roles: Iterable[str], declared: Collection[str] | None
-) -> None:
-    """Report each of `roles` under `key` that [roles] does not define (None: any name will do)."""
-    for role in roles:
-        if declared is not None and role not in declared:
-            section.error(
-                key,
-                f"role `{role}` is not defined in [roles]",
-                f"add `{quoted(role)} = []` there"
-                + (f", or use one of: {', '.join(sorted(declared))}" if declared else ""),
-            )
-
-
-def _check_permission(table: Section, permission: str, names: Names) -> None:
-    if WILDCARD in permission:
-        table.error(
-            "permissions",
-            f"`{permission}` is a pattern; a route requires exact permissions",
-            "name the permission; patterns belong to [roles]",
-        )
-    elif not names.token_permissions and not names.roles.could_grant(permission, names.obtainable):
-        table.error(
-            "permissions",
-            f"nobody could ever have permission `{permission}`",
-            "give it to a role in [roles] that an issuer grants, or name the claim that carries"
-            " permissions in an issuer's `claims.permissions`",
-        )
+def _max_age(table: Section) -> int | None:
+    seconds = table.number("max_age", unit="seconds", example=300)
+    if seconds is None:
+        return None
+    # RFC 9470 §3: a non-negative integer.
+    if seconds < 0 or not isinstance(seconds, int):
+        table.error("max_age", "`max_age` is a whole number of seconds, 0 or more")
+        return None
+    return seconds

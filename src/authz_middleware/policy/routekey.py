@@ -7,7 +7,16 @@ from dataclasses import dataclass
 
 from authz_middleware.policy.template import Template, TemplateError, parse
 
-__all__ = ["WEBSOCKET", "RouteKey", "RouteKeyError", "parse_key", "request_method", "split_key"]
+__all__ = [
+    "WEBSOCKET",
+    "RouteKey",
+    "RouteKeyError",
+    "check_head",
+    "check_methods",
+    "parse_key",
+    "request_method",
+    "split_key",
+]
 
 WEBSOCKET = "WS"
 """The pseudo-method of a WebSocket handshake; no HTTP request can pose as it."""
@@ -37,12 +46,17 @@ class RouteKey:
 def parse_key(text: str) -> RouteKey:
     """Parse a route key; raises `RouteKeyError`."""
     methods, path = split_key(text)
-    if "HEAD" in methods:
-        raise RouteKeyError("HEAD is covered by GET and cannot be ruled apart", "write GET")
+    check_head(methods)
     try:
         return RouteKey(methods, parse(path))
     except TemplateError as error:
         raise RouteKeyError(f"{error.what} in `{path}`", error.fix) from None
+
+
+def check_head(methods: tuple[str, ...]) -> None:
+    """Raise `RouteKeyError` for HEAD among `methods`."""
+    if "HEAD" in methods:
+        raise RouteKeyError("HEAD is covered by GET and cannot be ruled apart", "write GET")
 
 
 def split_key(text: str) -> tuple[tuple[str, ...], str]:
@@ -55,18 +69,22 @@ def split_key(text: str) -> tuple[tuple[str, ...], str]:
             f"`{text}` does not name a path", 'write "/path", "GET /path" or "GET|POST /path"'
         )
     methods = tuple(before.split("|"))
-    if any(method.upper() in WORDS_FOR_EVERY_METHOD for method in methods):
-        raise RouteKeyError(
-            f"`{before}` is not a method", f'write "{path}": a key without one covers them all'
-        )
-    for method in methods:
-        if not _TOKEN.fullmatch(method) or method != method.upper():
-            raise RouteKeyError(
-                f"`{method}` is not a method", "write it in capitals: GET, POST, WS"
-            )
+    check_methods(methods, f'write "{path}": a key without one covers them all')
     if len(set(methods)) < len(methods):
         raise RouteKeyError(f"`{before}` names a method twice", "name each once")
     return methods, path
+
+
+def check_methods(methods: tuple[str, ...], every: str) -> None:
+    """Raise `RouteKeyError` for what is no method; `every` says how all of them are written."""
+    if any(method.upper() in WORDS_FOR_EVERY_METHOD for method in methods):
+        raise RouteKeyError(f"`{'|'.join(methods)}` is not a method", every)
+    for method in methods:
+        # A bar may stand in a token, but such a method would be a list that never matches.
+        if not _TOKEN.fullmatch(method) or method != method.upper() or "|" in method:
+            raise RouteKeyError(
+                f"`{method}` is not a method", "write it in capitals: GET, POST, WS"
+            )
 
 
 def request_method(kind: str, method: str) -> str | None:

@@ -182,7 +182,7 @@ class Serving:
         """Decide what the app's router has made of a request that was let in."""
         if binding is not None and not binding.knows(asked.taken, asked.path):
             self._report_late(asked)
-        decision = self._engine.again(admit, facts, asked, binding)
+        decision = self._engine.again(admit, facts, asked, binding, self.clock())
         return decision if decision.allowed else replace(decision, detail=SECOND_LOOK)
 
     def _report_late(self, asked: Asked) -> None:
@@ -203,7 +203,8 @@ class Serving:
         if self.settings.policy.roles.grant(access.principal, permission):
             return known
         rule = access.decision.rule
-        return Decision(False, "permission_missing", rule, missing=(permission,))
+        miss = f"needs permission {permission}"
+        return Decision(False, "permission_missing", rule, missing=(permission,), nearest_miss=miss)
 
     def report(self, access: Access, permission: str, decision: Decision) -> None:
         """Tell the observers of an `access.require` that was met."""

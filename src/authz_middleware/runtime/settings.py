@@ -17,7 +17,7 @@ from authz_middleware.policy import cases
 from authz_middleware.policy import load as policies
 from authz_middleware.policy.cases import Case
 from authz_middleware.policy.model import Policy
-from authz_middleware.policy.requirements import check_roles
+from authz_middleware.policy.names import check_roles
 from authz_middleware.tokens import issuers as issuer_tables
 from authz_middleware.tokens import tenants
 from authz_middleware.tokens.issuers import Issuer, secure_url
@@ -37,6 +37,7 @@ KNOWN = (
     "issuers",
     "roles",
     "routes",
+    "forbid",
     "tests",
 )
 PLANNED = (
@@ -48,7 +49,6 @@ PLANNED = (
     "candidate",
     "state",
     "permissions",
-    "forbid",
     "pdp",
 )
 
@@ -94,6 +94,7 @@ def load(document: Document) -> Settings:
         issuers=names,
         token_permissions=not complete or any(issuer.claims.permissions for issuer in issuers),
         obtainable=_obtainable(issuers) if complete and issuers else None,
+        leeways={issuer.issuer: issuer.leeway for issuer in issuers},
     )
     _check_roles(sections, policy)
     _check_key_files(sections, document.directory)
@@ -151,14 +152,16 @@ def _check_roles(sections: Sequence[Section], policy: Policy) -> None:
     if declared is None:
         return
     for section in sections:
+        report = section.report
         # As they stand in the document: what is of a wrong type is reported by its reader.
         mapped, granted = section.raw("role_map"), section.raw("grants")
         if isinstance(mapped, Mapping) and (table := section.table("role_map")):
             for name in table:
-                check_roles(table, name, _names([table.raw(name)]), declared)
+                check_roles(report, (*table.path, name), _names([table.raw(name)]), declared)
         if isinstance(granted, list):
             named = _names(cast("Sequence[object]", granted))
-            check_roles(section, "grants", [name for name in named if name != "*"], declared)
+            own = [name for name in named if name != "*"]
+            check_roles(report, (*section.path, "grants"), own, declared)
 
 
 def _check_key_files(sections: Sequence[Section], directory: Path) -> None:

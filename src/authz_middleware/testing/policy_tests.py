@@ -30,8 +30,8 @@ class PolicyTestResult:
 
     def __str__(self) -> str:
         came = "allowed" if self.decision.allowed else f"refused, {self.decision.reason}"
-        if self.decision.missing:
-            came += f" (needs {', '.join(self.decision.missing)})"
+        if self.decision.nearest_miss:
+            came += f" ({self.decision.nearest_miss})"
         if self.decision.rule is not None:
             came += f" by {self.decision.rule}"
         return (
@@ -74,16 +74,16 @@ def run_policy_tests(
         policy = (
             Authz.from_mapping(policy) if isinstance(policy, Mapping) else Authz.from_file(policy)
         )
-    settings = policy.serving.settings
-    return PolicyTestReport(tuple(_results(settings.cases, settings.policy)))
+    settings, now = policy.serving.settings, policy.serving.clock()
+    return PolicyTestReport(tuple(_results(settings.cases, settings.policy, now)))
 
 
-def _results(cases: tuple[Case, ...], policy: Policy) -> Iterator[PolicyTestResult]:
+def _results(cases: tuple[Case, ...], policy: Policy, now: float) -> Iterator[PolicyTestResult]:
     for case in cases:
         caller = _describe(case.principal)
         principal = policy.roles.expand(case.principal) if case.principal else None
         for expectation in case.expectations:
-            decision = _decide(policy, principal, expectation)
+            decision = _decide(policy, principal, expectation, now)
             outcome: Literal["PASS", "FAIL", "ERROR"]
             if decision.reason == "path_ambiguous":
                 outcome = "ERROR"
@@ -99,15 +99,17 @@ def _results(cases: tuple[Case, ...], policy: Policy) -> Iterator[PolicyTestResu
             )
 
 
-def _decide(policy: Policy, principal: Principal | None, expected: Expectation) -> Decision:
+def _decide(
+    policy: Policy, principal: Principal | None, expected: Expectation, now: float
+) -> Decision:
     requirements = policy.find(expected.method, readings(expected.path, ""))
     if requirements is None:
         return Decision(False, "path_ambiguous")
+    if forbidden := policy.forbidden(requirements, now):
+        return forbidden
     if principal is not None:
-        return policy.decide(requirements, principal)
-    if all(requirement.kind == "public" for requirement in requirements):
-        return requirements[0].allowed
-    return requirements[0].refused("no_credentials")
+        return policy.decide(requirements, principal, now)
+    return policy.anonymous(requirements, now)
 
 
 def _describe(principal: Principal | None) -> str:

@@ -1,0 +1,277 @@
+"""What each part of a requirement found, and which miss is the answer to a refusal.
+
+Made only when a request is refused or somebody asks why. It names what the policy requires, and of
+the caller roles, permissions, scopes and the issuer: never another claim.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Final, Literal, NamedTuple
+
+from authz_middleware.facts import Principal, Reason
+from authz_middleware.policy.needs import (
+    Acr,
+    All,
+    AnyIssuer,
+    AnyRole,
+    Asked,
+    Leaf,
+    MaxAge,
+    Need,
+    Not,
+    OneOf,
+    Permissions,
+    Scopes,
+    Stage,
+    Verdict,
+    When,
+    conjunction,
+    disjunction,
+    negation,
+)
+
+__all__ = ["Finding", "Miss", "Outcome", "find", "first", "named", "outcome", "words"]
+
+Outcome = Literal["met", "not met", "error"]
+
+SHOWN = 10
+"""Names that are listed of one set: a token may bring thousands."""
+LONGEST = 100
+"""Characters shown of a name."""
+
+OUTCOMES: Mapping[Verdict, Outcome] = {True: "met", False: "not met", None: "error"}
+
+
+def outcome(value: Verdict) -> Outcome:
+    """Return the name of a value."""
+    return OUTCOMES[value]
+
+
+@dataclass(frozen=True, slots=True)
+class Miss:
+    """Why a part is not met: the reason, what was missing, and a sentence for people."""
+
+    stage: Stage
+    reason: Reason
+    missing: tuple[str, ...]
+    text: str
+    detail: str = ""
+
+    @property
+    def size(self) -> tuple[int, tuple[str, ...], str]:
+        """How much is missing. The order in which a policy is written never tells."""
+        return len(self.missing), self.missing, self.text
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What one need found. `scopes`, `acr` and `max_age` are what a new token should bring."""
+
+    name: str  # the key: roles, permissions, issuers, when, scopes, acr, max_age, any, all, not
+    outcome: Outcome
+    needs: str
+    has: str | None = None
+    parts: tuple[Finding, ...] = ()
+    miss: Miss | None = None
+    scopes: tuple[str, ...] = ()
+    acr: tuple[str, ...] = ()
+    max_age: int | None = None
+
+    def lines(self, depth: int = 0) -> Iterable[str]:
+        """Yield the finding as text, its parts indented."""
+        has = "" if self.has is None else f"; has {self.has}"
+        yield f"{'  ' * depth}{self.outcome}: {self.needs}{has}"
+        for part in self.parts:
+            yield from part.lines(depth + 1)
+
+
+def find(need: Need, asked: Asked) -> Finding:
+    """Return what `need` finds, all of its parts included."""
+    match need:
+        case All(parts):
+            return _all(need, [find(part, asked) for part in parts])
+        case OneOf(parts):
+            return _any(need, [find(part, asked) for part in parts])
+        case Not(part):
+            return _not(need, find(part, asked))
+        case _:
+            return _leaf(need, asked)
+
+
+def first(misses: Iterable[Miss]) -> Miss:
+    """Return the miss that answers where all of these must be made good: the earliest stage."""
+    return min(misses, key=lambda miss: (miss.stage, miss.size))
+
+
+def _nearest(misses: Iterable[Miss]) -> Miss:
+    """Return the miss that answers where one made good is enough: what came furthest."""
+    return min(misses, key=lambda miss: (-miss.stage, miss.size))
+
+
+def _values(parts: Iterable[Finding]) -> list[Verdict]:
+    return [_VALUES[part.outcome] for part in parts]
+
+
+_VALUES: Mapping[Outcome, Verdict] = {name: value for value, name in OUTCOMES.items()}
+
+
+def _all(need: All, parts: list[Finding]) -> Finding:
+    value = conjunction(_values(parts))
+    misses = [part.miss for part in parts if part.miss is not None]
+    ages = [part.max_age for part in parts if part.max_age is not None]
+    return Finding(
+        "all",
+        outcome(value),
+        words(need),
+        parts=tuple(parts),
+        miss=first(misses) if misses else None,
+        scopes=tuple(dict.fromkeys(name for part in parts for name in part.scopes)),
+        acr=_acr(parts),
+        max_age=min(ages, default=None),
+    )
+
+
+def _acr(parts: Iterable[Finding]) -> tuple[str, ...]:
+    """Return the values to ask for; of several lists the one that is not met."""
+    named = sorted((part.outcome == "met", part.acr) for part in parts if part.acr)
+    return named[0][1] if named else ()
+
+
+def _any(need: OneOf, parts: list[Finding]) -> Finding:
+    value = disjunction(_values(parts))
+    if value:
+        chosen, miss = next(part for part in parts if part.outcome == "met"), None
+    else:
+        miss = _nearest(part.miss for part in parts if part.miss is not None)
+        chosen = next(part for part in parts if part.miss is miss)
+    return Finding(
+        "any",
+        outcome(value),
+        words(need),
+        parts=tuple(parts),
+        miss=miss,
+        scopes=chosen.scopes,
+        acr=chosen.acr,
+        max_age=chosen.max_age,
+    )
+
+
+def _not(need: Not, part: Finding) -> Finding:
+    value = negation(_VALUES[part.outcome])
+    miss = None
+    if not value:
+        # Nothing that a client could bring makes it good, so no scopes, and no step-up.
+        detail = part.miss.detail if part.miss else ""
+        miss = Miss(Stage.EXCLUDED, "excluded", (), f"must not meet {words(need.part)}", detail)
+    return Finding("not", outcome(value), words(need), parts=(part,), miss=miss)
+
+
+# --- Leaves ---
+
+
+class _Look(NamedTuple):
+    """What there is to say of a leaf; `has` is None where the caller's part is not told."""
+
+    name: str
+    reason: Reason
+    missing: tuple[str, ...] = ()
+    has: str | None = None
+    detail: str = ""  # of an error
+
+
+def _look(need: Leaf, asked: Asked) -> _Look:
+    caller = asked.principal or NOBODY
+    match need:
+        case AnyRole(names):
+            return _Look("roles", "role_missing", tuple(sorted(names)), named(caller.roles))
+        case Permissions():
+            missing, has = need.missing(caller), named(caller.permissions)
+            return _Look("permissions", "permission_missing", missing, has)
+        case AnyIssuer(names):
+            has = named({caller.issuer} - {""})
+            return _Look("issuers", "issuer_not_accepted", tuple(sorted(names)), has)
+        case When():
+            value, detail = need.asked(asked)
+            reason: Reason = "condition_error" if value is None else "condition_not_met"
+            return _Look("when", reason, detail=detail)
+        case Scopes(names):
+            lacking = tuple(name for name in names if name not in caller.scopes)
+            return _Look("scopes", "scope_missing", lacking, named(caller.scopes))
+        case Acr(names):
+            return _Look("acr", "acr_not_met", names, detail=_claim(caller, "acr"))
+        case _:
+            detail = _claim(caller, "auth_time")
+            return _Look("max_age", "authentication_too_old", detail=detail)
+
+
+NOBODY: Final = Principal(subject="", issuer="", expires_at=0)
+
+
+def _leaf(need: Leaf, asked: Asked) -> Finding:
+    value, look = need.value(asked), _look(need, asked)
+    miss = None
+    if not value:
+        lacks = Permissions(look.missing, need.roles) if isinstance(need, Permissions) else need
+        text = f"needs {words(lacks)}"
+        if look.has is not None:
+            text += f"; has {look.has}"
+        detail = look.detail if value is None else ""
+        miss = Miss(need.stage, look.reason, look.missing, text, detail)
+    return Finding(
+        look.name,
+        outcome(value),
+        words(need),
+        look.has,
+        miss=miss,
+        scopes=need.names if isinstance(need, Scopes) else (),
+        acr=need.names if isinstance(need, Acr) else (),
+        max_age=need.seconds if isinstance(need, MaxAge) else None,
+    )
+
+
+def _claim(caller: Principal, name: str) -> str:
+    """Return why a claim tells nothing; its value is nobody's but the token's."""
+    return f"{'bad' if name in caller.claims else 'missing'}_claim:{name}"
+
+
+def words(need: Need) -> str:
+    """Return what `need` asks for, in words."""
+    match need:
+        case AnyRole(names):
+            return f"role {_joined(sorted(names), 'or')}"
+        case Permissions(names):
+            return f"permission {_joined(names, 'and')}"
+        case AnyIssuer(names):
+            return f"issuer {_joined(sorted(names), 'or')}"
+        case When(condition):
+            return f"`{condition.text}`"
+        case Scopes(names):
+            return f"scope {_joined(names, 'and')}"
+        case Acr(names):
+            return f"acr {_joined(names, 'or')}"
+        case MaxAge(seconds):
+            return f"an authentication in the last {seconds} seconds"
+        case All(parts):
+            return f"({' and '.join(map(words, parts))})"
+        case OneOf(parts):
+            return f"({' or '.join(map(words, parts))})"
+        case _:
+            return f"not {words(need.part)}"
+
+
+def _joined(names: Iterable[str], word: str) -> str:
+    return f" {word} ".join(names)
+
+
+def named(names: Iterable[str]) -> str:
+    """List names from a token: in order, the first few of them, cut if long; "none" without any."""
+    ordered = sorted(names)
+    if not ordered:
+        return "none"
+    shown = ", ".join(
+        name if len(name) <= LONGEST else f"{name[:LONGEST]}…" for name in ordered[:SHOWN]
+    )
+    more = len(ordered) - SHOWN
+    return f"{shown} and {more} more" if more > 0 else shown

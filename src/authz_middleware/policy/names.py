@@ -1,0 +1,82 @@
+"""What the rest of the policy defines, and whether the names in a requirement are among it."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
+
+from authz_middleware.document import Report, Section
+from authz_middleware.document.paths import KeyPath, quoted
+from authz_middleware.policy.roles import WILDCARD, Roles
+
+__all__ = ["Names", "check_issuers", "check_permission", "check_roles", "check_tokens"]
+
+# RFC 6749 §3.3: scope-token = 1*( %x21 / %x23-5B / %x5D-7E )
+_SCOPE_CHARACTERS = frozenset(map(chr, (0x21, *range(0x23, 0x5C), *range(0x5D, 0x7F))))
+
+
+@dataclass(frozen=True, slots=True)
+class Names:
+    """What the rest of the policy defines, against which a requirement is checked."""
+
+    roles: Roles
+    issuers: Collection[str]
+    token_permissions: bool  # whether some issuer's tokens may carry permissions
+    obtainable: Collection[str] | None  # the roles that issuers may give; None: any
+    leeways: Mapping[str, float] = field(default_factory=dict[str, float])  # seconds, by issuer
+
+
+def check_tokens(
+    table: Section, name: str, word: str, values: Iterable[str], standard: str
+) -> None:
+    """Report what cannot stand between spaces in a challenge."""
+    for value in values:
+        if not _SCOPE_CHARACTERS.issuperset(value):
+            table.error(
+                name,
+                f"{'an' if word == 'acr' else 'a'} {word} is printable ASCII without spaces,"
+                f" quotes and backslashes ({standard})",
+                f'write one {word} an entry: {name} = ["…", "…"]',
+            )
+
+
+def check_issuers(table: Section, issuers: Iterable[str], known: Collection[str]) -> None:
+    """Report each of `issuers` that is not configured."""
+    for issuer in issuers:
+        if issuer not in known:
+            table.error(
+                "issuers",
+                f"`{issuer}` is not one of the [[issuers]]",
+                "write it exactly as its tokens name it in `iss`",
+            )
+
+
+def check_roles(
+    report: Report, path: KeyPath, roles: Iterable[str], declared: Collection[str] | None
+) -> None:
+    """Report each of `roles` at `path` that [roles] does not define (None: any name will do)."""
+    for role in roles:
+        if declared is not None and role not in declared:
+            report.error(
+                path,
+                f"role `{role}` is not defined in [roles]",
+                f"add `{quoted(role)} = []` there"
+                + (f", or use one of: {', '.join(sorted(declared))}" if declared else ""),
+            )
+
+
+def check_permission(table: Section, permission: str, names: Names) -> None:
+    """Report a permission that is none, or that nobody could have."""
+    if WILDCARD in permission:
+        table.error(
+            "permissions",
+            f"`{permission}` is a pattern; a route requires exact permissions",
+            "name the permission; patterns belong to [roles]",
+        )
+    elif not names.token_permissions and not names.roles.could_grant(permission, names.obtainable):
+        table.error(
+            "permissions",
+            f"nobody could ever have permission `{permission}`",
+            "give it to a role in [roles] that an issuer grants, or name the claim that carries"
+            " permissions in an issuer's `claims.permissions`",
+        )

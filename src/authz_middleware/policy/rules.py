@@ -1,0 +1,103 @@
+"""What one key of the policy requires or forbids, and the keys of one path by method."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from authz_middleware.facts import Decision, Principal, Reason, RuleRef
+from authz_middleware.policy.compiled import Predicate, predicate
+from authz_middleware.policy.needs import Asked, Leaf, Need, When, walk
+
+__all__ = ["Kind", "Requirement", "Rule", "is_public"]
+
+Kind = Literal["public", "authenticated", "deny", "table", "forbid"]
+
+
+@dataclass(frozen=True, slots=True)
+class Requirement:
+    """What one key of `[routes]` asks of the caller, or one of `[forbid]` forbids.
+
+    A "table" is met if its `need` is. A "forbid" is met by those whom it does not hold for: its
+    `need` says for whom it holds, and without one it holds for everybody.
+    """
+
+    kind: Kind
+    ref: RuleRef
+    need: Need | None = None
+    refused_as: Reason = "denied_by_rule"  # why a "deny" denies
+    allowed: Decision = field(init=False, compare=False, repr=False)
+    at_once: Predicate = field(init=False, compare=False, repr=False)
+    """Whether a look at the caller is enough to let it in: the common case, compiled."""
+    forbids_all: bool = field(init=False, compare=False, repr=False)
+    """Whether it is a "forbid" to which it makes no difference who calls."""
+
+    def __post_init__(self) -> None:
+        # Made once, so that letting a request in allocates nothing.
+        object.__setattr__(self, "allowed", Decision(True, "allowed", self.ref))
+        object.__setattr__(self, "at_once", _at_once(self.kind, self.need))
+        reads_caller = self.need is not None and any(map(_reads_caller, walk(self.need)))
+        object.__setattr__(self, "forbids_all", self.kind == "forbid" and not reads_caller)
+
+    def met(self, asked: Asked) -> bool:
+        """Whether the caller meets it. An error never lets in, and in a "forbid" it holds."""
+        match self.kind:
+            case "public":
+                return True
+            case "authenticated":
+                return asked.principal is not None
+            case "deny":
+                return False
+            case "table":
+                if asked.principal is None:  # every table needs a valid caller, whatever it says
+                    return False
+                return self.need is not None and self.need.value(asked) is True
+            case _:
+                return self.need is not None and self.need.value(asked) is False
+
+
+def _reads_caller(leaf: Leaf) -> bool:
+    return leaf.condition.reads_caller if isinstance(leaf, When) else True
+
+
+def _at_once(kind: Kind, need: Need | None) -> Predicate:
+    if kind in ("public", "authenticated"):
+        return _everybody
+    known = predicate(need) if need is not None else None
+    if known is None or kind == "deny":
+        return _look_closer
+    return (lambda caller: not known(caller)) if kind == "forbid" else known
+
+
+def _everybody(_: Principal) -> bool:
+    return True
+
+
+def _look_closer(_: Principal) -> bool:
+    return False
+
+
+def is_public(requirements: tuple[Requirement, ...]) -> bool:
+    """Whether nobody needs credentials; a "forbid" may refuse somebody all the same."""
+    return all(each.kind in ("public", "forbid") for each in requirements)
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """All keys of one template: requirements by method, and the one without a method."""
+
+    by_method: Mapping[str, Requirement]  # upper case; "WS" is a WebSocket handshake
+    otherwise: Requirement  # for every other method; a refusal unless a key has no method
+    catches_all: bool = False  # a template of the whole tree: `/**` or `/<path:p>`
+
+    def requirement(self, method: str) -> Requirement:
+        """Return what decides `method` (upper case, "WS" for a WebSocket handshake).
+
+        GET covers HEAD (RFC 9110 §9.3.2). A method that is not listed is refused; it never falls
+        to a looser rule.
+        """
+        found = self.by_method.get(method)
+        if found is None and method == "HEAD":
+            found = self.by_method.get("GET")
+        return found or self.otherwise
