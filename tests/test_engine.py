@@ -800,7 +800,10 @@ SECOND = {
 @pytest.mark.parametrize(("path", "method", "roles", "reason"), SECOND.values(), ids=SECOND)
 def test_where_the_app_has_come_to_counts_too(world: World, path, method, roles, reason) -> None:
     """A middleware inside that rewrites the path gets no further than the policy lets it."""
-    claims = {"acr": "urn:mfa", "auth_time": NOW - (310 if roles == ["late"] else 0)}
+    claims: dict[str, Any] = {
+        "acr": "urn:mfa",
+        "auth_time": NOW - (310 if roles == ["late"] else 0),
+    }
     token = None if roles is None else mint(roles=roles, **claims)
     first = "/public" if roles is None else "/either"
     admit = world.start(first, token)
