@@ -1,7 +1,8 @@
-"""What users import in their own tests: an issuer, a clock, and the policy's own tests."""
+"""What users import in their own tests: an issuer, a clock, the policy's own tests, and an attack."""
 
 from __future__ import annotations
 
+from authz_middleware.testing.attack import AttackReport, Leak, attack
 from authz_middleware.testing.clock import FrozenClock
 from authz_middleware.testing.issuer import DevelopmentIssuer
 from authz_middleware.testing.policy_tests import (
@@ -11,9 +12,12 @@ from authz_middleware.testing.policy_tests import (
 )
 
 __all__ = [
+    "AttackReport",
     "DevelopmentIssuer",
     "FrozenClock",
+    "Leak",
     "PolicyTestReport",
     "PolicyTestResult",
+    "attack",
     "run_policy_tests",
 ]

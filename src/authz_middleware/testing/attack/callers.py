@@ -1,0 +1,166 @@
+"""The policy as it is served, with callers that are taken at the attack's word, as `[[tests]]` are.
+
+Everything but the signature of a token is real: the adapter, the look at the path, the rules, and
+what the framework's own hook asks again. So no identity provider is needed, and no secret.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from math import inf
+from typing import NamedTuple
+
+from authz_middleware.engine import Admit, CachedToken, Engine, Outcome
+from authz_middleware.facts import Decision, Principal, RequestFacts
+from authz_middleware.policy.model import Policy, Requirement
+from authz_middleware.runtime.cache import VerifiedTokens
+from authz_middleware.runtime.keys import FixedKeys
+from authz_middleware.runtime.serving import Serving
+from authz_middleware.testing.attack.probes import requirements_of
+from authz_middleware.tokens.claims import Verified
+from authz_middleware.tokens.key_set import KeySet
+
+__all__ = ["Caller", "Presumed", "entitled", "lacking"]
+
+ID = "00000000-0000-4000-8000-000000000000"
+
+
+class Caller(NamedTuple):
+    """Who sends a request; nobody if there is no principal."""
+
+    principal: Principal | None
+    authorization: str  # the value of the Authorization field; "" for none
+
+    def __str__(self) -> str:
+        if self.principal is None:
+            return "anonymous"
+        held = {
+            "roles": self.principal.roles,
+            "permissions": self.principal.permissions,
+            "scopes": self.principal.scopes,
+        }
+        texts = [f"{what} {', '.join(sorted(names))}" for what, names in held.items() if names]
+        return "a caller with " + ("; ".join(texts) or "a valid token and no rights")
+
+
+ANONYMOUS = Caller(None, "")
+
+
+class Presumed(Serving):
+    """What `Authz.serving` is during an attack: it tells nobody, and remembers what it decided."""
+
+    def __init__(self, serving: Serving) -> None:
+        # Not made anew: whatever the policy was bound to stays bound.
+        vars(self).update(vars(serving))
+        self._keys = KeySet(())
+        self._tokens = VerifiedTokens()
+        self._presumed = Engine(
+            self.settings.policy,
+            {},  # a token that is not ours is of an unknown issuer
+            {"": FixedKeys(self._keys)},
+            self._tokens,
+            preflight=self.settings.preflight,
+        )
+        self._decisions: list[Decision] = []
+        self._on_admission: Callable[[], None] | None = None
+        self.open = False
+        """Whether everybody is let in, to see what the app does by itself."""
+
+    @contextmanager
+    def deciding(self, on_admission: Callable[[], None]) -> Generator[list[Decision]]:
+        """Collect the decisions of the block; the first that lets a request in is announced."""
+        self._decisions = []
+        self._on_admission = on_admission
+        try:
+            yield self._decisions
+        finally:
+            self._on_admission = None
+
+    def caller(self, principal: Principal) -> Caller:
+        """Return a caller whose token is believed to be of `principal`."""
+        token = secrets.token_urlsafe(32)
+        expanded = self.settings.policy.roles.expand(principal)
+        verified = Verified(expanded, -inf, inf)
+        self._tokens.put(self._tokens.digest(token), CachedToken("", self._keys, verified))
+        return Caller(expanded, f"Bearer {token}")
+
+    def outcome(self, facts: RequestFacts) -> Outcome:
+        """Decide a request; nothing is ever waited for."""
+        outcome = self._presumed.start(facts, self.clock())
+        if isinstance(outcome, Admit) or not self.open:
+            # Not `Pending`: there is no issuer that could be asked.
+            return outcome  # type: ignore[return-value]
+        return Admit(Decision(True, "allowed", outcome.decision.rule), outcome.principal, "valid", inf)
+
+    async def outcome_async(self, facts: RequestFacts) -> Outcome:
+        """Decide as `outcome` does."""
+        return self.outcome(facts)
+
+    def _tell(
+        self,
+        facts: RequestFacts,
+        decision: Decision,
+        principal: Principal | None,
+        asked: str = "",
+    ) -> str:
+        del facts, principal
+        if not asked:
+            self._decisions.append(decision)
+        if decision.allowed and self._on_admission is not None:
+            self._on_admission()
+            self._on_admission = None
+        return ID
+
+
+def entitled(policy: Policy, requirements: Iterable[Requirement], issuers: Iterable[str]) -> Principal:
+    """Return a principal who holds all that the policy knows, of an issuer that they accept."""
+    accepted = {issuer for each in requirements for issuer in each.issuers}
+    known = [*(issuer for issuer in issuers if not accepted or issuer in accepted), *accepted, ""]
+    held = Principal(subject="attack", issuer=known[0], expires_at=inf)
+    for right in _rights(policy):
+        held = right.given(held)
+    return held
+
+
+def lacking(
+    policy: Policy, requirements: tuple[Requirement, ...], issuers: Iterable[str]
+) -> Principal | None:
+    """Return a principal who holds as much as one can without meeting `requirements`, if any."""
+    for issuer in (*issuers, ""):
+        held = Principal(subject="attack", issuer=issuer, expires_at=inf)
+        if _met(policy, requirements, held):
+            continue
+        for right in _rights(policy):
+            more = right.given(held)
+            if not _met(policy, requirements, more):
+                held = more
+        return held
+    return None
+
+
+class _Right(NamedTuple):
+    """One name that a principal may hold."""
+
+    kind: str  # a field of Principal
+    name: str
+
+    def given(self, principal: Principal) -> Principal:
+        held: frozenset[str] = getattr(principal, self.kind)
+        return replace(principal, **{self.kind: held | {self.name}})
+
+
+def _met(policy: Policy, requirements: tuple[Requirement, ...], principal: Principal) -> bool:
+    return policy.decide(requirements, policy.roles.expand(principal)).allowed
+
+
+def _rights(policy: Policy) -> Iterator[_Right]:
+    """Yield every right that some rule asks for, and every role."""
+    found = dict.fromkeys(_Right("roles", name) for name in sorted(policy.roles.declared or ()))
+    for each in requirements_of(policy):
+        found |= dict.fromkeys(_Right("roles", name) for name in sorted(each.roles))
+        found |= dict.fromkeys(_Right("permissions", name) for name in each.permissions)
+        found |= dict.fromkeys(_Right("scopes", name) for name in each.scopes)
+    yield from found
