@@ -93,7 +93,9 @@ class Presumed(Serving):
         if isinstance(outcome, Admit) or not self.open:
             # Not `Pending`: there is no issuer that could be asked.
             return outcome  # type: ignore[return-value]
-        return Admit(Decision(True, "allowed", outcome.decision.rule), outcome.principal, "valid", inf)
+        return Admit(
+            Decision(True, "allowed", outcome.decision.rule), outcome.principal, "valid", inf
+        )
 
     async def outcome_async(self, facts: RequestFacts) -> Outcome:
         """Decide as `outcome` does."""
@@ -115,7 +117,9 @@ class Presumed(Serving):
         return ID
 
 
-def entitled(policy: Policy, requirements: Iterable[Requirement], issuers: Iterable[str]) -> Principal:
+def entitled(
+    policy: Policy, requirements: Iterable[Requirement], issuers: Iterable[str]
+) -> Principal:
     """Return a principal who holds all that the policy knows, of an issuer that they accept."""
     accepted = {issuer for each in requirements for issuer in each.issuers}
     known = [*(issuer for issuer in issuers if not accepted or issuer in accepted), *accepted, ""]

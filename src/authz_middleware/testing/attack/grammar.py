@@ -260,11 +260,54 @@ def _suffixes(path: str, public: str) -> Iterator[str]:
     ends = (
         *(";", ";x", ";x=1", ";jsessionid=1", "/;", "/;x", "/;/", "%3b", "%3bx", "%3bx=1/y"),
         *("?", "??", "?x", "?/", "%3f", "%3fx", "?;", "?a=/../..", "?x=%0a"),
-        *(".", "..", "~", ",", ":", "*", "$", "!", "'", "(", ")", "=", "@", "&", "+", "-", "_", '"'),
+        *(
+            ".",
+            "..",
+            "~",
+            ",",
+            ":",
+            "*",
+            "$",
+            "!",
+            "'",
+            "(",
+            ")",
+            "=",
+            "@",
+            "&",
+            "+",
+            "-",
+            "_",
+            '"',
+        ),
         *("|", "^", "`", "<", ">", "[", "]", "{", "}", "%3c", "%3e", "%7c", "%22"),
-        *(".json", ".html", ".css", ".js", "/index.html", "/index", "/x", "/x/y", "/.css", "/.json"),
+        *(
+            ".json",
+            ".html",
+            ".css",
+            ".js",
+            "/index.html",
+            "/index",
+            "/x",
+            "/x/y",
+            "/.css",
+            "/.json",
+        ),
         *(".format", "/**", "/*", "*", "/%2a", "%0a.css", "%00.css", ";.css", "%3b.css", "?.css"),
-        *("%20", "%20/", "/%20", "%20%20", "%09", "%09/", "%20x", "+", "/+", "::$DATA", "@@", "/@@x"),
+        *(
+            "%20",
+            "%20/",
+            "/%20",
+            "%20%20",
+            "%09",
+            "%09/",
+            "%20x",
+            "+",
+            "/+",
+            "::$DATA",
+            "@@",
+            "/@@x",
+        ),
     )
     for end in ends:
         yield path + end
@@ -385,7 +428,14 @@ _METHODS = (
 # Fields that say "the path is another one"; somebody in front, or inside, may believe them.
 _PATH_FIELDS = (
     *("X-Original-URL", "X-Rewrite-URL", "X-Original-URI", "X-Forwarded-Uri", "X-Forwarded-Path"),
-    *("X-Envoy-Original-Path", "X-Vhm-Root", "Path-Info", "PATH_INFO", "Request-URI", "REQUEST_URI"),
+    *(
+        "X-Envoy-Original-Path",
+        "X-Vhm-Root",
+        "Path-Info",
+        "PATH_INFO",
+        "Request-URI",
+        "REQUEST_URI",
+    ),
     *("X-Request-URI", "X-Replaced-Path", "X-Url", "Raw-URI"),
 )
 _PREFIX_FIELDS = (
@@ -477,7 +527,14 @@ def _upgrades(method: str, path: str) -> Iterator[Mutation]:
     )
     for fields in variants:
         yield Mutation("upgrade", method, path, fields)
-    for target in ("/" + path, "//localhost" + path, path + "/", path + "%0a", path.upper(), path[1:]):
+    for target in (
+        "/" + path,
+        "//localhost" + path,
+        path + "/",
+        path + "%0a",
+        path.upper(),
+        path[1:],
+    ):
         yield Mutation("upgrade", method, target, HANDSHAKE)
     for other in ("POST", "HEAD", "OPTIONS", "get"):
         yield Mutation("upgrade", other, path, HANDSHAKE)

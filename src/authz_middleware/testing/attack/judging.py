@@ -39,9 +39,7 @@ class Evidence:
         known = list(others)
         only = plain.ran.difference(*(each.ran for each in known))
         own = frozenset(filter(is_own, only))
-        return cls(
-            plain.answer, own or only, bool(own), frozenset(each.answer for each in known)
-        )
+        return cls(plain.answer, own or only, bool(own), frozenset(each.answer for each in known))
 
     @property
     def proves(self) -> bool:

@@ -13,7 +13,15 @@ from authz_middleware.policy.overlap import Fresh
 from authz_middleware.policy.reach import Reach
 from authz_middleware.policy.routekey import WEBSOCKET, split_key
 
-__all__ = ["Probe", "chosen", "from_rules", "plain_paths", "public_path", "requirements_of", "unruled_path"]
+__all__ = [
+    "Probe",
+    "chosen",
+    "from_rules",
+    "plain_paths",
+    "public_path",
+    "requirements_of",
+    "unruled_path",
+]
 
 MAX_PATHS = 20
 """Paths of one template that are tried until one is found to have a handler."""

@@ -29,9 +29,7 @@ MAX_OBJECTS = 20_000
 """Objects that are looked through for the `Authz` of an app."""
 
 
-def attack(
-    app: Any, requests: Iterable[str] = (), *, authz: Authz | None = None
-) -> AttackReport:
+def attack(app: Any, requests: Iterable[str] = (), *, authz: Authz | None = None) -> AttackReport:
     """Send a wrapped app every odd request that is known, and report what got through.
 
     `app` is the WSGI or ASGI app as a server would get it, with our middleware around it or
@@ -194,9 +192,7 @@ class _Attack:
         return next((pair for pair in chain((first,), judged) if pair[1].proves), first)
 
     def _evidence(self, probe: Probe) -> Evidence:
-        everything = self._serving.caller(
-            entitled(self._policy, probe.requirements, self._issuers)
-        )
+        everything = self._serving.caller(entitled(self._policy, probe.requirements, self._issuers))
         self._serving.open = True  # also where the policy lets nobody in
         try:
             plain = self._plain(probe.method, probe.path, everything)
