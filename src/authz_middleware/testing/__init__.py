@@ -1,4 +1,4 @@
-"""What users import in their own tests: an issuer, a clock, the policy's own tests, and an attack."""
+"""What users import in their own tests: an issuer, a clock, a policy's own tests, an attack."""
 
 from __future__ import annotations
 

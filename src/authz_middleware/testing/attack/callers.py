@@ -11,9 +11,9 @@ from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from math import inf
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
-from authz_middleware.engine import Admit, CachedToken, Engine, Outcome
+from authz_middleware.engine import Admit, CachedToken, Engine, Outcome, Pending
 from authz_middleware.facts import Decision, Principal, RequestFacts
 from authz_middleware.policy.model import Policy, Requirement
 from authz_middleware.runtime.cache import VerifiedTokens
@@ -90,12 +90,12 @@ class Presumed(Serving):
     def outcome(self, facts: RequestFacts) -> Outcome:
         """Decide a request; nothing is ever waited for."""
         outcome = self._presumed.start(facts, self.clock())
+        if isinstance(outcome, Pending):  # there is no issuer to be asked
+            raise RuntimeError("an attack waits for nobody")
         if isinstance(outcome, Admit) or not self.open:
-            # Not `Pending`: there is no issuer that could be asked.
-            return outcome  # type: ignore[return-value]
-        return Admit(
-            Decision(True, "allowed", outcome.decision.rule), outcome.principal, "valid", inf
-        )
+            return outcome
+        decision = Decision(True, "allowed", outcome.decision.rule)
+        return Admit(decision, outcome.principal, "valid", inf)
 
     async def outcome_async(self, facts: RequestFacts) -> Outcome:
         """Decide as `outcome` does."""
@@ -148,12 +148,16 @@ def lacking(
 class _Right(NamedTuple):
     """One name that a principal may hold."""
 
-    kind: str  # a field of Principal
+    kind: Literal["roles", "permissions", "scopes"]
     name: str
 
     def given(self, principal: Principal) -> Principal:
-        held: frozenset[str] = getattr(principal, self.kind)
-        return replace(principal, **{self.kind: held | {self.name}})
+        """Return `principal` with this right added."""
+        if self.kind == "roles":
+            return replace(principal, roles=principal.roles | {self.name})
+        if self.kind == "permissions":
+            return replace(principal, permissions=principal.permissions | {self.name})
+        return replace(principal, scopes=principal.scopes | {self.name})
 
 
 def _met(policy: Policy, requirements: tuple[Requirement, ...], principal: Principal) -> bool:

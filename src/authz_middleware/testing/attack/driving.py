@@ -110,14 +110,18 @@ class WSGIDriver:
         }
         started: list[str] = []
 
-        def start_response(status: str, _headers: Any, _exc_info: Any = None) -> Any:
+        written: list[bytes] = []
+
+        def start_response(
+            status: str, _headers: object, _exc_info: object = None
+        ) -> Callable[[bytes], None]:
             started.append(status)
-            return lambda _data: None
+            return written.append
 
         try:
             body = self._app(environ, start_response)
             try:
-                content = b"".join(islice(body, MAX_CHUNKS))
+                content = b"".join((*islice(body, MAX_CHUNKS), *written))
             finally:
                 if (close := getattr(body, "close", None)) is not None:
                     close()

@@ -370,7 +370,7 @@ def _root_paths(path: str, public: str) -> Iterator[str]:
 def _absolute(path: str, public: str) -> Iterator[str]:
     hosts = ("localhost", "evil.example", "localhost:80", "u@localhost", "LOCALHOST", "", "[::1]")
     for scheme in ("http", "https", "HTTP", "x", "file", "ws", "javascript"):
-        for host in hosts if scheme == "http" else hosts[:2] + ("",):
+        for host in hosts if scheme == "http" else (*hosts[:2], ""):
             yield f"{scheme}://{host}{path}"
     yield "http:" + path
     yield "http:/" + path

@@ -40,9 +40,10 @@ class AttackReport:
     """All that was sent, and what became of it: `sent == refused + passed + leaked`.
 
     `passed` requests came to the app, but not to the handler that was attacked: the app answered
-    them with a page that is open to this caller, or with its own 404. `leaks` holds one entry for
-    each request that leaked, for the first caller and server it did; `leaked` counts all of them. `unproven` are protected requests of which nothing can be said, because the
-    plain request of an entitled caller could not be told from one for a path that does not exist.
+    them with a page that is open to this caller, or with its own 404. `leaks` has one entry for
+    each request that leaked, for the first caller and server it did; `leaked` counts all of them.
+    `unproven` are protected requests of which nothing can be said, because the plain request of an
+    entitled caller could not be told from one for a path that does not exist.
     """
 
     sent: int
