@@ -113,7 +113,9 @@ def environ_of(facts: dict[str, Any], authorization: str) -> dict[str, Any]:
 
 def scope_of(facts: dict[str, Any], authorization: str) -> dict[str, Any]:
     """Return a whole scope; `facts` are not changed."""
-    headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in facts["headers"]]
+    headers = [
+        (name.encode("latin-1"), value.encode("latin-1")) for name, value in facts["headers"]
+    ]
     if authorization:
         headers.append((b"authorization", authorization.encode()))
     raw = facts["raw_path"]

@@ -238,6 +238,8 @@ class _Lifespan:
         return {"type": kind}
 
     async def _send(self, message: dict[str, Any]) -> None:
+        if not message["type"].startswith("lifespan."):
+            raise ValueError("the app takes its start for a request")
         if message["type"] == "lifespan.startup.failed":
             self._failed = message.get("message") or "it gave no reason"
         self._started.set()

@@ -1,4 +1,4 @@
-"""Other ways to write the path of a request: slashes, dots, encodings, and what parsers disagree on.
+"""Other ways to write a path: slashes, dots, encodings, and what else parsers disagree on.
 
 Each function gets a plain path and that of a public route, both percent-encoded as a client would,
 and yields request targets: latin-1 text, in which a character is a byte.
