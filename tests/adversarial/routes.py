@@ -76,7 +76,8 @@ def ran_tail(tail: str, *, private: str = "") -> str:
         return ran("escape")
     if not private:
         return ran("page")
-    return ran("private file" if where.startswith(f"/base/{private}") else "file")
+    below = where == f"/base/{private}" or where.startswith(f"/base/{private}/")
+    return ran("private file" if below else "file")
 
 
 def policy(issuer: DevelopmentIssuer, default: str, routes: dict[str, Any] | None = None) -> dict:

@@ -99,8 +99,10 @@ def fastapi() -> Any:
     sub.get("/open")(sub_open)
     sub.get("/admin")(sub_admin)
     app.mount("/sub", sub)
-    app.add_websocket_route("/feed/open", _feed("feed open"))
-    app.add_websocket_route("/feed/admin", _feed("feed admin"))
+    for name in ("open", "admin"):
+        feed = _feed(f"feed {name}")
+        feed.__annotations__ = {"websocket": module.WebSocket, "return": None}
+        app.add_api_websocket_route(f"/feed/{name}", feed)
     return app
 
 

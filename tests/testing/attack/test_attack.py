@@ -164,9 +164,7 @@ def test_callers_who_hold_something_else_are_tried():
     routes["/x"] = ["viewer"]
     app = WSGIAuthzMiddleware(trusting, {**POLICY, "roles": {"viewer": ["x:y"]}, "routes": routes})
     report = attack(app, ["GET /a"])
-    assert {each.caller for each in report.leaks} == {
-        "a caller with roles viewer; permissions x:y"
-    }
+    assert {each.caller for each in report.leaks} == {"a caller with roles viewer; permissions x:y"}
     assert "$TOKEN" in report.leaks[0].curl
     assert b"Authorization: Bearer $TOKEN\r\n" in report.leaks[0].raw
 

@@ -49,9 +49,15 @@ def _cut(target: str) -> _Target:
     return _Target(path, query)
 
 
+def _reference(target: str) -> _Target:
+    """The path as RFC 3986 (Appendix B) finds it: what may be scheme or authority is cut."""
+    path, query = _whole(target.partition("#")[0])
+    return _Target(re.sub(r"\A(?:[^:/]+:)?(?://[^/]*)?", "", path), query)
+
+
 def _unsplit(target: str) -> _Target:
-    """As `urlsplit` leaves it: TAB, CR and LF are dropped, leading slashes are one."""
-    return _cut(re.sub(r"[\t\r\n]", "", re.sub(r"\A/+", "/", target)))
+    """As `urlsplit` leaves it, after TAB, CR and LF are dropped and leading slashes are one."""
+    return _reference(re.sub(r"[\t\r\n]", "", re.sub(r"\A/+", "/", target)))
 
 
 def _resolved(target: str) -> _Target:
@@ -105,7 +111,8 @@ def scopes(mutation: Mutation) -> Iterator[Received]:
     ]
     handshake = _is_handshake(mutation)
     seen: set[tuple[str, str, bytes]] = set()
-    for server, split in _ASGI.items():
+    splits = {**_ASGI, "asgi, path of a reference": _reference} if handshake else _ASGI  # daphne
+    for server, split in splits.items():
         for target, root, front in (
             (mutation.target, "", ""),
             (mutation.target, ROOT, ROOT),  # the server puts its root path in front
