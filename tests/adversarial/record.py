@@ -26,7 +26,7 @@ from tests.adversarial.dump import VARIABLE
 from tests.adversarial.routes import PREFIX, requests
 from tests.e2e.setups import ADDED, SETUPS, Setup, started
 
-__all__ = ["FOLDER", "Fact", "digest", "read", "setups"]
+__all__ = ["FOLDER", "Fact", "Way", "digest", "read", "send", "setups", "targets", "ways"]
 
 FOLDER = Path(__file__).resolve().parent / "recorded"
 

@@ -43,6 +43,11 @@ class Ran(NamedTuple):
     caller: Caller
     fact: Fact
 
+    @property
+    def what(self) -> tuple[str, str]:
+        """What ran, and for which request."""
+        return self.handler, self.fact.line
+
     def __str__(self) -> str:
         behind = ", ".join(self.fact.servers)
         return f"{self.handler} ran for {self.caller}: {self.fact.line} ({behind})"

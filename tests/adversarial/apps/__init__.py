@@ -22,6 +22,8 @@ class Kind:
     routes: Mapping[str, Any] = field(default_factory=dict)
     lacks: frozenset[str] = frozenset()
     """Handlers that it has not."""
+    odd: frozenset[str] = frozenset()
+    """Handlers that plain requests do not run, because another route takes them first."""
 
     def __repr__(self) -> str:
         return self.name
@@ -33,19 +35,20 @@ class Kind:
 
 SINK = {"/sink/**": ["admin"]}
 DEEP = {"/deep/**": ["admin"]}
+FIRST = frozenset({"me"})
 FEEDS = frozenset({"feed open", "feed admin"})
 
 KINDS = (
     Kind("flask", "wsgi", wsgi.flask, lacks=FEEDS),
-    Kind("werkzeug", "wsgi", wsgi.werkzeug, lacks=FEEDS),
-    Kind("django", "wsgi", djangos.wsgi, lacks=FEEDS),
+    Kind("werkzeug", "wsgi", wsgi.werkzeug, lacks=FEEDS | {"written"}),
+    Kind("django", "wsgi", djangos.wsgi, lacks=FEEDS, odd=FIRST),
     Kind("falcon", "wsgi", wsgi.falcon, SINK, lacks=FEEDS),
     Kind("bottle", "wsgi", wsgi.bottle, lacks=FEEDS),
-    Kind("pyramid", "wsgi", wsgi.pyramid, DEEP, lacks=FEEDS),
+    Kind("pyramid", "wsgi", wsgi.pyramid, DEEP, lacks=FEEDS, odd=FIRST),
     Kind("quart", "asgi", asgi.quart),
-    Kind("django-asgi", "asgi", djangos.asgi, lacks=FEEDS),
-    Kind("starlette", "asgi", asgi.starlette),
-    Kind("fastapi", "asgi", asgi.fastapi),
+    Kind("django-asgi", "asgi", djangos.asgi, lacks=FEEDS, odd=FIRST),
+    Kind("starlette", "asgi", asgi.starlette, odd=FIRST),
+    Kind("fastapi", "asgi", asgi.fastapi, odd=FIRST),
     Kind("litestar", "asgi", asgi.litestar, SINK),
     Kind("falcon-asgi", "asgi", asgi.falcon, SINK),
 )

@@ -149,7 +149,7 @@ def litestar() -> Any:
     def get(path: str, handler: Any, method: Any = module.get, **values: type) -> Any:
         # Litestar reads the signature, and annotations as objects.
         source = ", ".join(values)
-        scope: dict[str, Any] = {"handler": handler}
+        scope: dict[str, Any] = {"handler": handler, "__name__": __name__}
         exec(
             f"async def endpoint({source}):\n"
             f"    return handler({', '.join(f'{name}={name}' for name in values)})",
