@@ -16,14 +16,16 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, NamedTuple
 
+from django.test.utils import override_settings
+
 from authz_middleware import Authz
 from authz_middleware.testing import DevelopmentIssuer
-from tests.adversarial.apps import KINDS, Kind
+from tests.adversarial.apps import KINDS, Kind, djangos
 from tests.adversarial.record import Fact, read
 from tests.adversarial.routes import RAN, Caller, may, policy
 
@@ -164,7 +166,7 @@ def scope_of(facts: dict[str, Any], authorization: str) -> dict[str, Any]:
 
 def call_wsgi(app: Any, facts: dict[str, Any], authorization: str) -> None:
     """Serve one request; what the app raises is the server's affair."""
-    try:
+    with suppress(Exception):  # a server would answer 500
         body = app(environ_of(facts, authorization), lambda status, headers, exc_info=None: None)
         try:
             for _ in body:
@@ -172,8 +174,6 @@ def call_wsgi(app: Any, facts: dict[str, Any], authorization: str) -> None:
         finally:
             if hasattr(body, "close"):
                 body.close()
-    except Exception:  # noqa: BLE001 - a server would answer 500
-        pass
 
 
 async def call_asgi(app: Any, facts: dict[str, Any], authorization: str) -> None:
@@ -198,10 +198,8 @@ async def call_asgi(app: Any, facts: dict[str, Any], authorization: str) -> None
         if message["type"].endswith(("accept", "close", "body")):
             finished.set()
 
-    try:
+    with suppress(Exception):  # a server would answer 500
         await app(scope, receive, send)
-    except Exception:  # noqa: BLE001 - a server would answer 500
-        pass
 
 
 def replayed(
@@ -247,10 +245,8 @@ def replayed(
         else:
             # No event loop: what is synchronous may ask whether there is one.
             step = everything()
-            try:
+            with suppress(StopIteration):
                 step.send(None)
-            except StopIteration:
-                pass
     return outcome
 
 
@@ -271,10 +267,6 @@ def serving(kind: Kind) -> Generator[Callable[[], Any]]:
     if not kind.name.startswith("django"):
         yield kind.make
         return
-    from django.test.utils import override_settings
-
-    from tests.adversarial.apps import djangos
-
     app = kind.make()  # Django is configured from here on
     with override_settings(ROOT_URLCONF=djangos.__name__):
         yield lambda: app

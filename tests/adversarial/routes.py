@@ -69,9 +69,9 @@ def ran(handler: str) -> str:
     return handler
 
 
-def ran_tail(tail: str, *, private: str = "") -> str:
+def ran_tail(rest: str, *, private: str = "") -> str:
     """Say which file a catch-all handler serves."""
-    where = posixpath.normpath("/base/" + tail)
+    where = posixpath.normpath("/base/" + rest)
     if where != "/base" and not where.startswith("/base/"):
         return ran("escape")
     if not private:

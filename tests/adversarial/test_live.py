@@ -12,9 +12,9 @@ import pytest
 
 from tests.adversarial.apps import KINDS
 from tests.adversarial.known import known
-from tests.adversarial.record import PREFIX, Way, send, targets, ways
+from tests.adversarial.record import Way, send, targets, ways
 from tests.adversarial.replay import tokens
-from tests.adversarial.routes import PLAIN, may, policy
+from tests.adversarial.routes import PLAIN, PREFIX, may, policy
 from tests.e2e.setups import started
 
 pytestmark = pytest.mark.adversarial_live

@@ -29,7 +29,7 @@ def _starlette_routes(routing: Any) -> list[Any]:
     ]
     return [
         route("/public", view(lambda: ran("public"))),
-        route("/pages/{rest:path}", view(lambda rest: ran_tail(rest))),
+        route("/pages/{rest:path}", view(ran_tail)),
         route("/items/{id:int}", view(lambda id: ran("item"))),
         route("/admin/users", view(lambda: ran("admin"))),
         route("/admin/users", view(lambda: ran("written")), methods=["POST"]),
@@ -127,7 +127,7 @@ def quart() -> Any:
         app.add_url_rule(rule, name, view(handler), **options)
 
     add("/public", "public", lambda: ran("public"))
-    add("/pages/<path:rest>", "page", lambda rest: ran_tail(rest))
+    add("/pages/<path:rest>", "page", ran_tail)
     add("/items/<int:id>", "item", lambda id: ran("item"))
     add("/admin/users", "admin", lambda: ran("admin"))
     add("/admin/users", "written", lambda: ran("written"), methods=["POST"])
@@ -233,7 +233,7 @@ def falcon() -> Any:
         response.text = ran("sink")
 
     app.add_route("/public", Get(lambda: ran("public")))
-    app.add_route("/pages/{rest:path}", Get(lambda rest: ran_tail(rest)))
+    app.add_route("/pages/{rest:path}", Get(ran_tail))
     app.add_route("/items/{id:int}", Get(lambda id: ran("item")))
     app.add_route("/admin/users", Users(lambda: ran("admin")))
     app.add_route("/files/{rest:path}", Get(lambda rest: ran_tail(rest, private="private")))

@@ -36,7 +36,7 @@ def _users(request: HttpRequest) -> HttpResponse:
 
 urlpatterns = [
     path("public", _view(lambda: ran("public"))),
-    path("pages/<path:rest>", _view(lambda rest: ran_tail(rest))),
+    path("pages/<path:rest>", _view(ran_tail)),
     re_path(r"^items/(?P<id>[0-9]+)$", _view(lambda id: ran("item"))),
     path("admin/users", _users),
     path("files/<path:rest>", _view(lambda rest: ran_tail(rest, private="private"))),

@@ -13,7 +13,7 @@ def flask() -> Any:
     app = module.Flask("adversarial_app")
     sub = module.Blueprint("sub", "adversarial_sub", url_prefix="/sub")
     app.add_url_rule("/public", "public", lambda: ran("public"))
-    app.add_url_rule("/pages/<path:rest>", "page", lambda rest: ran_tail(rest))
+    app.add_url_rule("/pages/<path:rest>", "page", ran_tail)
     app.add_url_rule("/items/<int:id>", "item", lambda id: ran("item"))
     app.add_url_rule("/admin/users", "admin", lambda: ran("admin"))
     app.add_url_rule("/admin/users", "written", lambda: ran("written"), methods=["POST"])
@@ -46,7 +46,7 @@ def werkzeug() -> Any:
 
     main = app_of(
         ("/public", lambda: ran("public")),
-        ("/pages/<path:rest>", lambda rest: ran_tail(rest)),
+        ("/pages/<path:rest>", ran_tail),
         ("/items/<int:id>", lambda id: ran("item")),
         ("/admin/users", lambda: ran("admin")),
         ("/files/<path:rest>", lambda rest: ran_tail(rest, private="private")),
@@ -75,7 +75,7 @@ def falcon() -> Any:
         response.text = ran("sink")
 
     app.add_route("/public", Get(lambda: ran("public")))
-    app.add_route("/pages/{rest:path}", Get(lambda rest: ran_tail(rest)))
+    app.add_route("/pages/{rest:path}", Get(ran_tail))
     app.add_route("/items/{id:int}", Get(lambda id: ran("item")))
     app.add_route("/admin/users", Users(lambda: ran("admin")))
     app.add_route("/files/{rest:path}", Get(lambda rest: ran_tail(rest, private="private")))
@@ -92,7 +92,7 @@ def bottle() -> Any:
     app = module.Bottle()
     sub = module.Bottle()
     app.route("/public", callback=lambda: ran("public"))
-    app.route("/pages/<rest:path>", callback=lambda rest: ran_tail(rest))
+    app.route("/pages/<rest:path>", callback=ran_tail)
     app.route("/items/<id:int>", callback=lambda id: ran("item"))
     app.route("/admin/users", callback=lambda: ran("admin"))
     app.route("/admin/users", "POST", callback=lambda: ran("written"))

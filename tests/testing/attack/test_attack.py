@@ -64,7 +64,10 @@ class Rewriting:
         return self.app({**environ, "PATH_INFO": path}, start_response)
 
 
-class RewritingASGI(Rewriting):
+class RewritingASGI:
+    def __init__(self, app: Any) -> None:
+        self.app = app
+
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] != "lifespan":
             path = dict(scope["headers"]).get(b"x-rewrite-url", scope["path"].encode()).decode()
@@ -280,7 +283,7 @@ def test_an_app_that_does_not_start():
 def test_endless_answers_and_errors_do_not_stop_it():
     def endless(environ: Any, start_response: Any) -> Any:
         handler = HANDLERS.get(environ["PATH_INFO"])
-        start_response("200 OK", [])("written".encode())
+        start_response("200 OK", [])(b"written")
         while True:
             yield handler() if handler else b"."
 
