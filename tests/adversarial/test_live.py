@@ -15,7 +15,7 @@ from tests.adversarial.known import known
 from tests.adversarial.record import Way, send, targets, ways
 from tests.adversarial.replay import tokens
 from tests.adversarial.routes import PLAIN, PREFIX, may, policy
-from tests.e2e.setups import started
+from tests.e2e.setups import ADDED, started
 
 pytestmark = pytest.mark.adversarial_live
 
@@ -70,4 +70,7 @@ def test_a_server_and_an_app(way: Way, kind, tmp_path, record_property):
     record_property("sent", sent)
     record_property("plain", plain)
     assert wrong == []
-    assert {each.handler for each in PLAIN} - kind.lacks <= reached | kind.odd
+    if kind.name == "falcon-asgi" and way.prefixed and way.setup.prefixed is ADDED:
+        assert reached == set()  # Falcon never cuts off what the server puts in front
+    else:
+        assert {each.handler for each in PLAIN} - kind.lacks <= reached | kind.odd
