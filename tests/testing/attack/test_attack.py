@@ -10,6 +10,7 @@ import pytest
 
 from authz_middleware import ASGIAuthzMiddleware, Authz, WSGIAuthzMiddleware
 from authz_middleware.testing import AttackReport, attack
+from tests.frameworks.installed import installed
 
 POLICY: dict[str, Any] = {
     "issuers": [{"issuer": "https://login.example.com", "audience": ["orders-api"]}],
@@ -219,6 +220,24 @@ def test_what_nobody_may_do_is_attacked_too():
     report = attack(app)
     assert report.proven == ("GET /admin/users",)
     assert report.leaks
+
+
+def test_what_the_second_look_refuses_is_refused():
+    """An inner middleware rewrites the path; the hook behind Flask's router asks again."""
+    flask = installed("flask")
+    app = flask.Flask("attacked")
+    app.add_url_rule("/public", "public", lambda: "public")
+    app.add_url_rule("/admin/users", "users", lambda: "ann")
+    bare = app.wsgi_app
+    routes = {"GET /public": "public", "GET /admin/users": "deny"}
+    guard = WSGIAuthzMiddleware(bare, {**POLICY, "routes": routes})
+    guard.app = Rewriting(bare)
+    app.wsgi_app = guard
+    report = attack(app)
+    assert report.proven == ("GET /admin/users",)
+    assert report.leaks == ()
+    guard.app = Rewriting(one_for_all)  # no hook
+    assert attack(app).leaks
 
 
 def test_websockets():

@@ -13,8 +13,9 @@ from dataclasses import replace
 from math import inf
 from typing import Literal, NamedTuple
 
-from authz_middleware.engine import Admit, CachedToken, Engine, Outcome, Pending
+from authz_middleware.engine import Admit, Asked, CachedToken, Engine, Outcome, Pending
 from authz_middleware.facts import Decision, Principal, RequestFacts
+from authz_middleware.policy.binding import Binding
 from authz_middleware.policy.model import Policy, Requirement
 from authz_middleware.runtime.cache import VerifiedTokens
 from authz_middleware.runtime.keys import FixedKeys
@@ -100,6 +101,16 @@ class Presumed(Serving):
     async def outcome_async(self, facts: RequestFacts) -> Outcome:
         """Decide as `outcome` does."""
         return self.outcome(facts)
+
+    def again(
+        self, admit: Admit, facts: RequestFacts, asked: Asked, binding: Binding | None
+    ) -> Decision:
+        """Decide inside, between the app's router and its handler."""
+        if self.open:
+            return admit.decision
+        decision = super().again(admit, facts, asked, binding)
+        self._decisions.append(decision)
+        return decision
 
     def _tell(
         self,
