@@ -14,9 +14,19 @@ from math import inf
 from typing import Literal, NamedTuple
 
 from authz_middleware.engine import Admit, Asked, CachedToken, Engine, Outcome, Pending
-from authz_middleware.facts import Decision, Principal, RequestFacts
+from authz_middleware.facts import Claims, Decision, Principal, RequestFacts
 from authz_middleware.policy.binding import Binding
 from authz_middleware.policy.model import Policy, Requirement
+from authz_middleware.policy.needs import (
+    Acr,
+    AnyIssuer,
+    AnyRole,
+    Leaf,
+    MaxAge,
+    Permissions,
+    Scopes,
+    walk,
+)
 from authz_middleware.runtime.cache import VerifiedTokens
 from authz_middleware.runtime.keys import FixedKeys
 from authz_middleware.runtime.serving import Serving
@@ -129,57 +139,87 @@ class Presumed(Serving):
 
 
 def entitled(
-    policy: Policy, requirements: Iterable[Requirement], issuers: Iterable[str]
+    policy: Policy, requirements: Iterable[Requirement], issuers: Iterable[str], now: float
 ) -> Principal:
     """Return a principal who holds all that the policy knows, of an issuer that they accept."""
-    accepted = {issuer for each in requirements for issuer in each.issuers}
+    accepted = {
+        name for leaf in _leaves(requirements) if isinstance(leaf, AnyIssuer) for name in leaf.names
+    }
     known = [*(issuer for issuer in issuers if not accepted or issuer in accepted), *accepted, ""]
     held = Principal(subject="attack", issuer=known[0], expires_at=inf)
-    for right in _rights(policy):
-        held = right.given(held)
+    for right in (*_rights(policy), *_rights_of(requirements)):
+        held = right.given(held, now)
     return held
 
 
 def lacking(
-    policy: Policy, requirements: tuple[Requirement, ...], issuers: Iterable[str]
+    policy: Policy, requirements: tuple[Requirement, ...], issuers: Iterable[str], now: float
 ) -> Principal | None:
     """Return a principal who holds as much as one can without meeting `requirements`, if any."""
     for issuer in (*issuers, ""):
         held = Principal(subject="attack", issuer=issuer, expires_at=inf)
-        if _met(policy, requirements, held):
+        if _met(policy, requirements, held, now):
             continue
         for right in _rights(policy):
-            more = right.given(held)
-            if not _met(policy, requirements, more):
+            more = right.given(held, now)
+            if not _met(policy, requirements, more, now):
                 held = more
         return held
     return None
 
 
 class _Right(NamedTuple):
-    """One name that a principal may hold."""
+    """What a principal may hold: a name, a way of authentication, or a recent one."""
 
-    kind: Literal["roles", "permissions", "scopes"]
+    kind: Literal["roles", "permissions", "scopes", "acr", "auth_time"]
     name: str
 
-    def given(self, principal: Principal) -> Principal:
+    def given(self, principal: Principal, now: float) -> Principal:
         """Return `principal` with this right added."""
-        if self.kind == "roles":
-            return replace(principal, roles=principal.roles | {self.name})
-        if self.kind == "permissions":
-            return replace(principal, permissions=principal.permissions | {self.name})
-        return replace(principal, scopes=principal.scopes | {self.name})
+        match self.kind:
+            case "roles":
+                return replace(principal, roles=principal.roles | {self.name})
+            case "permissions":
+                return replace(principal, permissions=principal.permissions | {self.name})
+            case "scopes":
+                return replace(principal, scopes=principal.scopes | {self.name})
+            case "acr":
+                return replace(principal, claims=Claims({**principal.claims, "acr": self.name}))
+            case _:
+                return replace(principal, claims=Claims({**principal.claims, "auth_time": now}))
 
 
-def _met(policy: Policy, requirements: tuple[Requirement, ...], principal: Principal) -> bool:
-    return policy.decide(requirements, policy.roles.expand(principal)).allowed
+def _met(
+    policy: Policy, requirements: tuple[Requirement, ...], principal: Principal, now: float
+) -> bool:
+    return policy.decide(requirements, policy.roles.expand(principal), now).allowed
 
 
 def _rights(policy: Policy) -> Iterator[_Right]:
     """Yield every right that some rule asks for, and every role."""
     found = dict.fromkeys(_Right("roles", name) for name in sorted(policy.roles.declared or ()))
-    for each in requirements_of(policy):
-        found |= dict.fromkeys(_Right("roles", name) for name in sorted(each.roles))
-        found |= dict.fromkeys(_Right("permissions", name) for name in each.permissions)
-        found |= dict.fromkeys(_Right("scopes", name) for name in each.scopes)
+    found |= dict.fromkeys(_rights_of(requirements_of(policy)))
     yield from found
+
+
+def _rights_of(requirements: Iterable[Requirement]) -> Iterator[_Right]:
+    for leaf in _leaves(requirements):
+        match leaf:
+            case AnyRole(names):
+                yield from (_Right("roles", name) for name in sorted(names))
+            case Permissions(names):
+                yield from (_Right("permissions", name) for name in names)
+            case Scopes(names):
+                yield from (_Right("scopes", name) for name in names)
+            case Acr(names):
+                yield _Right("acr", names[0])
+            case MaxAge():
+                yield _Right("auth_time", "")
+            case _:
+                pass  # an issuer is chosen; a condition may ask for anything
+
+
+def _leaves(requirements: Iterable[Requirement]) -> Iterator[Leaf]:
+    for each in requirements:
+        if each.need is not None:
+            yield from walk(each.need)

@@ -192,7 +192,8 @@ class _Attack:
         return next((pair for pair in chain((first,), judged) if pair[1].proves), first)
 
     def _evidence(self, probe: Probe) -> Evidence:
-        everything = self._serving.caller(entitled(self._policy, probe.requirements, self._issuers))
+        held = entitled(self._policy, probe.requirements, self._issuers, self._serving.clock())
+        everything = self._serving.caller(held)
         self._serving.open = True  # also where the policy lets nobody in
         try:
             plain = self._plain(probe.method, probe.path, everything)
@@ -224,7 +225,8 @@ class _Attack:
 
     def _callers(self, probe: Probe) -> Iterator[Caller]:
         yield ANONYMOUS
-        principal = lacking(self._policy, probe.requirements, self._issuers)
+        now = self._serving.clock()
+        principal = lacking(self._policy, probe.requirements, self._issuers, now)
         if principal is not None:
             yield self._serving.caller(principal)
 
