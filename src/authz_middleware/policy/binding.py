@@ -196,7 +196,7 @@ def _finding(policy: Policy, found: list[Decided]) -> tuple[GapKind, str] | None
     if len(missed) == len(found):
         return "uncovered", "no rule covers it"
     if missed:
-        return "partly covered", f"no rule covers a part of it, such as {missed[0]}"
+        return "partly covered", f"no rule covers a part of it, such as {min(missed, key=len)}"
     return None
 
 
