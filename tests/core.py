@@ -12,7 +12,7 @@ from importlib.util import find_spec
 from authz_middleware import ASGIAuthzMiddleware, Authz, PolicyError, WSGIAuthzMiddleware
 from authz_middleware.testing import DevelopmentIssuer
 
-CORE = {"cryptography", "httpx2", "pyjwt", "werkzeug"}
+CORE = {"click", "cryptography", "httpx2", "pyjwt", "werkzeug"}
 NOT_CORE = (
     *("asgiref", "bottle", "django", "falcon", "fastapi", "flask", "litestar", "pyramid", "quart"),
     *("starlette", "pydantic", "yaml"),

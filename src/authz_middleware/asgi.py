@@ -71,7 +71,7 @@ class ASGIAuthzMiddleware:
                 raise
             self._failure = str(error)
             LOGGER.critical("the policy cannot be served: %s", error)
-        self._guarded = Guarded(app, routes_of)
+        self.guarded = Guarded(app, routes_of)
         self._extend = frameworks.prepare(app)
         self._use_of_root_path = frameworks.use_of_root_path(app)
         self._own_root_path = frameworks.own_root_path(app)
@@ -110,7 +110,7 @@ class ASGIAuthzMiddleware:
     def _binding(self, serving: Serving) -> Binding | None:
         """Return the policy bound to the routes, which exist by now; None if it leaves a gap."""
         try:
-            return self._guarded.binding(serving)
+            return self.guarded.binding(serving)
         except PolicyError as error:
             if not self._failure:
                 self._failure = str(error)
@@ -141,13 +141,13 @@ class ASGIAuthzMiddleware:
             return
         outcome = await serving.outcome_async(facts)
         if isinstance(outcome, Refuse):
-            admit = self._guarded.left_to_the_app(outcome, serving, scope)
+            admit = self.guarded.left_to_the_app(outcome, serving, scope)
             if admit is None:
                 await exchange.answer(serving.refused(facts, outcome, accept))
                 return
             outcome = admit
         access = serving.admitted(facts, outcome, accept, binding)
-        if asked := self._guarded.asked(facts, scope):
+        if asked := self.guarded.asked(facts, scope):
             try:
                 access.look_again(asked)
             except AccessDenied as denied:

@@ -64,7 +64,7 @@ class WSGIAuthzMiddleware:
             renderer=renderer,
         )
         frameworks.prepare(app)
-        self._guarded = Guarded(app, routes_of)
+        self.guarded = Guarded(app, routes_of)
         self._gap = False
         self._exact = frameworks.is_exact(app)
 
@@ -81,13 +81,13 @@ class WSGIAuthzMiddleware:
             return _send(document, environ, start_response)
         outcome = serving.outcome(facts)
         if isinstance(outcome, Refuse):
-            admit = self._guarded.left_to_the_app(outcome, serving, environ)
+            admit = self.guarded.left_to_the_app(outcome, serving, environ)
             if admit is None:
                 answer = serving.refused(facts, outcome, _accept(environ))
                 return _send(answer, environ, start_response)
             outcome = admit
         access = serving.admitted(facts, outcome, _accept(environ), binding)
-        if asked := self._guarded.asked(facts, environ):
+        if asked := self.guarded.asked(facts, environ):
             try:
                 access.look_again(asked)
             except AccessDenied as denied:
@@ -101,7 +101,7 @@ class WSGIAuthzMiddleware:
     def _binding(self, serving: Serving) -> Binding | None:
         """Return the policy bound to the routes, which exist by now; None if it leaves a gap."""
         try:
-            return self._guarded.binding(serving)
+            return self.guarded.binding(serving)
         except PolicyError as error:
             if not self._gap:
                 self._gap = True

@@ -58,7 +58,8 @@ GAPS: dict[str, tuple[Mapping[str, Any], tuple[Route | str, ...], list[str]]] = 
         {"/a/<int:id>": VIEWER},
         ("GET /a/<id>",),
         [
-            "partly covered /a/<id> (app:view): no rule covers a part of it, such as /a/00000001-0000-4000-8000-000000000000"
+            "partly covered /a/<id> (app:view): no rule covers a part of it, such as"
+            " /a/00000001-0000-4000-8000-000000000000"
         ],
     ),
     "a rule without a route": (

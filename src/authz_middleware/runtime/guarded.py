@@ -42,13 +42,7 @@ class Guarded:
         if bound is not None and bound[0] is serving:
             return bound[1]
         with self._lock:
-            if self._table is None:
-                self._table = self._seen.table()
-                if self._seen.resolves:
-                    self._outside = frozenset(
-                        route.taken for route in self._table.routes if not route.guarded_inside
-                    )
-            binding = serving.bind(self._table)
+            binding = self._laid(serving)
             if serving.settings.strict and binding.gaps:
                 raise PolicyError([*map(_problem, binding.gaps)])
             if not self._reported:
@@ -56,6 +50,20 @@ class Guarded:
                 _report(binding.gaps)
             self._bound = serving, binding
         return binding
+
+    def laid(self, serving: Serving) -> Binding:
+        """Return the same, gaps or not, and log nothing: for reports."""
+        with self._lock:
+            return self._laid(serving)
+
+    def _laid(self, serving: Serving) -> Binding:
+        if self._table is None:
+            self._table = self._seen.table()
+            if self._seen.resolves:
+                self._outside = frozenset(
+                    route.taken for route in self._table.routes if not route.guarded_inside
+                )
+        return serving.bind(self._table)
 
     def asked(self, facts: RequestFacts, request: Mapping[str, Any]) -> Asked | None:
         """Return the route that the app will take, if nothing looks at it inside."""

@@ -1,0 +1,7 @@
+"""`python -m authz_middleware.cli`, where no script is installed."""
+
+from __future__ import annotations
+
+from authz_middleware.cli import main
+
+main(prog_name="authz")

@@ -1,0 +1,113 @@
+"""What `module:app` on the command line stands for: an app, the guard before it, and its policy."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from importlib import import_module
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+import click
+
+from authz_middleware import frameworks
+from authz_middleware.asgi import ASGIAuthzMiddleware
+from authz_middleware.errors import PolicyError
+from authz_middleware.runtime.authz import Authz
+from authz_middleware.runtime.guarded import Guarded
+from authz_middleware.wsgi import WSGIAuthzMiddleware
+
+__all__ = ["MISTAKE", "Target", "find_target"]
+
+MISTAKE: Final = 2
+"""The exit code where the question itself is wrong, or the policy cannot be loaded."""
+
+# Under which attribute frameworks and middlewares keep what answers for them.
+_KEPT: Final = (
+    "__self__",
+    "app",
+    "application",
+    "asgi_app",
+    "asgi_handler",
+    "middleware_stack",
+    "wsgi_app",
+)
+_MAX_OBJECTS: Final = 200
+
+
+class Target(NamedTuple):
+    """An app whose routes are asked for, and the policy that they are laid against."""
+
+    authz: Authz
+    guarded: Guarded
+
+
+def find_target(text: str, policy: str | None) -> Target:
+    """Import `module:app` and find its guard, or take `policy` where it has none.
+
+    Raises click.ClickException with what is wrong.
+    """
+    app = _imported(text)
+    try:
+        if policy is not None:
+            return Target(Authz.from_file(policy), Guarded(app))
+        return _guard(app) or _of_django(app)
+    except PolicyError as error:
+        raise _mistake(str(error)) from error
+
+
+def _imported(text: str) -> Any:
+    name, colon, path = text.partition(":")
+    if not colon or not name or not path:
+        raise _mistake(f"`{text}` names no app; write `module:app`, as in `shop.main:app`")
+    sys.path.insert(0, str(Path.cwd()))  # as servers do
+    try:
+        found: Any = import_module(name)
+        for part in path.removesuffix("()").split("."):
+            found = getattr(found, part)
+        return found() if path.endswith("()") else found
+    except PolicyError as error:
+        raise _mistake(str(error)) from error
+    except Exception as error:
+        raise _mistake(f"`{text}` cannot be imported: {type(error).__name__}: {error}") from error
+
+
+def _guard(app: object) -> Target | None:
+    for each in _within(app):
+        if isinstance(each, (ASGIAuthzMiddleware, WSGIAuthzMiddleware)):
+            if each.authz is None:
+                raise _mistake("the policy of the app cannot be loaded; the log says why")
+            return Target(each.authz, each.guarded)
+    return None
+
+
+def _within(app: object) -> Iterator[object]:
+    """Yield `app` and whatever it keeps that may be a guard."""
+    pending: list[object] = [app]
+    seen: list[object] = []
+    while pending and len(seen) < _MAX_OBJECTS:
+        each = pending.pop(0)
+        if each is None or any(each is other for other in seen):
+            continue
+        seen.append(each)
+        yield each
+        pending.extend(getattr(each, name, None) for name in _KEPT)
+        # Starlette builds its middleware at the first request.
+        if getattr(each, "user_middleware", None) and getattr(each, "middleware_stack", 0) is None:
+            pending.append(each.build_middleware_stack())  # type: ignore[attr-defined]
+
+
+def _of_django(app: object) -> Target:
+    found = frameworks.find(app)
+    if found is None or found.module != "django":
+        raise _mistake(
+            "no guard stands before this app: wrap it, or name the policy with --policy"
+        )
+    configuration: Any = import_module("authz_middleware.django.configuration")
+    return Target(configuration.configured(), Guarded(app))
+
+
+def _mistake(text: str) -> click.ClickException:
+    error = click.ClickException(text)
+    error.exit_code = MISTAKE
+    return error
