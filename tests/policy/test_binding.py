@@ -33,6 +33,7 @@ def bound(rules: Mapping[str, Any], *routes: Route | str, **more: Any) -> Bindin
     return bind(compiled(rules, **more), RouteTable(table))
 
 
+UUID = "00000001-0000-4000-8000-000000000000"
 VIEWER: list[str] = ["viewer"]
 
 GAPS: dict[str, tuple[Mapping[str, Any], tuple[Route | str, ...], list[str]]] = {
@@ -57,10 +58,7 @@ GAPS: dict[str, tuple[Mapping[str, Any], tuple[Route | str, ...], list[str]]] = 
     "a part": (
         {"/a/<int:id>": VIEWER},
         ("GET /a/<id>",),
-        [
-            "partly covered /a/<id> (app:view): no rule covers a part of it, such as"
-            " /a/00000001-0000-4000-8000-000000000000"
-        ],
+        [f"partly covered /a/<id> (app:view): no rule covers a part of it, such as /a/{UUID}"],
     ),
     "a rule without a route": (
         {"/a": VIEWER, "GET /b": VIEWER, "POST /a": VIEWER},

@@ -131,9 +131,7 @@ def _looks(route: Route, *, resolves: bool) -> Look:
     return "path, router" if resolves and route.kind != "opaque" else "path"
 
 
-def _state(
-    route: Route, requirements: tuple[Requirement, ...] | None, policy: Policy
-) -> State:
+def _state(route: Route, requirements: tuple[Requirement, ...] | None, policy: Policy) -> State:
     if requirements is None:
         return "ambiguous"
     if any(each is policy.default for each in requirements):

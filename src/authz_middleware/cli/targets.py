@@ -100,9 +100,7 @@ def _within(app: object) -> Iterator[object]:
 def _of_django(app: object) -> Target:
     found = frameworks.find(app)
     if found is None or found.module != "django":
-        raise _mistake(
-            "no guard stands before this app: wrap it, or name the policy with --policy"
-        )
+        raise _mistake("no guard stands before this app: wrap it, or name the policy with --policy")
     configuration: Any = import_module("authz_middleware.django.configuration")
     return Target(configuration.configured(), Guarded(app))
 

@@ -66,10 +66,17 @@ class Guarded:
         return serving.bind(self._table)
 
     def asked(self, facts: RequestFacts, request: Mapping[str, Any]) -> Asked | None:
-        """Return the route that the app will take, if nothing looks at it inside."""
+        """Return the route that the app will take, if nothing looks at it inside.
+
+        What the app's router chokes on is asked for with no path, which is a 400.
+        """
         if not self._outside or facts.path is None:
             return None
-        taken = self.resolve(request)
+        try:
+            taken = self._seen.resolve(request)
+        except Exception as error:  # noqa: BLE001 - a router may raise whatever it likes
+            _complain(error)
+            return Asked(None, facts.kind, facts.method, "")
         if isinstance(taken, Resolved) or taken not in self._outside:
             return None
         return Asked(taken, facts.kind, facts.method, facts.path)
@@ -78,9 +85,14 @@ class Guarded:
         """Say which route the app would take, of its own router; `request` is left as it is."""
         try:
             return self._seen.resolve(request)
-        except Exception:  # noqa: BLE001 - a router may raise whatever it likes
-            LOGGER.exception("the app's router failed; it is not asked what it would do")
+        except Exception as error:  # noqa: BLE001 - as above
+            _complain(error)
             return UNSEEN
+
+    @property
+    def resolves(self) -> bool:
+        """Whether it can be said which route a request takes."""
+        return self._seen.resolves
 
     def left_to_the_app(
         self, refuse: Refuse, serving: Serving, request: Mapping[str, Any]
@@ -103,6 +115,10 @@ class Guarded:
             principal.expires_at if principal else inf,
             refuse.decision.reason,
         )
+
+
+def _complain(error: Exception) -> None:
+    LOGGER.error("the app's router failed, outside of the app: %a", error)
 
 
 def _problem(gap: Gap) -> Problem:
