@@ -53,13 +53,13 @@ def find_target(text: str, policy: str | None) -> Target:
             return Target(Authz.from_file(policy), Guarded(app))
         return _guard(app) or _of_django(app)
     except PolicyError as error:
-        raise _mistake(str(error)) from error
+        raise _Mistake(str(error)) from error
 
 
 def _imported(text: str) -> Any:
     name, colon, path = text.partition(":")
     if not colon or not name or not path:
-        raise _mistake(f"`{text}` names no app; write `module:app`, as in `shop.main:app`")
+        raise _Mistake(f"`{text}` names no app; write `module:app`, as in `shop.main:app`")
     sys.path.insert(0, str(Path.cwd()))  # as servers do
     try:
         found: Any = import_module(name)
@@ -67,16 +67,16 @@ def _imported(text: str) -> Any:
             found = getattr(found, part)
         return found() if path.endswith("()") else found
     except PolicyError as error:
-        raise _mistake(str(error)) from error
+        raise _Mistake(str(error)) from error
     except Exception as error:
-        raise _mistake(f"`{text}` cannot be imported: {type(error).__name__}: {error}") from error
+        raise _Mistake(f"`{text}` cannot be imported: {type(error).__name__}: {error}") from error
 
 
 def _guard(app: object) -> Target | None:
     for each in _within(app):
         if isinstance(each, (ASGIAuthzMiddleware, WSGIAuthzMiddleware)):
             if each.authz is None:
-                raise _mistake("the policy of the app cannot be loaded; the log says why")
+                raise _Mistake("the policy of the app cannot be loaded; the log says why")
             return Target(each.authz, each.guarded)
     return None
 
@@ -100,12 +100,10 @@ def _within(app: object) -> Iterator[object]:
 def _of_django(app: object) -> Target:
     found = frameworks.find(app)
     if found is None or found.module != "django":
-        raise _mistake("no guard stands before this app: wrap it, or name the policy with --policy")
+        raise _Mistake("no guard stands before this app: wrap it, or name the policy with --policy")
     configuration: Any = import_module("authz_middleware.django.configuration")
     return Target(configuration.configured(), Guarded(app))
 
 
-def _mistake(text: str) -> click.ClickException:
-    error = click.ClickException(text)
-    error.exit_code = MISTAKE
-    return error
+class _Mistake(click.ClickException):
+    exit_code = MISTAKE

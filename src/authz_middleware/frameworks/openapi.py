@@ -15,21 +15,10 @@ from typing import Any, Final, cast
 from authz_middleware.policy.canonical import canonical
 from authz_middleware.policy.converters import KINDS, Kind
 from authz_middleware.policy.model import Policy, Requirement, is_public
-from authz_middleware.policy.needs import (
-    Acr,
-    All,
-    AnyIssuer,
-    AnyRole,
-    MaxAge,
-    Need,
-    Not,
-    Permissions,
-    Scopes,
-    When,
-)
 from authz_middleware.policy.reach import Loosely, Reach
 from authz_middleware.policy.segments import Exact, PathTail, Plain, Segment
 from authz_middleware.policy.template import Template
+from authz_middleware.policy.words import is_closed, who
 
 __all__ = ["SCHEME", "SCHEME_OBJECT", "Described", "described", "wider"]
 
@@ -191,7 +180,7 @@ def _describe(operation: Document, found: tuple[tuple[Requirement, ...], ...]) -
 
 def _public(requirements: tuple[Requirement, ...]) -> bool:
     """Whether somebody gets in without a token."""
-    return bool(requirements) and is_public(requirements) and not any(map(_closed, requirements))
+    return bool(requirements) and is_public(requirements) and not any(map(is_closed, requirements))
 
 
 def _answer(responses: Document, status: str) -> None:
@@ -203,65 +192,12 @@ def _sentence(decided: tuple[tuple[Requirement, ...], ...], public: str) -> str:
     texts: dict[str, list[str]] = {}
     for requirements in decided:
         keys = " and ".join(f"`{each.ref.key}`" for each in requirements)
-        texts.setdefault(_all(requirements, public), []).append(keys)
+        texts.setdefault(who(requirements, public), []).append(keys)
     if len(texts) == 1:
         (text,) = texts
         return f"{text}."
     lines = [f"- {text}, by {', '.join(sorted(keys))}" for text, keys in texts.items()]
     return "depends on the path.\n\n" + "\n".join(sorted(lines))
-
-
-def _all(requirements: tuple[Requirement, ...], public: str) -> str:
-    if not requirements or any(map(_closed, requirements)):
-        return "nobody"
-    rules = [each for each in requirements if each.kind != "forbid"]
-    asked = [each for each in rules if each.kind != "public"] or rules
-    text = " and ".join(dict.fromkeys(_words(each, public) for each in asked))
-    forbids = dict.fromkeys(
-        _need(each.need) for each in requirements if each.kind == "forbid" and each.need
-    )
-    return f"{text}, but not with {' or '.join(forbids)}" if forbids else text
-
-
-def _closed(requirement: Requirement) -> bool:
-    """Whether it is for nobody."""
-    return requirement.kind == "deny" or (requirement.kind == "forbid" and requirement.need is None)
-
-
-def _words(requirement: Requirement, public: str) -> str:
-    if requirement.need is None:
-        return public if requirement.kind == "public" else "every valid token"
-    return _need(requirement.need, outermost=True)
-
-
-def _need(need: Need, *, outermost: bool = False) -> str:
-    match need:
-        case AnyRole(names):
-            return _names("one of the roles", "the role", sorted(names))
-        case Permissions(names):
-            return _names("the permissions", "the permission", names)
-        case Scopes(names):
-            return _names("the scopes", "the scope", names)
-        case AnyIssuer(names):
-            return _names("a token of one of", "a token of", sorted(names))
-        case When(condition):
-            return f"the condition `{condition.text}`"
-        case Acr(names):
-            return _names("an authentication of one of", "an authentication of", names)
-        case MaxAge(seconds):
-            return f"an authentication in the last {seconds} seconds"
-        case Not(part):
-            return f"not {_need(part)}"
-        case All(parts):
-            text = " and ".join(map(_need, parts))
-            return text if outermost else f"({text})"
-        case _:
-            return f"({' or '.join(map(_need, need.parts))})"
-
-
-def _names(many: str, one: str, names: tuple[str, ...] | list[str]) -> str:
-    listed = ", ".join(f"`{name}`" for name in names)
-    return f"{many if len(names) > 1 else one} {listed}"
 
 
 def _define(components: Document, *, own_bodies: bool) -> None:

@@ -1,0 +1,74 @@
+"""What requirements ask of a caller, in words."""
+
+from __future__ import annotations
+
+from authz_middleware.policy.model import Requirement
+from authz_middleware.policy.needs import (
+    Acr,
+    All,
+    AnyIssuer,
+    AnyRole,
+    MaxAge,
+    Need,
+    Not,
+    Permissions,
+    Scopes,
+    When,
+)
+
+__all__ = ["is_closed", "who"]
+
+
+def who(requirements: tuple[Requirement, ...], public: str = "everybody") -> str:
+    """Say who meets all of `requirements`; `public` are those whom a public rule lets in."""
+    if not requirements or any(map(is_closed, requirements)):
+        return "nobody"
+    rules = [each for each in requirements if each.kind != "forbid"]
+    asked = [each for each in rules if each.kind != "public"] or rules
+    text = " and ".join(dict.fromkeys(_words(each, public) for each in asked))
+    forbids = dict.fromkeys(
+        in_words(each.need) for each in requirements if each.kind == "forbid" and each.need
+    )
+    return f"{text}, but not with {' or '.join(forbids)}" if forbids else text
+
+
+def is_closed(requirement: Requirement) -> bool:
+    """Whether it is for nobody."""
+    return requirement.kind == "deny" or (requirement.kind == "forbid" and requirement.need is None)
+
+
+def _words(requirement: Requirement, public: str) -> str:
+    if requirement.need is None:
+        return public if requirement.kind == "public" else "every valid token"
+    return in_words(requirement.need, outermost=True)
+
+
+def in_words(need: Need, *, outermost: bool = False) -> str:
+    """Say what is needed; in brackets where more may stand beside it."""
+    match need:
+        case AnyRole(names):
+            return _names("one of the roles", "the role", sorted(names))
+        case Permissions(names):
+            return _names("the permissions", "the permission", names)
+        case Scopes(names):
+            return _names("the scopes", "the scope", names)
+        case AnyIssuer(names):
+            return _names("a token of one of", "a token of", sorted(names))
+        case When(condition):
+            return f"the condition `{condition.text}`"
+        case Acr(names):
+            return _names("an authentication of one of", "an authentication of", names)
+        case MaxAge(seconds):
+            return f"an authentication in the last {seconds} seconds"
+        case Not(part):
+            return f"not {in_words(part)}"
+        case All(parts):
+            text = " and ".join(map(in_words, parts))
+            return text if outermost else f"({text})"
+        case _:
+            return f"({' or '.join(map(in_words, need.parts))})"
+
+
+def _names(many: str, one: str, names: tuple[str, ...] | list[str]) -> str:
+    listed = ", ".join(f"`{name}`" for name in names)
+    return f"{many if len(names) > 1 else one} {listed}"
