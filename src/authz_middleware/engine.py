@@ -244,7 +244,7 @@ class Engine:
         if method is None:
             return Decision(False, "method_ambiguous")
         if not _same(asked, method, facts):
-            requirements = self.policy.find(method, readings(asked.path, ""))
+            requirements = self.policy.find(method, readings(asked.path, ""), loose=not facts.exact)
         elif requirements is None:
             return admit.decision
         elif not requirements:  # the policy had nothing to say: no handler should be reached

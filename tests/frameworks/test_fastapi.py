@@ -13,8 +13,6 @@ from fastapi.openapi.models import HTTPBearer, OpenAPI
 from fastapi.security import APIKeyHeader
 
 from authz_middleware import Access, ASGIAuthzMiddleware, Authz, Body, current_access
-from authz_middleware.facts import RuleRef
-from authz_middleware.frameworks import openapi
 from authz_middleware.frameworks.fastapi import (
     Caller,
     CurrentAccess,
@@ -34,10 +32,9 @@ from authz_middleware.policy.needs import (
     Scopes,
     When,
 )
-from authz_middleware.policy.rules import Kind, Requirement
+from authz_middleware.policy.rules import Kind
 from authz_middleware.testing import DevelopmentIssuer
 from tests.adapters.exchange import call_asgi, scope_for
-from tests.policy.conditions import Says
 
 
 @pytest.fixture(scope="module")
@@ -351,11 +348,6 @@ def test_requirements_inside_requirements_are_put_into_words(requirement, text, 
     describe_security(app, authz_for(issuer, {"/a": requirement}))
     assert operation(app, "/a")["description"] == f"**Access:** {text}."
     assert operation(app, "/a")["security"] == [{"authz": []}]
-
-
-def test_a_condition_is_put_into_words():
-    said = Requirement("table", RuleRef("/a", "x"), When(Says(True, "a == b")))
-    assert openapi._words(said, "everybody") == "the condition `a == b`"
 
 
 @pytest.mark.parametrize(

@@ -86,7 +86,7 @@ def test_the_segments_of_a_rule(text: str) -> None:
     known = Map([rule], converters={"unsure": Unsure, "digits": Digits})
     (route,) = authz({"/**": ["a"]}).bind(known).table.routes
     assert tuple(type(segment).__name__ for segment in route.segments) == RULES[text][0]
-    assert route.methods == {"GET", "HEAD"}
+    assert route.methods == frozenset({"GET", "HEAD"})
     assert not route.guarded_inside
 
 

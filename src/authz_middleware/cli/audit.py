@@ -11,9 +11,9 @@ import click
 
 from authz_middleware.cli.targets import Target, find_target
 from authz_middleware.policy.binding import OTHER, Binding, Decided, Gap
-from authz_middleware.policy.model import Policy, Requirement
 from authz_middleware.policy.routes import Resolved, Route
-from authz_middleware.policy.words import who
+from authz_middleware.policy.rules import is_public
+from authz_middleware.policy.words import is_closed, who
 
 __all__ = ["audit"]
 
@@ -73,7 +73,7 @@ def audit(app: str, policy: str | None, *, as_json: bool) -> None:
     target = find_target(app, policy)
     serving = target.authz.serving
     binding = target.guarded.laid(serving)
-    rows = [*_rows(binding, serving.settings.policy, resolves=target.guarded.resolves)]
+    rows = [*_rows(binding, resolves=target.guarded.resolves)]
     differences = [*_differences(binding, target)]
     if as_json:
         document = {
@@ -87,18 +87,18 @@ def audit(app: str, policy: str | None, *, as_json: bool) -> None:
     raise SystemExit(GAPS if binding.gaps else 0)
 
 
-def _rows(binding: Binding, policy: Policy, *, resolves: bool) -> Iterator[Row]:
+def _rows(binding: Binding, *, resolves: bool) -> Iterator[Row]:
     by_route: dict[int, list[Decided]] = {}
     for each in binding.decided:
         if each.expected:
             by_route.setdefault(id(each.route), []).append(each)
     for found in sorted(by_route.values(), key=lambda few: few[0].route.text):
-        alike: dict[tuple[int, ...] | None, list[Decided]] = {}
+        alike: dict[tuple[State, tuple[int, ...]], list[Decided]] = {}
         for each in found:
-            key = None if each.requirements is None else tuple(map(id, each.requirements))
-            alike.setdefault(key, []).append(each)
-        for few in alike.values():
-            yield _row(few, policy, alone=_alone(few, found), resolves=resolves)
+            asked = tuple(map(id, each.requirements or ()))
+            alike.setdefault((_state(binding, each), asked), []).append(each)
+        for (state, _), few in alike.items():
+            yield _row(few, state, alone=_alone(few, found), resolves=resolves)
 
 
 def _alone(few: list[Decided], found: list[Decided]) -> bool:
@@ -108,7 +108,7 @@ def _alone(few: list[Decided], found: list[Decided]) -> bool:
     return {each.path for each in few} == paths
 
 
-def _row(few: list[Decided], policy: Policy, *, alone: bool, resolves: bool) -> Row:
+def _row(few: list[Decided], state: State, *, alone: bool, resolves: bool) -> Row:
     route, requirements = few[0].route, few[0].requirements
     methods = tuple(sorted({each.method for each in few}, key=lambda name: (name == OTHER, name)))
     return Row(
@@ -121,7 +121,7 @@ def _row(few: list[Decided], policy: Policy, *, alone: bool, resolves: bool) -> 
         "" if alone else min((each.path for each in few), key=len),
         tuple(str(each.ref) for each in requirements or ()),
         "nobody" if requirements is None else who(requirements),
-        _state(route, requirements, policy),
+        state,
     )
 
 
@@ -131,16 +131,18 @@ def _looks(route: Route, *, resolves: bool) -> Look:
     return "path, router" if resolves and route.kind != "opaque" else "path"
 
 
-def _state(route: Route, requirements: tuple[Requirement, ...] | None, policy: Policy) -> State:
+def _state(binding: Binding, decided: Decided) -> State:
+    requirements = decided.requirements
     if requirements is None:
         return "ambiguous"
-    if any(each is policy.default for each in requirements):
-        return "uncovered"
-    if route.kind == "opaque":
+    if decided.route.kind == "opaque":
         return "opaque"
-    if any(each.kind == "deny" for each in requirements):
+    automatic = decided.method in decided.route.automatic
+    if not binding.covers(decided) and not automatic:
+        return "uncovered"
+    if any(map(is_closed, requirements)):
         return "closed"
-    return "open" if all(each.kind == "public" for each in requirements) else "guarded"
+    return "open" if is_public(requirements) else "guarded"
 
 
 def _differences(binding: Binding, target: Target) -> Iterator[Difference]:
@@ -214,4 +216,5 @@ def _print(rows: list[Row], differences: list[Difference], gaps: Iterable[Gap]) 
 
 
 def _methods(methods: tuple[str, ...]) -> str:
-    return "|".join("others" if method == OTHER else method for method in methods)
+    shown = (method for method in methods if method != "HEAD" or "GET" not in methods)
+    return "|".join("others" if method == OTHER else method for method in shown)

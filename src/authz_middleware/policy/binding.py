@@ -80,6 +80,10 @@ class Binding:
         opaque = [route for route in table.routes if route.kind == "opaque"]
         self._opaque = grow((route.template, route) for route in opaque)
 
+    def covers(self, decided: Decided) -> bool:
+        """Whether some key of the policy was written for it, or it is a 400 anyway."""
+        return _is_ruled(self._policy, decided)
+
     def knows(self, taken: Taken, path: str) -> bool:
         """Whether the route was there when the policy was bound, or may be where nobody sees."""
         return taken in self._accepted or any(_matching(self._opaque, path))
