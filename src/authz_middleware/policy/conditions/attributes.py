@@ -1,0 +1,149 @@
+"""The names that a condition may read: AuthZEN's subject, action, resource and context.
+
+A name that is none of them is a mistake, since a condition over it could never hold.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from authz_middleware.policy.conditions.faults import Unreadable, nearest
+from authz_middleware.policy.conditions.kinds import (
+    ANY,
+    BOOLEAN,
+    MAP,
+    TEXT,
+    TEXTS,
+    TIME,
+    Kind,
+)
+
+__all__ = ["ROOTS", "Path", "Reads", "Step", "kind_of"]
+
+Path = tuple[str, ...]
+"""Where an attribute stands: `("subject", "claims", "tenant")`."""
+
+Step = tuple[str, int]
+"""One name of a path, and its offset in the text."""
+
+_SCHEMA: Mapping[str, Mapping[str, Kind]] = {
+    "subject": {
+        "id": TEXT,
+        "issuer": TEXT,
+        "roles": TEXTS,
+        "permissions": TEXTS,
+        "scopes": TEXTS,
+        "claims": MAP,
+        "authenticated": BOOLEAN,
+    },
+    "action": {"name": TEXT},
+    "resource": {"params": MAP},
+    "context": {
+        "time": TIME,
+        "ip": TEXT,
+        "headers": MAP,
+        "query": MAP,
+        "scheme": TEXT,
+        "host": TEXT,
+    },
+}
+ROOTS = frozenset(_SCHEMA)
+
+
+@dataclass(frozen=True, slots=True)
+class Reads:
+    """What a condition reads, for the rules that are checked at load."""
+
+    paths: frozenset[Path]
+
+    def any(self, *prefix: str) -> bool:
+        """Whether something at `prefix` or below it is read."""
+        return any(path[: len(prefix)] == prefix for path in self.paths)
+
+    @property
+    def subject(self) -> bool:
+        """Whether the caller is looked at at all."""
+        return self.any("subject")
+
+    @property
+    def subject_without_issuer(self) -> bool:
+        """A subject means someone only together with its issuer."""
+        return self.any("subject", "id") and not self.any("subject", "issuer")
+
+    @property
+    def loaded(self) -> bool:
+        """Whether attributes of the resource are needed, more than the parameters of the path."""
+        return any(path[0] == "resource" and path[1:2] != ("params",) for path in self.paths)
+
+    @property
+    def from_proxies(self) -> frozenset[str]:
+        """What only listed proxies and hosts can make trustworthy."""
+        names = ("ip", "scheme", "host")
+        return frozenset(name for name in names if self.any("context", name))
+
+    @property
+    def from_client(self) -> bool:
+        """Whether the caller chooses what is read: header fields, the query."""
+        return self.any("context", "headers") or self.any("context", "query")
+
+    @property
+    def params(self) -> frozenset[str]:
+        """The parameters of the path that are read."""
+        return frozenset(
+            path[2] for path in self.paths if path[:2] == ("resource", "params") and len(path) > 2
+        )
+
+
+def kind_of(steps: tuple[Step, ...], params: Mapping[str, Kind] | None) -> Kind:
+    """The kind of the attribute at `steps`, whose first is a root. Raises Unreadable.
+
+    `params` are the parameters of the path, None if they are not known.
+    """
+    (root, at), *below = steps
+    known = _SCHEMA[root]
+    if not below:
+        raise Unreadable(
+            at, f"`{root}` is read by its attributes", f"write `{root}.{_example(root)}`"
+        )
+    (name, at), *deeper = below
+    kind = known.get(name)
+    if kind is None:
+        if root == "resource":
+            return ANY
+        raise Unreadable(at, f"`{root}` has no attribute `{name}`", nearest(name, known))
+    if not deeper:
+        return kind
+    path = f"{root}.{name}"
+    if kind is not MAP:
+        what = f"`{path}` is {kind}, without attributes of its own"
+        raise Unreadable(deeper[0][1], what)
+    return _member(path, deeper, params)
+
+
+def _member(path: str, steps: list[Step], params: Mapping[str, Kind] | None) -> Kind:
+    (name, at), *deeper = steps
+    kind = ANY
+    match path:
+        case "context.headers":
+            if name != name.lower():
+                what = "the names of header fields are in lower case here"
+                raise Unreadable(at, what, f'write `context.headers["{name.lower()}"]`')
+            kind = TEXT
+        case "context.query":
+            kind = TEXTS
+        case "resource.params" if params is not None:
+            found = params.get(name)
+            if found is None:
+                raise Unreadable(at, f"the path has no parameter `{name}`", nearest(name, params))
+            kind = found
+        case _:
+            pass
+    if deeper and kind is not ANY:
+        what = f"`{path}.{name}` is {kind}, without attributes of its own"
+        raise Unreadable(deeper[0][1], what)
+    return kind
+
+
+def _example(root: str) -> str:
+    return {"action": "name", "context": "time", "resource": "owner"}.get(root, "id")

@@ -1,0 +1,167 @@
+"""A condition: compiled once from its text, then true, false or in error for each request."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from authz_middleware.errors import Problem
+from authz_middleware.policy.conditions import evaluator
+from authz_middleware.policy.conditions.attributes import Reads
+from authz_middleware.policy.conditions.calls import call
+from authz_middleware.policy.conditions.checking import Checker, Slot
+from authz_middleware.policy.conditions.faults import Mistake, Unreadable
+from authz_middleware.policy.conditions.functions import FUNCTIONS
+from authz_middleware.policy.conditions.kinds import DOUBLE, INT, TEXT, Kind
+from authz_middleware.policy.conditions.parsing import parse
+from authz_middleware.policy.conditions.values import (
+    MAX_VALUES,
+    MISSING,
+    Getter,
+    Inputs,
+    Limits,
+    Unusable,
+    converted,
+    getter,
+)
+
+__all__ = ["MAX_COPIED", "MAX_STEPS", "Condition", "ConditionError", "compile_condition"]
+
+MAX_STEPS = 10_000
+"""How often the body of a macro may run: the longest list to the power of the nesting."""
+
+MAX_COPIED = 200
+"""Entries of a list that `map` or `filter` goes over: the evaluator copies what it has so far."""
+
+PARAMETERS: Mapping[str, Kind] = {"int": INT, "float": DOUBLE, "uuid": TEXT}
+"""The kinds of typed parameters of a path; every other one is a text."""
+
+
+@dataclass(frozen=True, slots=True)
+class ConditionError:
+    """It is not known whether the condition holds. It counts against access.
+
+    `missing` names attributes that it asked for in vain. Nothing here is a value of the request.
+    """
+
+    detail: str
+    missing: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class _Variable:
+    """One attribute that a condition reads."""
+
+    name: str  # the evaluator's
+    label: str  # the author's
+    get: Getter
+    limits: Limits
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Condition:
+    """A compiled condition. It holds nothing of a request, so that threads may share it."""
+
+    text: str
+    reads: Reads
+    _run: evaluator.Run = field(repr=False)
+    _variables: tuple[_Variable, ...] = field(repr=False)
+    _functions: Mapping[str, Callable[..., Any]] = field(repr=False)
+    _fields: frozenset[str] = field(repr=False)
+
+    def evaluate(self, inputs: Inputs) -> bool | ConditionError:
+        """Whether the condition holds for a request."""
+        values: dict[str, Any] = dict(self._functions)
+        absent: dict[str, ConditionError] = {}
+        for variable in self._variables:
+            # What is absent is not given to the evaluator: an error where it is asked for, and
+            # only there (CEL: `true || missing` is true).
+            try:
+                value = variable.get(inputs)
+                if value is not MISSING:
+                    value = converted(value, variable.limits)
+            except Unusable as error:
+                absent[variable.name] = ConditionError(f"`{variable.label}` is {error}")
+                continue
+            except Exception as error:  # noqa: BLE001 - a loader's own types may do anything
+                what = f"`{variable.label}` cannot be read ({type(error).__name__})"
+                absent[variable.name] = ConditionError(what)
+                continue
+            if value is MISSING:
+                what = f"`{variable.label}` is missing"
+                absent[variable.name] = ConditionError(what, (variable.label,))
+            else:
+                values[variable.name] = value
+        try:
+            return evaluator.run(self._run, values)
+        except evaluator.Failure as failure:
+            if failure.variable in absent:
+                return absent[failure.variable]
+            if failure.key in self._fields:
+                return ConditionError(f"`{failure.key}` is missing", (failure.key,))
+            return ConditionError(failure.detail)
+
+
+def compile_condition(
+    text: str,
+    *,
+    params: Mapping[str, str] | None = None,
+    place: Callable[[int], str] | None = None,
+) -> Condition | tuple[Problem, ...]:
+    """Compile a condition, or return every mistake in it.
+
+    `params` are the parameters of the path, each with its converter ("int", "float", "uuid";
+    anything else is a text); None if the path is not known. `place` tells where in the policy the
+    character at an offset of `text` stands.
+    """
+    kinds = None
+    if params is not None:
+        kinds = {name: PARAMETERS.get(converter, TEXT) for name, converter in params.items()}
+    checker = Checker(kinds, call, evaluator.compiles)
+    try:
+        part = checker.condition(parse(text))
+    except Unreadable as error:
+        return _problems((error.mistake,), place)
+    if mistakes := checker.mistakes.found:
+        return _problems(mistakes, place)
+    try:
+        run = evaluator.program(part.code)
+    except evaluator.Failure as failure:
+        return _problems((Mistake(0, failure.detail),), place)
+    return Condition(
+        text,
+        Reads(frozenset(slot.path for slot in checker.slots)),
+        run,
+        tuple(_variable(checker, slot, name) for slot, name in checker.slots.items()),
+        {name: FUNCTIONS[name] for name in sorted(checker.functions)},
+        frozenset(checker.fields),
+    )
+
+
+def _problems(
+    mistakes: tuple[Mistake, ...], place: Callable[[int], str] | None
+) -> tuple[Problem, ...]:
+    def where(at: int) -> str:
+        return place(at) if place else f"character {at + 1}"
+
+    return tuple(Problem(where(each.at), each.what, each.fix) for each in mistakes)
+
+
+def _variable(checker: Checker, slot: Slot, name: str) -> _Variable:
+    entries = MAX_VALUES
+    if slot in checker.looped:
+        # A list in a macro's range may still hold the lists that a macro in it goes over.
+        entries = round(MAX_STEPS ** (1 / max(checker.deepest, 1)))
+        if checker.copies:
+            entries = min(entries, MAX_COPIED)
+    label = _label(slot)
+    return _Variable(
+        name, label, getter(slot.path, presence=slot.presence), Limits(entries=entries)
+    )
+
+
+def _label(slot: Slot) -> str:
+    names = [name if name.isidentifier() else f'"{name}"' for name in slot.path]
+    label = ".".join(names)
+    return f"{label.rpartition('.')[0]} (for `has`)" if slot.presence else label
