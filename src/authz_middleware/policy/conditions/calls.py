@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from ipaddress import IPv6Network
+from typing import TYPE_CHECKING
 
-from authz_middleware.policy.conditions import functions, nodes
+from authz_middleware.policy.conditions import evaluator, functions, nodes
 from authz_middleware.policy.conditions.attributes import ROOTS
-from authz_middleware.policy.conditions.checking import Checker, Part, written
 from authz_middleware.policy.conditions.faults import Mistake, Unreadable, nearest
 from authz_middleware.policy.conditions.kinds import (
     ANY,
@@ -26,7 +26,11 @@ from authz_middleware.policy.conditions.kinds import (
     Kind,
 )
 from authz_middleware.policy.conditions.lexing import RESERVED
+from authz_middleware.policy.conditions.parts import Part, written
 from authz_middleware.policy.conditions.patterns import translated
+
+if TYPE_CHECKING:
+    from authz_middleware.policy.conditions.checking import Checker
 
 __all__ = ["MACROS", "MAX_NESTING", "call"]
 
@@ -50,7 +54,7 @@ def call(checker: Checker, node: nodes.Call) -> Part:
     return found(checker, node)
 
 
-_Call = Callable[[Checker, nodes.Call], Part]
+_Call = Callable[["Checker", nodes.Call], Part]
 
 
 def _unknown(node: nodes.Call) -> tuple[str, str]:
@@ -135,7 +139,7 @@ def _timestamp(checker: Checker, node: nodes.Call) -> Part:
             return _timestamp_of(checker, node)
 
 
-def _duration(checker: Checker, node: nodes.Call) -> Part:
+def _duration(_checker: Checker, node: nodes.Call) -> Part:
     _arguments(node, 1, 1)
     text = _text(node.arguments[0], "a duration")
     if not functions.duration(text):
@@ -145,7 +149,7 @@ def _duration(checker: Checker, node: nodes.Call) -> Part:
     return Part(DURATION, f"duration({written(text)})")
 
 
-def _cidr(checker: Checker, node: nodes.Call) -> Part:
+def _cidr(_checker: Checker, node: nodes.Call) -> Part:
     fix = 'write `cidr("10.0.0.0/8").containsIP(context.ip)`'
     raise Unreadable(node.at, "a network is only asked whether it contains an address", fix)
 
@@ -211,7 +215,7 @@ def _matches(checker: Checker, node: nodes.Call) -> Part:
     at = node.arguments[0].at
     if isinstance(pattern, Mistake):
         raise Unreadable(at, pattern.what, pattern.fix)
-    if not checker.compiles(f'"".matches({written(pattern)})'):
+    if not evaluator.compiles(f'"".matches({written(pattern)})'):
         raise Unreadable(at, "this is no regular expression (RE2's syntax)")
     return Part(BOOLEAN, f"{target.code}.matches({written(pattern)})", target.reads)
 

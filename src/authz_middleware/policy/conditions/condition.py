@@ -9,12 +9,12 @@ from typing import Any
 from authz_middleware.errors import Problem
 from authz_middleware.policy.conditions import evaluator
 from authz_middleware.policy.conditions.attributes import Reads
-from authz_middleware.policy.conditions.calls import call
-from authz_middleware.policy.conditions.checking import Checker, Slot
+from authz_middleware.policy.conditions.checking import Checker
 from authz_middleware.policy.conditions.faults import Mistake, Unreadable
 from authz_middleware.policy.conditions.functions import FUNCTIONS
 from authz_middleware.policy.conditions.kinds import DOUBLE, INT, TEXT, Kind
 from authz_middleware.policy.conditions.parsing import parse
+from authz_middleware.policy.conditions.parts import Slot
 from authz_middleware.policy.conditions.values import (
     MAX_VALUES,
     MISSING,
@@ -118,7 +118,7 @@ def compile_condition(
     kinds = None
     if params is not None:
         kinds = {name: PARAMETERS.get(converter, TEXT) for name, converter in params.items()}
-    checker = Checker(kinds, call, evaluator.compiles)
+    checker = Checker(kinds)
     try:
         part = checker.condition(parse(text))
     except Unreadable as error:

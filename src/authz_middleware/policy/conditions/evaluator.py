@@ -56,8 +56,9 @@ def run(execute: Run, variables: dict[str, Any]) -> bool:
 
 def compiles(text: str) -> bool:
     """Whether a text that reads nothing compiles and runs."""
+    nothing: dict[str, Any] = {}
     try:
-        _guarded(program(text), {})
+        _guarded(program(text), nothing)
     except Failure:
         return False
     return True

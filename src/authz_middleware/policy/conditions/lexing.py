@@ -16,8 +16,11 @@ __all__ = ["INT_MAX", "INT_MIN", "RESERVED", "Token", "tokens"]
 INT_MIN, INT_MAX = -(2**63), 2**63 - 1
 
 RESERVED = frozenset(
-    ("as", "break", "const", "continue", "else", "false", "for", "function", "if", "import", "in")
-    + ("let", "loop", "namespace", "null", "package", "return", "true", "var", "void", "while")
+    (
+        *("as", "break", "const", "continue", "else", "false", "for", "function", "if", "import"),
+        *("in", "let", "loop", "namespace", "null", "package", "return", "true", "var", "void"),
+        "while",
+    )
 )
 """Words that are no names (CEL: RESERVED and the literals)."""
 

@@ -74,7 +74,7 @@ class Limits(NamedTuple):
 
 def converted(value: Any, limits: Limits) -> Any:
     """The value for the evaluator: plain, without nulls, MISSING if null. Raises Unusable."""
-    kind: type = type(value)
+    kind = cast("type[Any]", type(value))
     if kind is str:
         if len(value) > MAX_TEXT:
             raise Unusable(f"a text of more than {MAX_TEXT} characters")
