@@ -162,6 +162,6 @@ def _variable(checker: Checker, slot: Slot, name: str) -> _Variable:
 
 
 def _label(slot: Slot) -> str:
-    names = [name if name.isidentifier() else f'"{name}"' for name in slot.path]
-    label = ".".join(names)
-    return f"{label.rpartition('.')[0]} (for `has`)" if slot.presence else label
+    # Of `has(a.b)` only the absence of `a` is ever told.
+    path = slot.path[:-1] if slot.presence else slot.path
+    return ".".join(name if name.isidentifier() else f'"{name}"' for name in path)

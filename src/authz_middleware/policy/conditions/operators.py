@@ -133,7 +133,7 @@ def ternary(checker: Checker, node: nodes.Ternary) -> Part:
     yes, no = checker.part(node.yes), checker.part(node.no)
     formula = None
     kind = common(yes.kind, no.kind)
-    if kind is BOOLEAN:
+    if {yes.kind, no.kind} <= {ANY, BOOLEAN}:
         outcomes = (_formula(condition), *map(_formula, (yes, no)))
         formula = Operation("?", outcomes)
     return Part(

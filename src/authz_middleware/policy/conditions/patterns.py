@@ -26,7 +26,7 @@ _PIECE = re.compile(
     | (?P<special>\(\?)
     | (?P<class>\[\^?)
     | (?P<count>\{(?P<least>[0-9]{1,4})(?P<range>,(?P<most>[0-9]{0,4}))?\}\??)
-    | (?P<other>.)
+    | (?P<other>[^\\])
     """,
     re.VERBOSE | re.DOTALL,
 )
