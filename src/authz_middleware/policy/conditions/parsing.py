@@ -136,6 +136,8 @@ class _Parser:
                 index = self._expression()
                 self._take("]")
                 node = self._made(nodes.Index(index.at, node, index), node, index)
+            elif isinstance(node, nodes.Name | nodes.Select) and self._taken("{"):
+                raise Unreadable(node.at, "messages are not supported", 'write `{"name": value}`')
             else:
                 return node
 
@@ -174,8 +176,6 @@ class _Parser:
         if self._taken("("):
             arguments = self._arguments()
             return self._made(nodes.Call(token.at, None, name, arguments), *arguments)
-        if self._token.kind == "mark" and self._token.text == "{":
-            raise Unreadable(token.at, "messages are not supported", 'write `{"name": value}`')
         return self._made(nodes.Name(token.at, name))
 
     def _bracketed(self, token: Token) -> nodes.Node:
