@@ -21,7 +21,7 @@ A_OR_NOT_A = Operation("||", ("a", Operation("!", ("a",))))
         (Operation("&&", ("a", False)), False),
         (Operation("?", ("a", True, True)), True),
         (Operation("?", ("a", "b", Operation("!", ("b",)))), None),
-        (Operation("||", tuple(f"a{n}" for n in range(MAX_ATOMS + 1)) + (True,)), None),
+        (Operation("||", (*(f"a{n}" for n in range(MAX_ATOMS + 1)), True)), None),
     ],
 )
 def test_constant(formula, outcome):

@@ -4,6 +4,8 @@ it. Every difference is named here.
 
 from __future__ import annotations
 
+from typing import Any
+
 import cel
 import pytest
 from hypothesis import given
@@ -55,12 +57,73 @@ def agree(text: str) -> None:
 
 
 PIECES = st.sampled_from(
-    [*"()[]{}.,:?!-+*/%<>", "==", "!=", "<=", ">=", "&&", "||", "in", " ", "\n", "\t", "//", "`"]
-    + ["a", "b", "x1", "_", "true", "false", "null", "size", "has", "all", "map", "if", "package"]
-    + ["0", "1", "12", "0x1F", "1.5", ".5", "1e3", "1u", "1.", "9223372036854775808", "1e400"]
-    + ["''", '""', "'a'", '"b"', "r'\\'", "b'x'", "'''q'''", '"""q"""', "'\\n'", "'\\x41'"]
-    + ["'\\u00e4'", "'\\U0001F600'", "'\\777'", "'\\101'", "'\\q'", "'\\ud800'", "'ä'", "#", "="]
-    + ["a.b", "a[0]", "f(x)", "a.all(x, x)", "[1, 2]", "{'a': 1}", "has(a.b)", "\u2028", "ä"]
+    [
+        *"()[]{}.,:?!-+*/%<>",
+        "==",
+        "!=",
+        "<=",
+        ">=",
+        "&&",
+        "||",
+        "in",
+        " ",
+        "\n",
+        "\t",
+        "//",
+        "`",
+        "a",
+        "b",
+        "x1",
+        "_",
+        "true",
+        "false",
+        "null",
+        "size",
+        "has",
+        "all",
+        "map",
+        "if",
+        "package",
+        "0",
+        "1",
+        "12",
+        "0x1F",
+        "1.5",
+        ".5",
+        "1e3",
+        "1u",
+        "1.",
+        "9223372036854775808",
+        "1e400",
+        "''",
+        '""',
+        "'a'",
+        '"b"',
+        "r'\\'",
+        "b'x'",
+        "'''q'''",
+        '"""q"""',
+        "'\\n'",
+        "'\\x41'",
+        "'\\u00e4'",
+        "'\\U0001F600'",
+        "'\\777'",
+        "'\\101'",
+        "'\\q'",
+        "'\\ud800'",
+        "'ä'",
+        "#",
+        "=",
+        "a.b",
+        "a[0]",
+        "f(x)",
+        "a.all(x, x)",
+        "[1, 2]",
+        "{'a': 1}",
+        "has(a.b)",
+        "\u2028",
+        "ä",
+    ]
 )
 
 
@@ -150,7 +213,7 @@ def test_corners(text):
 
 # What both make of it
 
-VALUES = {
+VALUES: dict[str, dict[str, Any]] = {
     "subject": {
         "id": "ann",
         "roles": ["editor", "viewer"],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from authz_middleware.policy.conditions import Condition
 from authz_middleware.policy.conditions.parsing import MAX_HEIGHT, MAX_LENGTH
 from tests.policy.conditions.asking import condition, mistakes
 
@@ -110,8 +111,11 @@ TABLE = [
     ("has()", "0: `has` takes 1 arguments, not 0"),
     (
         "has(subject)",
-        '4: `has` takes an attribute such as `resource.owner`; for other names write `"a-name" in'
-        " resource.labels`",
+        (
+            "4: `has` takes an attribute such as `resource.owner`; for other names write"
+            ' `"a-name" in'
+            " resource.labels`"
+        ),
     ),
     ("subject.roles.exists(r, has(r.x))", "30: a text has no attribute `x`"),
     (
@@ -140,8 +144,10 @@ TABLE = [
     ),
     (
         "context.ip == cidr('10.0.0.0/8')",
-        "14: a network is only asked whether it contains an address; write"
-        ' `cidr("10.0.0.0/8").containsIP(context.ip)`',
+        (
+            "14: a network is only asked whether it contains an address; write"
+            ' `cidr("10.0.0.0/8").containsIP(context.ip)`'
+        ),
     ),
     (
         "'10.0.0.0/8'.containsIP(context.ip)",
@@ -160,14 +166,20 @@ TABLE = [
     ("cidr('10.0.0.0/8').containsIP(1)", "30: an address is a text, not a whole number"),
     (
         "context.time.getHours('Europe/Wien') == 1",
-        "22: this time zone is not known here; write a name such as `Europe/Vienna`, or an offset"
-        " such as `+02:00`",
+        (
+            "22: this time zone is not known here; write a name such as `Europe/Vienna`, or"
+            " an offset"
+            " such as `+02:00`"
+        ),
     ),
     ("context.time.getHours(subject.id) == 1", "30: a time zone has to be written out as a text"),
     ("subject.id.getHours() == 1", "11: `getHours` is asked of a time, not of a text"),
     (
         "(context.time - context.time).getHours() == 1",
-        '30: `getHours` is asked of a time, not of a duration; compare it: `a - b < duration("1h")`',
+        (
+            "30: `getHours` is asked of a time, not of a duration; compare it: `a - b <"
+            ' duration("1h")`'
+        ),
     ),
     (
         "subject.id.matches(subject.issuer)",
@@ -202,8 +214,11 @@ TABLE = [
     ("subject.id.exists(r, r == 'x')", "11: `exists` goes over a list or a table, not a text"),
     (
         "subject.roles.map(r, r).exists(r, r == 'x')",
-        "14: `exists` goes only over lists that are read, written out or filtered; put what `map`"
-        " or `+` does into its body",
+        (
+            "14: `exists` goes only over lists that are read, written out or filtered; put"
+            " what `map`"
+            " or `+` does into its body"
+        ),
     ),
     (
         "(resource.a + resource.b).exists(r, r == 'x')",
@@ -229,8 +244,11 @@ TABLE = [
     ("5 in subject.claims", "2: a whole number is never there, where every one is a text"),
     (
         "'x' in subject.id",
-        "4: `in` looks into a list or a table, not into a text; write `a.contains(b)` for a part"
-        " of a text",
+        (
+            "4: `in` looks into a list or a table, not into a text; write `a.contains(b)`"
+            " for a part"
+            " of a text"
+        ),
     ),
     ("'x' in context.time", "4: `in` looks into a list or a table, not into a time"),
     ("subject.id in []", "14: nothing is ever in an empty list"),
@@ -242,8 +260,11 @@ TABLE = [
     ("subject.id + 1 == 'x'", "11: a text and a whole number do not go together with `+`"),
     (
         "1 + 1.5 < resource.n",
-        "2: a whole number and a number with a point do not go together with `+`; write `double(…)`"
-        " around the whole number",
+        (
+            "2: a whole number and a number with a point do not go together with `+`; write"
+            " `double(…)`"
+            " around the whole number"
+        ),
     ),
     (
         "resource.n % 1.5 == 0",
@@ -320,7 +341,7 @@ def test_chains_are_bounded(joined):
 
 def test_many_sides_of_a_logical_operator_are_not_deep():
     text = " || ".join(f"subject.id == 'u{number}'" for number in range(150))
-    assert condition(text)
+    assert isinstance(condition(text), Condition)
 
 
 def test_length_is_bounded():
@@ -337,4 +358,5 @@ def test_lists_that_are_written_out_are_bounded(text):
 
 
 def test_the_texts_of_a_condition_may_end_in_a_comma():
-    assert condition("subject.id in ['a', 'b',] && {'a': 1,}['a'] == resource.n")
+    text = "subject.id in ['a', 'b',] && {'a': 1,}['a'] == resource.n"
+    assert isinstance(condition(text), Condition)

@@ -7,8 +7,9 @@ understood here.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from authz_middleware.policy.conditions import attributes, nodes, operators
 from authz_middleware.policy.conditions.attributes import Step
@@ -103,47 +104,26 @@ class Checker:
     def _part(self, node: nodes.Node) -> Part:
         if (steps := self.steps(node)) is not None:
             return self.attribute(steps)
-        match node:
-            case nodes.Literal():
-                return literal(node)
-            case nodes.Name():
-                return self._name(node)
-            case nodes.Select():
-                return self._select(node)
-            case nodes.Index():
-                return self._index(node)
-            case nodes.Unary():
-                return operators.unary(self, node)
-            case nodes.Binary():
-                return operators.binary(self, node)
-            case nodes.Logic():
-                return operators.logic(self, node)
-            case nodes.Ternary():
-                return operators.ternary(self, node)
-            case nodes.ListOf():
-                return self._list(node)
-            case nodes.MapOf():
-                return self._map(node)
-            case nodes.Call():
-                return call(self, node)
-            case _:
-                raise TypeError(type(node).__name__)
+        return _RULES[type(node)](self, node)
 
-    def _name(self, node: nodes.Name) -> Part:
+    def name(self, node: nodes.Name) -> Part:
+        """A variable of a macro; every other name stood at the start of an attribute."""
         part = self.variables.get(node.name)
         if part is None:
             known = (*attributes.ROOTS, *self.variables)
             raise Unreadable(node.at, f"`{node.name}` is not known here", nearest(node.name, known))
         return part
 
-    def _select(self, node: nodes.Select) -> Part:
+    def select(self, node: nodes.Select) -> Part:
+        """An attribute of what is inside the condition."""
         target = self.part(node.target)
         if target.kind not in (ANY, MAP):
             raise Unreadable(node.at, f"{target.kind} has no attribute `{node.field}`")
         self.fields.add(node.field)
         return target._replace(kind=ANY, code=f'{target.code}["{node.field}"]', formula=None)
 
-    def _index(self, node: nodes.Index) -> Part:
+    def index(self, node: nodes.Index) -> Part:
+        """An entry of a list or of a table."""
         target, index = self.part(node.target), self.part(node.index)
         by_name = target.kind is MAP
         if target.kind is not ANY and not by_name and target.kind.item is None:
@@ -160,7 +140,8 @@ class Checker:
             target.made,
         )
 
-    def _list(self, node: nodes.ListOf) -> Part:
+    def list(self, node: nodes.ListOf) -> Part:
+        """A list that is written out."""
         items = [self.part(each) for each in node.items]
         self._few(node.at, len(items))
         kind = LIST
@@ -172,7 +153,8 @@ class Checker:
         code = f"[{', '.join(each.code for each in items)}]"
         return Part(kind, code, *inherited(items))
 
-    def _map(self, node: nodes.MapOf) -> Part:
+    def map(self, node: nodes.MapOf) -> Part:
+        """A table that is written out."""
         self._few(node.at, len(node.entries))
         parts: list[Part] = []
         keys: set[str] = set()
@@ -191,3 +173,18 @@ class Checker:
         if count > MAX_ITEMS:
             what = f"more than {MAX_ITEMS} entries are written out here"
             raise Unreadable(at, what, "keep the list elsewhere: in a role, or with the resource")
+
+
+_RULES: Mapping[type[nodes.Node], Callable[[Checker, Any], Part]] = {
+    nodes.Binary: operators.binary,
+    nodes.Call: call,
+    nodes.Index: Checker.index,
+    nodes.ListOf: Checker.list,
+    nodes.Literal: lambda _, node: literal(node),
+    nodes.Logic: operators.logic,
+    nodes.MapOf: Checker.map,
+    nodes.Name: Checker.name,
+    nodes.Select: Checker.select,
+    nodes.Ternary: operators.ternary,
+    nodes.Unary: operators.unary,
+}

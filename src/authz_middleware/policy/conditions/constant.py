@@ -47,12 +47,9 @@ def _value(formula: Formula, row: Mapping[str, bool]) -> bool:
     if isinstance(formula, bool):
         return formula
     parts = formula.parts
-    match formula.operator:
-        case "!":
-            return not _value(parts[0], row)
-        case "&&":
-            return all(_value(part, row) for part in parts)
-        case "||":
-            return any(_value(part, row) for part in parts)
-        case "?":
-            return _value(parts[1] if _value(parts[0], row) else parts[2], row)
+    if formula.operator == "!":
+        return not _value(parts[0], row)
+    if formula.operator == "?":
+        return _value(parts[1] if _value(parts[0], row) else parts[2], row)
+    combine = all if formula.operator == "&&" else any
+    return combine(_value(part, row) for part in parts)

@@ -48,8 +48,8 @@ def literal(node: nodes.Literal) -> Part:
             return Part(INT, f"({value})" if value < 0 else str(value))
         case float(value):
             return Part(DOUBLE, f"({value!r})" if math.copysign(1, value) < 0 else repr(value))
-        case str(value):
-            return Part(TEXT, written(value))
+        case text:
+            return Part(TEXT, written(text))
 
 
 def written(text: str) -> str:
