@@ -31,7 +31,8 @@ def parse(text: str) -> Parsed:
         raise Refused((1, 1), "the top level must be an object", "write `{ … }` around it")
     scanner = _Scanner(text)
     scanner.document()
-    return Parsed(cast("dict[str, Any]", root), scanner.positions, tuple(scanner.problems))
+    root = cast("dict[str, Any]", root)
+    return Parsed(root, scanner.positions, tuple(scanner.problems), scanner.texts)
 
 
 def _integer(digits: str) -> int:
@@ -47,11 +48,13 @@ _TOKEN = re.compile(
 class _Scanner:
     """Walks a text that `json` has accepted, so it checks nothing but the names."""
 
-    __slots__ = ("_lexemes", "_lines", "positions", "problems")
+    __slots__ = ("_lexemes", "_lines", "_offset", "positions", "problems", "texts")
 
     def __init__(self, text: str) -> None:
         self.positions: dict[KeyPath, Position] = {}
         self.problems: list[Refused] = []
+        self.texts: dict[KeyPath, int] = {}  # where each string begins
+        self._offset = 0  # of the lexeme that was read last
         self._lines = Lines(text)
         self._lexemes = _TOKEN.finditer(text)
 
@@ -62,7 +65,8 @@ class _Scanner:
 
     def _next(self) -> tuple[str, Position]:
         found = next(self._lexemes)
-        return found[1], self._lines.at(found.start(1))
+        self._offset = found.start(1)
+        return found[1], self._lines.at(self._offset)
 
     def _value(self, path: KeyPath, lexeme: str) -> None:
         if len(path) > MAX_DEPTH:
@@ -71,6 +75,8 @@ class _Scanner:
             self._object(path)
         elif lexeme == "[":
             self._array(path)
+        elif lexeme.startswith('"'):
+            self.texts[path] = self._offset
 
     def _object(self, path: KeyPath) -> None:
         seen: set[str] = set()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from authz_middleware.document.paths import KeyPath, Position, dotted, quoted
@@ -35,8 +35,12 @@ def repeated(position: Position, path: KeyPath) -> Refused:
 
 @dataclass(frozen=True, slots=True)
 class Parsed:
-    """The values of a text, where its keys stand, and mistakes that did not stop the parser."""
+    """The values of a text, where its keys stand, and mistakes that did not stop the parser.
+
+    `texts` tells at which offset each string begins, quotes included, where that is known.
+    """
 
     root: Mapping[Any, Any]
     positions: Mapping[KeyPath, Position]
     problems: tuple[Refused, ...] = ()
+    texts: Mapping[KeyPath, int] = field(default_factory=dict[KeyPath, int])

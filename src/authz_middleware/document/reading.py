@@ -6,13 +6,13 @@ import json
 import os
 import stat
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NoReturn
 
-from authz_middleware.document import environment, json_text, toml_text
+from authz_middleware.document import environment, inside, json_text, toml_text
 from authz_middleware.document.parsed import Parsed, Refused
-from authz_middleware.document.paths import KeyPath, Position, dotted, quoted
+from authz_middleware.document.paths import KeyPath, Lines, Position, dotted, quoted
 from authz_middleware.document.values import checked, kind
 from authz_middleware.errors import PolicyError, Problem
 
@@ -55,6 +55,8 @@ class Document:
     directory: Path
     positions: Mapping[KeyPath, Position] = field(repr=False)
     suffix: str = ""  # ".toml", ".json", ".yaml", ".yml"; "" for a mapping
+    text: str = field(default="", repr=False)
+    texts: Mapping[KeyPath, int] = field(default_factory=dict[KeyPath, int], repr=False)
 
     @classmethod
     def read(cls, path: str | os.PathLike[str]) -> Document:
@@ -74,9 +76,10 @@ class Document:
             parsed = parse(text)
         except Refused as refused:
             raise PolicyError([refused.problem(source)]) from None
-        return cls._checked(
+        document = cls._checked(
             parsed.root, source, file.absolute().parent, parsed.positions, suffix, parsed.problems
         )
+        return replace(document, text=text, texts=parsed.texts)
 
     @classmethod
     def from_mapping(cls, mapping: Mapping[str, Any]) -> Document:
@@ -118,12 +121,27 @@ class Document:
                 return known
         return None
 
+    def inside(self, path: KeyPath, value: str, index: int) -> Position | None:
+        """Line and column of one character of the string at `path`, else of its key.
+
+        `value` is that string, and `index` may be its length.
+        """
+        start = self.texts.get(path)
+        if start is not None:
+            offsets = inside.characters(self.text, start, self.suffix, value)
+            if offsets is not None:
+                return Lines(self.text).at(offsets[index])
+        return self.position(path)
+
     def where(self, path: KeyPath) -> str:
         """The place of `path` for people: `authz.toml:12:1`, or the dotted path in a mapping."""
+        return self.called(path, self.position(path))
+
+    def called(self, path: KeyPath, position: Position | None) -> str:
+        """What people are told of a place: `position` in a file, `path` in a mapping."""
         if not self.suffix:
             return dotted(path)
-        line_and_column = self.position(path) or ()
-        return ":".join(map(str, (self.source, *line_and_column)))
+        return ":".join(map(str, (self.source, *(position or ()))))
 
     def example(self, name: str, value: Any) -> str:
         """How this document would write `value` (strings, numbers, booleans, lists) at `name`."""

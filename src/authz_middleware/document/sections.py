@@ -25,9 +25,19 @@ class Report:
 
     def error(self, path: KeyPath, what: str, fix: str = "") -> None:
         """Note a problem at `path`. The same problem twice counts once."""
-        problem = Problem(self.document.where(path), what, fix)
+        self._add(path, self.document.position(path), what, fix)
+
+    def error_inside(self, path: KeyPath, value: str, index: int, what: str, fix: str = "") -> None:
+        """Note a problem at one character of the string at `path`, which is `value`."""
+        position = self.document.inside(path, value, index)
+        if position == self.document.position(path):  # not known better than that
+            what = f"{what} (character {index + 1} of `{dotted(path[-1:])}`)"
+        self._add(path, position, what, fix)
+
+    def _add(self, path: KeyPath, position: Position | None, what: str, fix: str) -> None:
+        problem = Problem(self.document.called(path, position), what, fix)
         # What has no place in the text (the top level) comes first.
-        self._found.setdefault(problem, self.document.position(path) or (0, 0))
+        self._found.setdefault(problem, position or (0, 0))
 
     @property
     def problems(self) -> tuple[Problem, ...]:
@@ -76,6 +86,10 @@ class Section:
     def error(self, name: str | None, what: str, fix: str = "") -> None:
         """Report a problem at a key, or at the table itself."""
         self.report.error(self._at(name), what, fix)
+
+    def error_inside(self, name: str, value: str, index: int, what: str, fix: str = "") -> None:
+        """Report a problem at one character of the string under a key, which is `value`."""
+        self.report.error_inside(self._at(name), value, index, what, fix)
 
     def raw(self, name: str) -> Any:
         """The value as it stands, or None."""

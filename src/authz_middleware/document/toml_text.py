@@ -28,7 +28,8 @@ def parse(text: str) -> Parsed:
         raise Refused(None, f"the lists and tables are nested deeper than {MAX_DEPTH}") from None
     except ValueError:  # from int(), which caps the number of digits
         raise Refused(None, "an integer does not fit into 64 bits") from None
-    return Parsed(root, positions(text))
+    scanner = _scanned(text)
+    return Parsed(root, scanner.positions(), texts=scanner.texts)
 
 
 # The text of the error tells the place in every Python; attributes only from 3.14 on.
@@ -65,8 +66,7 @@ def _repeated(text: str) -> Refused | None:
 
 def positions(text: str) -> dict[KeyPath, Position]:
     """Line and column of every key and list item of a valid TOML text."""
-    lines = Lines(text)
-    return {path: lines.at(offset) for path, offset in _scanned(text).offsets.items()}
+    return _scanned(text).positions()
 
 
 def _scanned(text: str) -> _Scanner:
@@ -98,15 +98,20 @@ _SCALAR = re.compile(
 
 
 class _Scanner:
-    __slots__ = ("_at", "_defined", "_lengths", "_text", "offsets", "repeated")
+    __slots__ = ("_at", "_defined", "_lengths", "_text", "offsets", "repeated", "texts")
 
     def __init__(self, text: str) -> None:
         self.offsets: dict[KeyPath, int] = {}
         self.repeated: tuple[KeyPath, int] | None = None  # the first one
+        self.texts: dict[KeyPath, int] = {}  # where each string begins
         self._defined: set[KeyPath] = set()  # keys with a value, and tables with a header
         self._text = text
         self._at = 0
         self._lengths: dict[KeyPath, int] = {}  # of each [[array of tables]] so far
+
+    def positions(self) -> dict[KeyPath, Position]:
+        lines = Lines(self._text)
+        return {path: lines.at(offset) for path, offset in self.offsets.items()}
 
     def document(self) -> None:
         table: KeyPath = ()
@@ -182,6 +187,8 @@ class _Scanner:
             while not self._closed("}"):
                 self._pair(path, depth + 1)
         else:
+            if self._text.startswith(('"', "'"), self._at):
+                self.texts[path] = self._at
             self._match(_SCALAR)
 
     def _closed(self, mark: str) -> bool:

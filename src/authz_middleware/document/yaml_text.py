@@ -45,11 +45,12 @@ _TAG = "tag:yaml.org,2002:"
 
 
 class _Reader:
-    __slots__ = ("_lines", "_loader", "positions", "problems")
+    __slots__ = ("_lines", "_loader", "positions", "problems", "texts")
 
     def __init__(self, loader: Any, lines: Lines) -> None:
         self.positions: dict[KeyPath, Position] = {}
         self.problems: list[Refused] = []
+        self.texts: dict[KeyPath, int] = {}  # where each string begins
         self._loader = loader  # PyYAML's own annotations say little of it
         self._lines = lines
 
@@ -68,7 +69,7 @@ class _Reader:
             raise Refused(
                 self._place(after), "a second document starts here", "a policy is one document"
             )
-        return Parsed(root, self.positions, tuple(self.problems))
+        return Parsed(root, self.positions, tuple(self.problems), self.texts)
 
     def _value(self, path: KeyPath, event: Any) -> Any:
         if len(path) > MAX_DEPTH:
@@ -134,6 +135,7 @@ class _Reader:
         text: str = event.value
         match self._resolved(event):
             case "str":
+                self.texts[path] = event.start_mark.index
                 return text
             case "null":
                 self._problem(event, f"`{dotted(path)}` is null", "leave the key out")

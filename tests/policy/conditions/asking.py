@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
+import pytest
+
+from authz_middleware.errors import Problem
 from authz_middleware.facts import Claims, Principal
-from authz_middleware.policy.conditions import Condition, Inputs, compile_condition
+from authz_middleware.policy.conditions import Condition, Inputs, Rejected, compile_condition
 
 PARAMS = {"tenant": "str", "id": "int", "price": "float", "ref": "uuid"}
 
@@ -58,9 +61,7 @@ ANONYMOUS = REQUEST._replace(subject=None)
 
 def condition(text: str, params=PARAMS) -> Condition:
     """The condition, which must have no mistake."""
-    compiled = compile_condition(text, params=params)
-    assert isinstance(compiled, Condition), "\n".join(map(str, compiled))
-    return compiled
+    return compile_condition(text, params=params)
 
 
 def ask(text: str, inputs: Inputs = REQUEST):
@@ -70,6 +71,6 @@ def ask(text: str, inputs: Inputs = REQUEST):
 
 def mistakes(text: str, params=PARAMS) -> list[str]:
     """Every mistake in a condition: `offset: what; fix`."""
-    compiled = compile_condition(text, params=params, place=str)
-    assert isinstance(compiled, tuple), "this is a condition"
-    return [str(problem) for problem in compiled]
+    with pytest.raises(Rejected) as raised:
+        compile_condition(text, params=params)
+    return [str(Problem(str(each.at), each.what, each.fix)) for each in raised.value.mistakes]

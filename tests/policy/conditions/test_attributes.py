@@ -17,6 +17,8 @@ def reads(text: str) -> Reads:
     [
         ("subject.id == 'x'", True, True),
         ("has(subject.id)", True, True),
+        ("subject.claims.sub == 'x'", True, True),
+        ("subject.claims.sub == 'x' && subject.claims.iss == 'y'", True, False),
         ("subject['id'] == 'x'", True, True),
         ("subject.id == 'x' && subject.issuer == 'y'", True, False),
         ("'x' in subject.roles", True, False),

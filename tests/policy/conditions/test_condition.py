@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from authz_middleware.policy.conditions import ConditionError, compile_condition, evaluator
+from authz_middleware.policy.conditions import ConditionError, evaluator
 from tests.policy.conditions.asking import ANN, ANONYMOUS, REQUEST, ask, condition, mistakes
 
 HOLD = """
@@ -332,15 +332,6 @@ def test_its_text_is_kept_and_nothing_else_is_shown():
     assert asked.text == "subject.id == 'ann'"
     assert "v0" not in repr(asked)
     assert ANN.subject not in repr(asked).replace(asked.text, "")
-
-
-def test_mistakes_are_placed_by_the_caller():
-    found = compile_condition("subject.rolls == 1", place=lambda at: f"authz.toml:3:{20 + at}")
-    assert isinstance(found, tuple)
-    assert str(found[0]).startswith("authz.toml:3:28: `subject` has no attribute `rolls`")
-    found = compile_condition("subject.rolls == 1")
-    assert isinstance(found, tuple)
-    assert found[0].where == "character 9"
 
 
 def test_what_the_evaluator_refuses_is_no_condition(monkeypatch):

@@ -10,8 +10,18 @@ from authz_middleware.policy.conditions.attributes import Reads
 from authz_middleware.policy.conditions.condition import (
     Condition,
     ConditionError,
+    Rejected,
     compile_condition,
 )
+from authz_middleware.policy.conditions.reading import read_condition
 from authz_middleware.policy.conditions.values import Inputs
 
-__all__ = ["Condition", "ConditionError", "Inputs", "Reads", "compile_condition"]
+__all__ = [
+    "Condition",
+    "ConditionError",
+    "Inputs",
+    "Reads",
+    "Rejected",
+    "compile_condition",
+    "read_condition",
+]

@@ -68,8 +68,9 @@ class Reads:
 
     @property
     def subject_without_issuer(self) -> bool:
-        """A subject means someone only together with its issuer."""
-        return self.any("subject", "id") and not self.any("subject", "issuer")
+        """A subject means someone only together with its issuer (RFC 8725 §3.8)."""
+        who = self.any("subject", "id") or self.any("subject", "claims", "sub")
+        return who and not (self.any("subject", "issuer") or self.any("subject", "claims", "iss"))
 
     @property
     def loaded(self) -> bool:

@@ -67,7 +67,7 @@ class Checker:
         except Unreadable as error:
             mistake = error.mistake
             self.mistakes.add(mistake.at, mistake.what, mistake.fix)
-            return Part(ANY, "false", reads=True)
+            return Part(ANY, f"e{mistake.at}", reads=True)
 
     def boolean(self, node: nodes.Node, what: str) -> Part:
         """Check a part that has to be true or false."""

@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from authz_middleware.errors import Problem
 from authz_middleware.policy.conditions import evaluator
 from authz_middleware.policy.conditions.attributes import Reads
 from authz_middleware.policy.conditions.checking import Checker
@@ -26,7 +25,14 @@ from authz_middleware.policy.conditions.values import (
     getter,
 )
 
-__all__ = ["MAX_COPIED", "MAX_STEPS", "Condition", "ConditionError", "compile_condition"]
+__all__ = [
+    "MAX_COPIED",
+    "MAX_STEPS",
+    "Condition",
+    "ConditionError",
+    "Rejected",
+    "compile_condition",
+]
 
 MAX_STEPS = 10_000
 """How often the body of a macro may run: the longest list to the power of the nesting."""
@@ -36,6 +42,14 @@ MAX_COPIED = 200
 
 PARAMETERS: Mapping[str, Kind] = {"int": INT, "float": DOUBLE, "uuid": TEXT}
 """The kinds of typed parameters of a path; every other one is a text."""
+
+
+class Rejected(Exception):
+    """A text that is no condition, with every mistake that was found in it."""
+
+    def __init__(self, mistakes: tuple[Mistake, ...]) -> None:
+        self.mistakes = mistakes
+        super().__init__("; ".join(each.what for each in mistakes))
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,17 +117,11 @@ class Condition:
             return ConditionError(failure.detail)
 
 
-def compile_condition(
-    text: str,
-    *,
-    params: Mapping[str, str] | None = None,
-    place: Callable[[int], str] | None = None,
-) -> Condition | tuple[Problem, ...]:
-    """Compile a condition, or return every mistake in it.
+def compile_condition(text: str, *, params: Mapping[str, str] | None = None) -> Condition:
+    """Compile a condition. Raises Rejected with every mistake in it.
 
     `params` are the parameters of the path, each with its converter ("int", "float", "uuid";
-    anything else is a text); None if the path is not known. `place` tells where in the policy the
-    character at an offset of `text` stands.
+    anything else is a text); None if the path is not known.
     """
     kinds = None
     if params is not None:
@@ -122,13 +130,13 @@ def compile_condition(
     try:
         part = checker.condition(parse(text))
     except Unreadable as error:
-        return _problems((error.mistake,), place)
+        raise Rejected((error.mistake,)) from None
     if mistakes := checker.mistakes.found:
-        return _problems(mistakes, place)
+        raise Rejected(mistakes)
     try:
         run = evaluator.program(part.code)
     except evaluator.Failure as failure:
-        return _problems((Mistake(0, failure.detail),), place)
+        raise Rejected((Mistake(0, failure.detail),)) from None
     return Condition(
         text,
         Reads(frozenset(slot.path for slot in checker.slots)),
@@ -137,15 +145,6 @@ def compile_condition(
         {name: FUNCTIONS[name] for name in sorted(checker.functions)},
         frozenset(checker.fields),
     )
-
-
-def _problems(
-    mistakes: tuple[Mistake, ...], place: Callable[[int], str] | None
-) -> tuple[Problem, ...]:
-    def where(at: int) -> str:
-        return place(at) if place else f"character {at + 1}"
-
-    return tuple(Problem(where(each.at), each.what, each.fix) for each in mistakes)
 
 
 def _variable(checker: Checker, slot: Slot, name: str) -> _Variable:
