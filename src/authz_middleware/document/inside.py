@@ -31,16 +31,18 @@ def characters(text: str, start: int, suffix: str, value: str) -> list[int] | No
     if len(quote) == 3:  # the first line end after three quotes is no part of the value
         at += 2 if text.startswith("\r\n", at) else text.startswith("\n", at)
     offsets: list[int] = []
-    while len(offsets) < len(value):
+    while True:
         found = pattern.match(text, at)
+        skipped = found is not None and bool(found.groupdict().get("nothing"))
+        if not skipped and len(offsets) == len(value):
+            return [*offsets, at] if text.startswith(quote, at) else None
         if found is None or (quote and found[0] == quote):
             return None
-        if not found.groupdict().get("nothing"):
+        if not skipped:
             if found[0][0] not in (value[len(offsets)], "\\", "\r"):
                 return None
             offsets.append(at)
         at = found.end()
-    return [*offsets, at] if text.startswith(quote, at) else None
 
 
 def _style(text: str, start: int, suffix: str) -> tuple[re.Pattern[str], str]:

@@ -353,7 +353,9 @@ def test_what_the_evaluator_refuses_is_no_condition(monkeypatch):
         ("resource.list.exists(x, resource.list.exists(y, x == y && x == 1))", 100),
         ("'x' in resource.list.map(x, x)", 200),
         ("size(resource.list.filter(x, x == 'x')) == 1", 200),
-        ("resource.list.exists(x, resource.list.map(y, y) == x)", 100),
+        ("resource.list.exists(x, resource.list.map(y, y) == x)", 34),
+        ("resource.list.exists(x, string(x).matches('^[1-9]$'))", 200),
+        ("resource.list.exists(x, resource.list.exists(y, string(x).matches('^[1-9]$')))", 14),
         ("resource.list.filter(x, x == 1).filter(x, x == 1) == [1]", 200),
     ],
 )

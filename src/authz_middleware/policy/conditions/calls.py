@@ -217,6 +217,7 @@ def _matches(checker: Checker, node: nodes.Call) -> Part:
         raise Unreadable(at, pattern.what, pattern.fix)
     if not evaluator.compiles(f'"".matches({written(pattern)})'):
         raise Unreadable(at, "this is no regular expression (RE2's syntax)")
+    checker.patterns |= checker.nesting > 0
     return Part(BOOLEAN, f"{target.code}.matches({written(pattern)})", target.reads)
 
 

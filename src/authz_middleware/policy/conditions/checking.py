@@ -48,6 +48,7 @@ class Checker:
     ranges: int = 0  # how many lists that macros go over this stands in
     deepest: int = 0
     copies: bool = False  # whether a macro makes a list
+    patterns: bool = False  # whether a macro asks `matches`
 
     def condition(self, node: nodes.Node) -> Part:
         """Check the whole condition."""

@@ -26,7 +26,7 @@ from authz_middleware.policy.conditions.values import (
 )
 
 __all__ = [
-    "MAX_COPIED",
+    "MAX_COPIES",
     "MAX_STEPS",
     "Condition",
     "ConditionError",
@@ -37,8 +37,11 @@ __all__ = [
 MAX_STEPS = 10_000
 """How often the body of a macro may run: the longest list to the power of the nesting."""
 
-MAX_COPIED = 200
-"""Entries of a list that `map` or `filter` goes over: the evaluator copies what it has so far."""
+PATTERN_STEPS = 50
+"""What `matches` counts for in a macro: the evaluator compiles the pattern each time."""
+
+MAX_COPIES = 40_000
+"""Entries that `map` and `filter` may copy: at each one all that they have so far."""
 
 PARAMETERS: Mapping[str, Kind] = {"int": INT, "float": DOUBLE, "uuid": TEXT}
 """The kinds of typed parameters of a path; every other one is a text."""
@@ -150,10 +153,12 @@ def compile_condition(text: str, *, params: Mapping[str, str] | None = None) -> 
 def _variable(checker: Checker, slot: Slot, name: str) -> _Variable:
     entries = MAX_VALUES
     if slot in checker.looped:
-        # A list in a macro's range may still hold the lists that a macro in it goes over.
-        entries = round(MAX_STEPS ** (1 / max(checker.deepest, 1)))
+        # A list that a macro goes over may hold the lists that a macro in it goes over.
+        depth = max(checker.deepest, 1)
+        steps = MAX_STEPS // PATTERN_STEPS if checker.patterns else MAX_STEPS
+        entries = round(steps ** (1 / depth))
         if checker.copies:
-            entries = min(entries, MAX_COPIED)
+            entries = min(entries, round(MAX_COPIES ** (1 / (depth + 1))))
     label = _label(slot)
     return _Variable(
         name, label, getter(slot.path, presence=slot.presence), Limits(entries=entries)

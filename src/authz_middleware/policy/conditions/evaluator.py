@@ -11,8 +11,6 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
-import cel
-
 __all__ = ["Failure", "Run", "compiles", "program", "run"]
 
 Run = Callable[[dict[str, Any]], object]
@@ -43,6 +41,9 @@ _UNSET = re.compile(r"Undefined variable or function: '(v[0-9]+)'")
 
 def program(text: str) -> Run:
     """Compile a text. Raises Failure."""
+    # Not before there is a condition: the package imports the libraries of its command line tool.
+    import cel  # noqa: PLC0415
+
     return _guarded(cel.compile, text).execute
 
 

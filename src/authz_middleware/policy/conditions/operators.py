@@ -17,13 +17,14 @@ from authz_middleware.policy.conditions.kinds import (
     LIST,
     MAP,
     TEXT,
+    TEXTS,
     TIME,
     Kind,
     common,
     comparable,
     ordered,
 )
-from authz_middleware.policy.conditions.parts import Part
+from authz_middleware.policy.conditions.parts import Part, Slot
 
 if TYPE_CHECKING:
     from authz_middleware.policy.conditions.checking import Checker
@@ -76,6 +77,9 @@ def _in(checker: Checker, node: nodes.Binary) -> Part:
         whole = attributes.kind_of(steps, checker.params) if len(steps) > 1 else None
         if whole is MAP:  # as `has(…)`, for names that are not CEL's
             return checker.attribute((*steps, (node.left.value, node.left.at)), presence=True)
+        if whole is TEXTS and steps[0][0] == "subject":  # a set: asked here, never converted
+            path = (*(name for name, _ in steps), node.left.value)
+            return Part(BOOLEAN, checker.variable(Slot(path, presence=True)), reads=True)
     left, right = checker.part(node.left), checker.part(node.right)
     if right.kind not in (ANY, MAP) and right.kind.item is None:
         raise Unreadable(

@@ -194,6 +194,8 @@ def _member(head: Getter, names: Path) -> Getter:
 
 
 def _presence(path: Path) -> Getter:
+    if len(path) > 2 and path[:2] in _SETS:
+        return lambda inputs: path[2] in _HEADS[path[:2]](inputs)
     found = getter(path)
     # That the table around it is missing is an error, as in CEL: it is not known what it held.
     around = getter(path[:-1]) if len(path) > 2 else None
@@ -231,6 +233,8 @@ def _optional(name: str) -> Getter:
 
     return find
 
+
+_SETS = frozenset(("subject", name) for name in ("roles", "permissions", "scopes"))
 
 _HEADS: Mapping[Path, Getter] = {
     ("subject", "id"): _of_subject("subject"),
