@@ -1,7 +1,8 @@
 """Where each microsecond goes: the steps of both paths, each by itself.
 
-A step is called in a loop with the arguments that it gets on the path. No bar: it explains the
-figures of the groups `hot` and `cold`, and shows where the next saving would be.
+A step is called in a loop with the arguments that it gets on the path. It explains the figures of
+the groups `hot` and `cold`, and shows where the next saving would be. The one bar is that of a
+condition, which no rule of those groups has.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from authz_middleware.access import enter, leave
 from authz_middleware.engine import Admit, CachedToken
 from authz_middleware.facts import RequestFacts
 from authz_middleware.policy.canonical import readings
+from authz_middleware.policy.conditions import Inputs, compile_condition
 from authz_middleware.runtime.cache import VerifiedTokens
 from authz_middleware.tokens import signature, verify
 from authz_middleware.tokens.claims import check_times, verify_claims
@@ -24,7 +26,7 @@ from authz_middleware.tokens.issuers import Issuer, StaticKeys
 from authz_middleware.tokens.keys import KeySet
 from benchmarks.calling import asgi_batch, bare_asgi, event_loop
 from benchmarks.contenders import Contenders
-from benchmarks.figures import Figure, Group
+from benchmarks.figures import Bar, Figure, Group
 from benchmarks.material import RULES, Request, policy, signer
 from benchmarks.peers import PATH, ROLE
 from benchmarks.plan import Plan
@@ -33,6 +35,8 @@ from benchmarks.timing import Batch, interleaved
 __all__ = ["steps"]
 
 MICRO = 1e6
+CONDITION = "a condition over two attributes"
+CONDITION_BAR = Bar("at most", 15.0)
 Step = Callable[[], object]
 
 
@@ -42,14 +46,17 @@ def steps(plan: Plan) -> Group:
     authz = Authz.from_mapping(policy([issuer.issuer]))
     token = issuer.mint(role=ROLE)
     hot, whole = _hot(authz, Request(PATH, token))
-    cold = _cold(authz, token)
+    cold, extra = _cold(authz, token), _condition(authz, Request(PATH, token))
     contenders = Contenders(issuer, RULES)
     with event_loop() as loop:
         asked = [contenders.request]
         batches: dict[str, Batch] = {
             "all": asgi_batch(loop, lambda: contenders.asgi, asked),
             "bare": asgi_batch(loop, lambda: bare_asgi, asked),
-            **{name: partial(_timed, step) for name, step in {**hot, **whole, **cold}.items()},
+            **{
+                name: partial(_timed, step)
+                for name, step in {**hot, **whole, **cold, **extra}.items()
+            },
         }
         runs = interleaved(batches, plan.rounds, seconds=plan.batch)
     total = runs.added("all", "bare")
@@ -62,6 +69,7 @@ def steps(plan: Plan) -> Group:
         Figure("hot: the rest of the ASGI adapter", (total - engine - adapter) * MICRO, "µs"),
         Figure("hot: all of it, ASGI", total * MICRO, "µs"),
         *_listed("cold", runs.median, cold),
+        Figure(f"either: {CONDITION}", runs.median(CONDITION) * MICRO, "µs", CONDITION_BAR),
     ]
     return Group(
         "steps",
@@ -131,6 +139,21 @@ def _cold(authz: Authz, token: str) -> Mapping[str, Step]:
         ),
         "remember the token": partial(remembered.put, digest, entry),
     }
+
+
+def _condition(authz: Authz, request: Request) -> Mapping[str, Step]:
+    """A condition over two attributes that differ from request to request."""
+    admit = authz.serving.outcome(
+        RequestFacts("http", "GET", PATH, "", (f"Bearer {request.token}".encode(),))
+    )
+    if not isinstance(admit, Admit):
+        raise TypeError("the token must be let in")
+    condition = compile_condition("resource.owner == subject.id", params={})
+    subject = admit.principal
+    inputs = Inputs(subject, "GET", 0.0, resource={"owner": subject and subject.subject})
+    if condition.evaluate(inputs) is not True:
+        raise TypeError("the condition must hold")
+    return {CONDITION: partial(condition.evaluate, inputs)}
 
 
 def _remember(authz: Authz, token: str, remembered: VerifiedTokens) -> CachedToken:

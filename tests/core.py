@@ -5,6 +5,7 @@ Not a test of pytest's, which would have to be installed: `tox -e core` runs it 
 
 from __future__ import annotations
 
+import re
 import sys
 from importlib.metadata import distributions, requires
 from importlib.util import find_spec
@@ -15,15 +16,15 @@ from authz_middleware.testing import DevelopmentIssuer
 CORE = {"click", "cryptography", "httpx2", "pyjwt", "werkzeug"}
 NOT_CORE = (
     *("asgiref", "bottle", "django", "falcon", "fastapi", "flask", "litestar", "pyramid", "quart"),
-    *("starlette", "pydantic", "yaml"),
+    *("starlette", "yaml"),  # pydantic comes with the command line tool of the CEL evaluator
 )
 
 
 def required() -> set[str]:
     """The names that the wheel requires without any extra."""
     lines = requires("authz-middleware") or []
-    names = (line.partition(">")[0].partition("[")[0] for line in lines if "extra ==" not in line)
-    return {name.strip().lower() for name in names}
+    names = (re.split(r"[\[<>=!~; ]", line)[0] for line in lines if "extra ==" not in line)
+    return {name.lower() for name in names}
 
 
 def statuses() -> list[str]:

@@ -92,7 +92,7 @@ class Checker:
                 at, target, nodes.Literal(_, str(name))
             ):
                 below = self.steps(target)
-                return below and (*below, (name, at))
+                return None if below is None else (*below, (name, at))
             case _:
                 return None
 

@@ -73,13 +73,19 @@ def binary(checker: Checker, node: nodes.Binary) -> Part:
 
 def _in(checker: Checker, node: nodes.Binary) -> Part:
     steps = checker.steps(node.right)
-    if steps and isinstance(node.left, nodes.Literal) and isinstance(node.left.value, str):
+    # A text that is written out, sought in a whole set or table of the request.
+    if (
+        steps is not None
+        and isinstance(node.left, nodes.Literal)
+        and isinstance(node.left.value, str)
+    ):
         whole = attributes.kind_of(steps, checker.params) if len(steps) > 1 else None
         if whole is MAP:  # as `has(…)`, for names that are not CEL's
             return checker.attribute((*steps, (node.left.value, node.left.at)), presence=True)
-        if whole is TEXTS and steps[0][0] == "subject":  # a set: asked here, never converted
-            path = (*(name for name, _ in steps), node.left.value)
-            return Part(BOOLEAN, checker.variable(Slot(path, presence=True)), reads=True)
+        path = tuple(name for name, _ in steps)
+        if whole is TEXTS and path[0] == "subject":  # a set: asked here, never converted
+            slot = Slot((*path, node.left.value), presence=True)
+            return Part(BOOLEAN, checker.variable(slot), reads=True)
     left, right = checker.part(node.left), checker.part(node.right)
     if right.kind not in (ANY, MAP) and right.kind.item is None:
         raise Unreadable(
