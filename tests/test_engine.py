@@ -39,7 +39,7 @@ from authz_middleware.tokens.introspection import Introspected, OpaqueToken
 from authz_middleware.tokens.introspection_table import Introspection
 from authz_middleware.tokens.issuers import Discovery, Issuer
 from authz_middleware.tokens.keys import KeySet, from_jwks
-from tests.policy.conditions import Says
+from tests.policy.says import Says
 
 NOW = 1_700_000_000.0
 ISSUER = "https://login.example.com"

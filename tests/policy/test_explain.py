@@ -16,7 +16,7 @@ from authz_middleware.policy.findings import named
 from authz_middleware.policy.model import Policy
 from authz_middleware.policy.needs import All, Asked, ConditionFailed, Need, Not, OneOf, When
 from authz_middleware.policy.rules import Requirement
-from tests.policy.conditions import Says
+from tests.policy.says import Says
 
 NOW = 1_700_000_000.0
 ISSUERS = ("https://x", "https://y")

@@ -34,7 +34,7 @@ from authz_middleware.policy.needs import (
     walk,
 )
 from authz_middleware.policy.roles import Role, Roles
-from tests.policy.conditions import Says
+from tests.policy.says import Says
 
 NOW = 1_700_000_000.0
 ROLES = Roles.compile({"viewer": Role(("read", "draft:*")), "admin": Role(("*",), ("viewer",))})

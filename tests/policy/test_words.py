@@ -6,7 +6,7 @@ from authz_middleware.facts import RuleRef
 from authz_middleware.policy.model import Requirement
 from authz_middleware.policy.needs import When
 from authz_middleware.policy.words import who
-from tests.policy.conditions import Says
+from tests.policy.says import Says
 
 
 def test_a_condition_is_put_into_words():
