@@ -27,7 +27,7 @@ from authz_middleware.engine import (
     Refuse,
 )
 from authz_middleware.engine import Asked as Rewritten
-from authz_middleware.facts import Principal, RequestFacts, RuleRef
+from authz_middleware.facts import Decision, Principal, RequestFacts, RuleRef
 from authz_middleware.policy import load as loading
 from authz_middleware.policy.forbids import Forbid, Forbids
 from authz_middleware.policy.needs import Asked, When
@@ -812,6 +812,32 @@ def test_where_the_app_has_come_to_counts_too(world: World, path, method, roles,
     asked = Rewritten("taken", "http", method, path)
     decision = world.engine.again(admit, facts, asked, None, NOW + 30)
     assert (decision.allowed, decision.reason) == (reason == "allowed", reason)
+
+
+PREFLIGHT = Admit(
+    Decision(True, "allowed", RuleRef("preflight", "x")), None, "absent", inf, requirements=None
+)
+LEFT_TO_THE_APP = Admit(Decision(True, "allowed", RuleRef("default", "x")), None, "absent", inf)
+
+
+@pytest.mark.parametrize(
+    ("admit", "asked", "reason"),
+    [
+        (PREFLIGHT, ("http", "OPTIONS", "/viewers"), "allowed"),
+        (PREFLIGHT, ("http", "OPTIONS", "/svc/viewers"), "allowed"),  # another reading of it
+        (PREFLIGHT, ("http", "OPTIONS", "/admins"), "no_credentials"),
+        (PREFLIGHT, ("http", "GET", "/viewers"), "no_credentials"),
+        (PREFLIGHT, ("websocket", "GET", "/viewers"), "no_credentials"),
+        (PREFLIGHT, ("http", "O P", "/viewers"), "method_ambiguous"),
+        (PREFLIGHT, ("http", "OPTIONS", "/x/../viewers"), "path_ambiguous"),
+        (PREFLIGHT, ("http", "GET", "/public"), "allowed"),
+        (LEFT_TO_THE_APP, ("http", "OPTIONS", "/viewers"), "no_credentials"),
+    ],
+)
+def test_looking_again_at_what_was_let_in_without_a_rule(world: World, admit, asked, reason):
+    facts = RequestFacts("http", "OPTIONS", "/svc/viewers", "/svc", ())
+    rewritten = Rewritten("taken", *asked)
+    assert world.engine.again(admit, facts, rewritten, None, NOW).reason == reason
 
 
 # Step-up

@@ -4,4 +4,5 @@ from __future__ import annotations
 
 from authz_middleware.cli import main
 
-main(prog_name="authz")
+if __name__ == "__main__":
+    main(prog_name="authz")
