@@ -34,10 +34,7 @@ TRAVERSAL = "GET /@@deep HTTP/1.1"
 
 KNOWN = frozenset(
     {
-        *(
-            Leak(app, "user", ORDER)
-            for app in ("django", "pyramid", "django-asgi", "starlette", "fastapi")
-        ),
+        *(Leak(app, "user", ORDER) for app in ("django", "pyramid", "django-asgi")),
         *(Leak(app, "sink", UNANCHORED, "authenticated") for app in ("falcon", "falcon-asgi")),
         *(Leak(app, "user", NAMELESS, "authenticated") for app in ("falcon", "falcon-asgi")),
         Leak("litestar", "sink", UNANCHORED, "authenticated"),

@@ -12,8 +12,9 @@ from starlette.responses import Response
 from authz_middleware.access import Access
 from authz_middleware.errors import AccessDenied, AuthzError
 from authz_middleware.facts import Principal
+from authz_middleware.frameworks.starlette_routes import install, resolve, routes
 
-__all__ = ["AuthzUser", "extend", "prepare"]
+__all__ = ["AuthzUser", "extend", "install", "prepare", "resolve", "routes"]
 
 AUTHENTICATED = "authenticated"
 """The scope that `@requires` asks for where any verified caller will do, as Starlette has it."""
