@@ -6,11 +6,10 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Any
 
-from bottle import HTTPError, HTTPResponse  # type: ignore[import-untyped]  # Bottle has no types
-
 from authz_middleware.errors import AccessDenied
+from authz_middleware.frameworks.bottle_routes import install, refusal, resolve, routes
 
-__all__ = ["prepare"]
+__all__ = ["install", "prepare", "resolve", "routes"]
 
 
 def prepare(app: Any) -> None:
@@ -37,15 +36,6 @@ class _Denials:
             try:
                 return callback(*args, **kwargs)
             except AccessDenied as denied:
-                return self._answer(denied)
+                return refusal(self._app, denied)
 
         return called
-
-    def _answer(self, denied: AccessDenied) -> Any:
-        answer = denied.answer
-        if answer.status not in self._app.error_handler:
-            body: Any = answer.body  # a renderer's need not be text
-            return HTTPResponse(body, answer.status, list(answer.headers))
-        # `@app.error(403)` makes the body; the challenge stays.
-        headers = [field for field in answer.headers if not field[0].startswith("content-")]
-        return HTTPError(answer.status, exception=denied, headers=headers)

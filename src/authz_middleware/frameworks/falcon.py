@@ -8,8 +8,9 @@ import falcon
 from falcon.asgi import App, Request, Response, WebSocket
 
 from authz_middleware.errors import AccessDenied
+from authz_middleware.frameworks.falcon_routes import install, resolve, routes
 
-__all__ = ["prepare"]
+__all__ = ["install", "prepare", "resolve", "routes"]
 
 _POLICY_VIOLATION = 1008  # RFC 6455 §7.4.1
 

@@ -19,9 +19,12 @@ from authz_middleware.facts import Decision
 from authz_middleware.observe.log import LOGGER
 from authz_middleware.policy.canonical import from_wsgi
 
-__all__ = ["KEY", "look_again", "look_again_wsgi"]
+__all__ = ["KEY", "look_again", "look_again_wsgi", "mount_of", "uncut"]
 
 KEY = "authz"
+
+UNREADABLE = "\ufffd"
+"""Stands for a mount that is no text; every path with it is a 400."""
 
 
 def look_again(carrier: Mapping[str, Any], asked: Asked) -> None:
@@ -40,15 +43,31 @@ def look_again_wsgi(environ: Mapping[str, Any], key: Hashable) -> None:
 
     In the policy's table the route is named by the pair of that place and `key`.
     """
-    access = _access(environ)
     path = from_wsgi(environ.get("PATH_INFO", "") or "/") or ""
-    mount = ""
-    # Whoever mounts an app cuts the prefix off the path. A prefix that somebody adds, as ProxyFix
-    # does, is no mount.
-    if access is not None and path != access.facts.path:
-        mount = from_wsgi(environ.get("SCRIPT_NAME", "").removeprefix(access.facts.mount)) or ""
+    mount = mount_of(environ, path)
     method = environ.get("REQUEST_METHOD", "")
     look_again(environ, Asked((mount, key), "http", method, mount + path))
+
+
+def mount_of(environ: Mapping[str, Any], path: str) -> str:
+    """Return what was cut off the path on the way from the guard; `path` is what came of it."""
+    access = _access(environ)
+    # Whoever mounts an app cuts the prefix off the path. A prefix that somebody adds, as ProxyFix
+    # does, is no mount.
+    if access is None or path == access.facts.path:
+        return ""
+    mount = from_wsgi(environ.get("SCRIPT_NAME", "").removeprefix(access.facts.mount))
+    return UNREADABLE if mount is None else mount
+
+
+def uncut(scope: Mapping[str, Any], path: str) -> str:
+    """Return `path` with the mount that was cut off it under ASGI, if nothing else was done."""
+    access = _access(scope)
+    if access is None or scope.get("path") == access.facts.path:
+        return path
+    mount = scope.get("root_path", "").removeprefix(access.facts.root_path)
+    whole = access.facts.path
+    return whole if whole is not None and mount and whole == mount + path else path
 
 
 def _access(carrier: Mapping[str, Any]) -> Access | None:

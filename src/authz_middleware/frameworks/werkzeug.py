@@ -6,8 +6,7 @@ Also what its `DispatcherMiddleware` mounts, each by the module of its own frame
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
-from dataclasses import replace
-from typing import Any, cast
+from typing import Any
 
 from werkzeug.exceptions import HTTPException
 from werkzeug.middleware.dispatcher import DispatcherMiddleware
@@ -15,6 +14,7 @@ from werkzeug.routing import Map, MapAdapter, Rule
 from werkzeug.routing import converters as known
 
 from authz_middleware import frameworks
+from authz_middleware.frameworks.mounts import below, named_below
 from authz_middleware.policy.converters import Kind
 from authz_middleware.policy.routes import NO_ROUTE, Resolved, Route, RouteKind, Taken
 from authz_middleware.policy.segments import AnyOf, Exact, PathTail, Plain, Segment, Typed
@@ -41,7 +41,7 @@ def routes(app: Map | DispatcherMiddleware) -> Iterable[Route]:
         return
     for mount, mounted in _mounts(app):
         for route in frameworks.see(mounted).routes():
-            yield _below(mount, route)
+            yield below(mount, route)
 
 
 def resolve(app: Map | DispatcherMiddleware, environ: Mapping[str, Any]) -> Taken | Resolved:
@@ -49,15 +49,15 @@ def resolve(app: Map | DispatcherMiddleware, environ: Mapping[str, Any]) -> Take
     if isinstance(app, Map):
         return matched(app.bind_to_environ(dict(environ)))
     mount, mounted, rest = _dispatched(app, environ)
-    below = {**environ, "PATH_INFO": rest, "SCRIPT_NAME": environ.get("SCRIPT_NAME", "") + mount}
-    taken = frameworks.see(mounted).resolve(below)
-    return taken if isinstance(taken, Resolved) else _taken(mount, taken)
+    within = {**environ, "PATH_INFO": rest, "SCRIPT_NAME": environ.get("SCRIPT_NAME", "") + mount}
+    taken = frameworks.see(mounted).resolve(within)
+    return taken if isinstance(taken, Resolved) else named_below(mount, taken)
 
 
 def install(app: Map | DispatcherMiddleware) -> frozenset[Taken]:
     """Install in whatever is mounted; a map has no hook."""
     return frozenset(
-        _taken(mount, taken)
+        named_below(mount, taken)
         for mount, mounted in _mounts(app)
         for taken in frameworks.see(mounted).install()
     )
@@ -159,19 +159,3 @@ def _dispatched(app: DispatcherMiddleware, environ: Mapping[str, Any]) -> tuple[
         script, _, last = script.rpartition("/")
         rest = f"/{last}{rest}"
     return ("", app.app, path) if script not in app.mounts else (script, app.mounts[script], rest)
-
-
-def _below(mount: str, route: Route) -> Route:
-    prefix = tuple(map(Exact, filter(None, mount.split("/"))))
-    return replace(
-        route,
-        taken=_taken(mount, route.taken),
-        text=mount + route.text,
-        segments=(*prefix, *route.segments),
-    )
-
-
-def _taken(mount: str, taken: Taken) -> Taken:
-    """Return what names, behind `mount`, what is named by its own mount and its key."""
-    place, within = cast("tuple[str, Taken]", taken)
-    return mount + place, within
