@@ -96,7 +96,7 @@ def test_include_adds_the_caller_to_the_request(authz, callers):
     assert me(KIND.wrap(app, authz), callers["viewer"]).sent.body == b"ann True"
 
 
-def test_a_subrequest_has_an_environ_of_its_own(authz, callers):
+def test_a_subrequest_has_an_environ_of_its_own(policy, callers):
     def view(request: Any) -> Any:
         return request.invoke_subrequest(type(request).blank("/inner"))
 
@@ -107,7 +107,8 @@ def test_a_subrequest_has_an_environ_of_its_own(authz, callers):
     config.include(MODULE)
     config.add_route("inner", "/inner")
     config.add_view(inner, route_name="inner")
-    app = KIND.wrap(config.make_wsgi_app(), authz)
+    ruled = {**policy, "routes": {**policy["routes"], "/inner": "authenticated"}}
+    app = KIND.wrap(config.make_wsgi_app(), ruled)
     assert me(app, callers["viewer"]).sent.body == b"None ann"
 
 

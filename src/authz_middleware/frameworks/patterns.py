@@ -12,7 +12,7 @@ __all__ = ["Piece", "segments_of", "taken_by"]
 Piece = str | Segment
 """A text of a route, slashes and all, or what one of its variables takes when it stands alone."""
 
-_digits = re.compile(r"-?(?:\\d|\[0-9\])(?:\+|\{[1-9][0-9]*(?:,[0-9]*)?\})?").fullmatch
+_digits = re.compile(r"(?:-\?)?(?:\\d|\[0-9\])(?:\+|\{[1-9][0-9]*(?:,[0-9]*)?\})?").fullmatch
 _texts = re.compile(r"[\w-]+(?:\|[\w-]+)+", re.ASCII).fullmatch
 
 # Made of nothing that can take a slash: letters, digits and a few others as they are, escapes of

@@ -17,8 +17,9 @@ from zope.interface import implementedBy  # type: ignore[import-untyped]
 
 from authz_middleware.access import Access
 from authz_middleware.errors import AccessDenied
+from authz_middleware.frameworks.pyramid_routes import install, resolve, routes
 
-__all__ = ["includeme", "prepare"]
+__all__ = ["includeme", "install", "prepare", "resolve", "routes"]
 
 
 def includeme(config: Any) -> None:
