@@ -18,7 +18,7 @@ from falcon.routing import converters as known
 
 from authz_middleware.engine import Asked
 from authz_middleware.frameworks.endpoints import where
-from authz_middleware.frameworks.inside import look_again, mount_of, uncut
+from authz_middleware.frameworks.inside import look_again, mount_of
 from authz_middleware.frameworks.patterns import segments_of
 from authz_middleware.policy.canonical import from_wsgi
 from authz_middleware.policy.converters import Kind
@@ -90,14 +90,13 @@ class _Look:
         taken, matched = _taken(self.app, found, path, "WEBSOCKET" if websocket else req.method)
         if taken is None:
             return found  # 404 and 405 are Falcon's
-        if self._asgi:
-            carrier, mount, whole = req.scope, "", uncut(req.scope, path)
+        if self._asgi:  # Falcon routes on the whole path: whatever it is mounted under is in it
+            carrier, mount = req.scope, ""
         else:
             carrier = req.env
             mount = mount_of(carrier, from_wsgi(carrier.get("PATH_INFO", "") or "/") or "")
-            whole = mount + path
         kind = "websocket" if websocket else "http"
-        asked = Asked((mount, taken), kind, req.method, whole)
+        asked = Asked((mount, taken), kind, req.method, mount + path)
         look_again(carrier, asked)
         if matched is not None and "/" not in path[matched - 1 : matched + 1] and path[matched:]:
             # `/files` is the start of `/filesystem` to a sink, which must be allowed below it too.

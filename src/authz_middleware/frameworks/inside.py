@@ -19,7 +19,7 @@ from authz_middleware.facts import Decision
 from authz_middleware.observe.log import LOGGER
 from authz_middleware.policy.canonical import from_wsgi
 
-__all__ = ["KEY", "look_again", "look_again_wsgi", "mount_of", "uncut"]
+__all__ = ["KEY", "look_again", "look_again_wsgi", "mount_of"]
 
 KEY = "authz"
 
@@ -58,16 +58,6 @@ def mount_of(environ: Mapping[str, Any], path: str) -> str:
         return ""
     mount = from_wsgi(environ.get("SCRIPT_NAME", "").removeprefix(access.facts.mount))
     return UNREADABLE if mount is None else mount
-
-
-def uncut(scope: Mapping[str, Any], path: str) -> str:
-    """Return `path` with the mount that was cut off it under ASGI, if nothing else was done."""
-    access = _access(scope)
-    if access is None or scope.get("path") == access.facts.path:
-        return path
-    mount = scope.get("root_path", "").removeprefix(access.facts.root_path)
-    whole = access.facts.path
-    return whole if whole is not None and mount and whole == mount + path else path
 
 
 def _access(carrier: Mapping[str, Any]) -> Access | None:
