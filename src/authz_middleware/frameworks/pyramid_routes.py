@@ -93,20 +93,15 @@ def _path_of_view(request: Any, path: str) -> str | None:
     That is without `@@` and without the subpath. None where the path does not end as traversal has
     gone, so that nobody but the app knows what is plain.
     """
-    name = request.view_name
-    traversed = [*request.traversed]
-    found = [*traversed, name] if name else traversed
-    gone = [*found, *request.subpath]
+    traversed, name, subpath = [*request.traversed], request.view_name, [*request.subpath]
     segments = [each for each in path.split("/") if each]
-    start = len(segments) - len(gone)
-    if start < 0:
-        return None
-    at = start + len(traversed)
-    if name and segments[at] == _VIEW_SELECTOR + name:
-        segments[at] = name
-    if segments[start:] != gone:
-        return None
-    return "/" + "/".join(segments[: start + len(found)])
+    plain = [*traversed, name] if name else traversed
+    for found in ([*traversed, _VIEW_SELECTOR + name], plain):
+        gone = [*found, *subpath]
+        if segments[-len(gone) :] == gone or not gone:
+            above = segments[: len(segments) - len(gone)]
+            return "/" + "/".join([*above, *plain])
+    return None
 
 
 # --- Routes ---
