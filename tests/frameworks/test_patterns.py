@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from authz_middleware.frameworks.patterns import segments_of, taken_by
+from authz_middleware.frameworks.patterns import Piece, segments_of, taken_by
 from authz_middleware.policy.converters import loose, strict
 from authz_middleware.policy.segments import AnyOf, Exact, PathTail, Plain, Typed
 
@@ -84,7 +84,18 @@ def test_it_takes_no_less_than_the_pattern_matches(pattern: str, text: str) -> N
 
 def test_a_part_of_a_segment_is_the_whole() -> None:
     typed = Typed("int", "n")
-    pieces = ["/a/", Plain("x"), ".html/", typed, "/b", PathTail("y"), "c/", typed, typed, "/"]
+    pieces: list[Piece] = [
+        "/a/",
+        Plain("x"),
+        ".html/",
+        typed,
+        "/b",
+        PathTail("y"),
+        "c/",
+        typed,
+        typed,
+        "/",
+    ]
     assert [*segments_of(pieces)] == [
         Exact("a"),
         Plain("<x>.html"),

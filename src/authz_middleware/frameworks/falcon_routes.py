@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from falcon import Request
 from falcon.asgi import App as AsgiApp
@@ -95,7 +95,7 @@ class _Look:
         else:
             carrier = req.env
             mount = mount_of(carrier, from_wsgi(carrier.get("PATH_INFO", "") or "/") or "")
-        kind = "websocket" if websocket else "http"
+        kind: Literal["http", "websocket"] = "websocket" if websocket else "http"
         asked = Asked((mount, taken), kind, req.method, mount + path)
         look_again(carrier, asked)
         if matched is not None and "/" not in path[matched - 1 : matched + 1] and path[matched:]:
@@ -179,8 +179,8 @@ def _segments(node: Any, converters: Mapping[str, type[Any]]) -> Iterator[Segmen
     used = [converters.get(name) for _, name, _ in node.var_converter_map]
     if any(each is None or getattr(each, "CONSUME_MULTIPLE_SEGMENTS", False) for each in used):
         yield PathTail(text)
-    elif used and not node.is_complex and used[0] in _KINDS:
-        yield Typed(_KINDS[used[0]], text)
+    elif used and not node.is_complex and (kind := _KINDS.get(used[0] or object)):
+        yield Typed(kind, text)
     else:
         yield Plain(text)
 

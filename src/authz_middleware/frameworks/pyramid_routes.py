@@ -78,6 +78,8 @@ def _look(event: Any) -> None:
     path = from_wsgi(environ.get("PATH_INFO", "") or "/") or ""
     mount = mount_of(environ, path)
     route = getattr(request, "matched_route", None)
+    if route is None and not _traverses(request.registry):
+        return  # there is no view that could be found: a 404 of Pyramid's
     key = _TRAVERSAL if route is None else _key(route)
     asked = Asked((mount, key), "http", environ.get("REQUEST_METHOD", ""), mount + path)
     look_again(environ, asked)
