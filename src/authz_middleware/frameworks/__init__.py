@@ -38,6 +38,7 @@ __all__ = [
 ]
 
 _MODULES: Final = {
+    "authz_middleware.frameworks.django": "django",  # what Django's own middleware stands in
     "bottle": "bottle",
     "django.core.handlers.asgi": "django",
     "django.core.handlers.wsgi": "django",
