@@ -11,7 +11,9 @@ import pytest
 from django.core.checks import Tags, run_checks
 from django.core.management import call_command
 from django.core.management.base import SystemCheckError
+from django.http import HttpResponse
 from django.test.utils import override_settings
+from django.urls import path
 
 from authz_middleware.django import AuthzMiddleware, checks
 from tests.django.projects import OURS, named
@@ -20,8 +22,8 @@ CACHE = "django.middleware.cache"
 CORS = "corsheaders.middleware.CorsMiddleware"
 
 
-def found(config, middleware=(OURS,)):
-    with override_settings(AUTHZ_CONFIG=config, MIDDLEWARE=[*middleware]):
+def found(config, middleware=(OURS,), **options):
+    with override_settings(AUTHZ_CONFIG=config, MIDDLEWARE=[*middleware], **options):
         return checks.check(None)
 
 
@@ -43,13 +45,21 @@ CASES: dict[str, tuple[Any, list[str]]] = {
     "authz.W001": ("good", [OURS, OURS]),
     "authz.W002": ("good", [OURS, CORS]),
     "authz.W003": ("good", [OURS, f"{CACHE}.UpdateCacheMiddleware"]),
+    "authz.W004": ({}, [OURS]),
+    "authz.E005": ({"strict": True}, [OURS]),
 }
+GAPS = ("authz.W004", "authz.E005")
+URLS = type("Urls", (), {"urlpatterns": [path("notes", lambda request: HttpResponse())]})
 
 
 @pytest.mark.parametrize("id", CASES)
-def test_each_id(id, authz):
+def test_each_id(id, authz, issuer):
     config, middleware = CASES[id]
-    [message] = found(authz if config == "good" else config, middleware)
+    options = {}
+    if id in GAPS:
+        config = {"issuers": [issuer.policy_issuer()], "routes": {}, **config}
+        options["ROOT_URLCONF"] = URLS
+    [message] = found(authz if config == "good" else config, middleware, **options)
     assert (message.id, message.is_serious()) == (id, id[6] == "E")
     assert message.hint
 
@@ -60,15 +70,29 @@ def test_the_ids_are_all_there_are():
 
 
 def test_every_problem_of_the_policy_with_its_place_and_its_fix(tmp_path):
-    path = tmp_path / "authz.toml"
-    path.write_text('realm = "x"\n[routes]\n"GET /health" = "pubic"\n"/x//y" = "public"\n')
-    messages = found(path)
+    file = tmp_path / "authz.toml"
+    file.write_text('realm = "x"\n[routes]\n"GET /health" = "pubic"\n"/x//y" = "public"\n')
+    messages = found(file)
     assert {message.id for message in messages} == {"authz.E002"}
     assert len(messages) == 3
     texts = [message.msg for message in messages]
     assert any("authz.toml:3:" in text and "pubic" in text for text in texts)
     assert any("authz.toml:4:" in text for text in texts)
     assert all(message.hint for message in messages)
+
+
+def test_every_gap_with_its_place(issuer):
+    routes = {"/notes/**": ["a"], "/gone": ["b"]}
+    policy = {"issuers": [issuer.policy_issuer()], "routes": routes}
+    [message] = found(policy, ROOT_URLCONF=URLS)
+    assert message.id == "authz.W004"
+    assert "`/gone` matches no route" in message.msg
+    del routes["/gone"], routes["/notes/**"]
+    [message] = found(policy, ROOT_URLCONF=URLS)
+    assert "/notes" in message.msg
+    assert "no rule covers it" in message.msg
+    routes["/notes"] = ["a"]
+    assert found(policy, ROOT_URLCONF=URLS) == []
 
 
 def test_a_file_that_is_not_there():

@@ -16,6 +16,9 @@ from django.utils.module_loading import import_string
 from authz_middleware.django.configuration import MISSING, configured, is_missing
 from authz_middleware.django.middleware import AuthzMiddleware
 from authz_middleware.errors import PolicyError
+from authz_middleware.frameworks import see
+from authz_middleware.frameworks.django import Project
+from authz_middleware.runtime.authz import Authz
 
 __all__ = ["check"]
 
@@ -34,11 +37,24 @@ def _policy() -> Iterable[CheckMessage]:
         yield Error(f"{MISSING.where}: {MISSING.what}.", hint=f"{MISSING.fix}.", id="authz.E001")
         return
     try:
-        configured()
+        authz = configured()
     except PolicyError as error:
         for problem in error.problems:
             message = f"{problem.where}: {problem.what}"
             yield Error(message, hint=problem.fix or None, id="authz.E002")
+    else:
+        yield from _gaps(authz)
+
+
+def _gaps(authz: Authz) -> Iterable[CheckMessage]:
+    """Where the policy and the project's routes miss each other."""
+    if getattr(settings, "ROOT_URLCONF", None) is None:
+        return  # no routes, and nothing is served
+    for gap in authz.serving.bind(see(Project()).table()).gaps:
+        if authz.serving.settings.strict:
+            yield Error(f"{gap}.", hint="Write a rule, or leave out strict.", id="authz.E005")
+        else:
+            yield checks.Warning(f"{gap}.", hint="Write a rule.", id="authz.W004")
 
 
 def _order(middleware: list[str]) -> Iterable[CheckMessage]:

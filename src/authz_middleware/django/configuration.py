@@ -1,16 +1,20 @@
-"""AUTHZ_CONFIG: where Django's settings, or the environment, say what the policy is."""
+"""Where Django's settings, or the environment, say what the policy is, and what it guards."""
 
 from __future__ import annotations
 
 import os
-from typing import Any
+from typing import Any, Final
+from weakref import WeakKeyDictionary
 
 from django.conf import settings
+from django.urls import URLResolver, get_resolver
 
 from authz_middleware.errors import PolicyError, Problem
+from authz_middleware.frameworks.django import Project
 from authz_middleware.runtime.authz import Authz, compiled
+from authz_middleware.runtime.guarded import Guarded
 
-__all__ = ["MISSING", "configured", "is_missing"]
+__all__ = ["MISSING", "configured", "guarded", "is_missing"]
 
 MISSING = Problem(
     "AUTHZ_CONFIG",
@@ -36,6 +40,17 @@ def configured() -> Authz:
         store=None,
         renderer=None,
     )
+
+
+_guarded: Final[WeakKeyDictionary[URLResolver, Guarded]] = WeakKeyDictionary()
+
+
+def guarded() -> Guarded:
+    """Return the project, whose routes are read once: for all its handlers, and test clients.
+
+    A test that has Django forget its resolvers has them read again.
+    """
+    return _guarded.setdefault(get_resolver(), Guarded(Project()))
 
 
 def _setting() -> Any:

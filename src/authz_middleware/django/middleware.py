@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from functools import cached_property
 from typing import Any
 
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction
@@ -10,18 +11,31 @@ from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 
 from authz_middleware.access import enter
-from authz_middleware.django.configuration import configured
-from authz_middleware.django.requests import accept_of, changed_facts, facts_of, mounted_facts
+from authz_middleware.django.configuration import configured, guarded
+from authz_middleware.django.requests import (
+    accept_of,
+    changed_facts,
+    facts_of,
+    mounted_facts,
+    path_of,
+)
 from authz_middleware.django.streaming import finished
-from authz_middleware.engine import Outcome, Refuse
-from authz_middleware.facts import RequestFacts
+from authz_middleware.engine import Asked, Outcome, Refuse
+from authz_middleware.errors import AccessDenied, PolicyError
+from authz_middleware.facts import Answer, RequestFacts
 from authz_middleware.frameworks.django import answer_denials, respond
+from authz_middleware.frameworks.django_routes import key
+from authz_middleware.observe.log import LOGGER
+from authz_middleware.policy.binding import Binding
+from authz_middleware.runtime.authz import not_loaded
+from authz_middleware.runtime.guarded import Guarded
 from authz_middleware.runtime.serving import Serving
 from authz_middleware.wsgi import set_remote_user
 
 __all__ = ["AuthzMiddleware"]
 
 GetResponse = Callable[[HttpRequest], Any]  # a response, or under ASGI the promise of one
+Refusing = Callable[[HttpRequest, Answer], HttpResponseBase]
 
 
 class AuthzMiddleware:
@@ -39,6 +53,7 @@ class AuthzMiddleware:
     def __init__(self, get_response: GetResponse) -> None:
         self.get_response = get_response
         self.authz = configured()
+        self._gap = False
         answer_denials()
         # Not the one of `inspect`, which knows no marks before Python 3.12.
         self._is_async = iscoroutinefunction(get_response)  # pyright: ignore[reportDeprecated]
@@ -62,9 +77,10 @@ class AuthzMiddleware:
     def _serve(self, request: HttpRequest) -> HttpResponseBase:
         serving = self.authz.serving
         facts = _begin(request)
-        if document := serving.metadata(*mounted_facts(request, facts)):
-            return respond(document, request)
-        if refusal := _concluded(request, serving, facts, serving.outcome(facts)):
+        if answer := self._answer(request, serving, facts):
+            return respond(answer, request)
+        outcome = self._left(request, serving, serving.outcome(facts))
+        if refusal := self._concluded(request, serving, facts, outcome, _refused):
             return refusal
         try:
             response: HttpResponseBase = self.get_response(request)
@@ -75,9 +91,10 @@ class AuthzMiddleware:
     async def _serve_async(self, request: HttpRequest) -> HttpResponseBase:
         serving = self.authz.serving
         facts = _begin(request)
-        if document := serving.metadata(*mounted_facts(request, facts)):
-            return respond(document, request)
-        if refusal := _concluded(request, serving, facts, await serving.outcome_async(facts)):
+        if answer := self._answer(request, serving, facts):
+            return respond(answer, request)
+        outcome = self._left(request, serving, await serving.outcome_async(facts))
+        if refusal := self._concluded(request, serving, facts, outcome, _refused):
             return refusal
         try:
             response: HttpResponseBase = await self.get_response(request)
@@ -85,24 +102,75 @@ class AuthzMiddleware:
         finally:
             enter(None)
 
-    # Django's hook between its router and the view. What a middleware after us made of the request
-    # must be allowed as well.
+    @cached_property
+    def _guarded(self) -> Guarded:
+        return guarded()  # with the first request: then the routes are all there
 
-    def _look_again(self, request: HttpRequest, *_view: object) -> HttpResponseBase | None:
-        facts = changed_facts(request)
-        if facts is None:
+    def _binding(self, serving: Serving) -> Binding | None:
+        """Return the policy bound to the project's routes; None if it leaves a gap."""
+        try:
+            return self._guarded.binding(serving)
+        except PolicyError as error:
+            if not self._gap:
+                self._gap = True
+                LOGGER.critical("the policy cannot be served: %s", error)
             return None
-        serving = self.authz.serving
-        return _concluded(request, serving, facts, serving.outcome(facts))
 
-    async def _look_again_async(
-        self, request: HttpRequest, *_view: object
+    def _answer(self, request: HttpRequest, serving: Serving, facts: RequestFacts) -> Answer | None:
+        """Return what is answered without asking who calls."""
+        if self._binding(serving) is None:
+            return not_loaded(accept_of(request))
+        return serving.metadata(*mounted_facts(request, facts))
+
+    def _left(self, request: HttpRequest, serving: Serving, outcome: Outcome) -> Outcome:
+        """Let Django say 404 where the policy wants that, and nobody knows the path."""
+        if isinstance(outcome, Refuse):
+            return self._guarded.left_to_the_app(outcome, serving, vars(request)) or outcome
+        return outcome
+
+    # Django's hook between its router and the view. What a middleware after us made of the request
+    # must be allowed as well, and so must the view that was taken.
+
+    def _look_again(
+        self, request: HttpRequest, view: object, *_arguments: object
     ) -> HttpResponseBase | None:
         facts = changed_facts(request)
-        if facts is None:
-            return None
-        serving = self.authz.serving
-        return _concluded(request, serving, facts, await serving.outcome_async(facts))
+        if facts is not None:
+            serving = self.authz.serving
+            outcome = serving.outcome(facts)
+            if refusal := self._concluded(request, serving, facts, outcome, _overruled):
+                return refusal
+        return _look_at(request, view)
+
+    async def _look_again_async(
+        self, request: HttpRequest, view: object, *_arguments: object
+    ) -> HttpResponseBase | None:
+        facts = changed_facts(request)
+        if facts is not None:
+            serving = self.authz.serving
+            outcome = await serving.outcome_async(facts)
+            if refusal := self._concluded(request, serving, facts, outcome, _overruled):
+                return refusal
+        return _look_at(request, view)
+
+    def _concluded(
+        self,
+        request: Any,
+        serving: Serving,
+        facts: RequestFacts,
+        outcome: Outcome,
+        refuse: Refusing,
+    ) -> HttpResponseBase | None:
+        """Return the refusal, made by `refuse`, or None once the request has its `Access`."""
+        accept = accept_of(request)
+        if isinstance(outcome, Refuse):
+            return refuse(request, serving.refused(facts, outcome, accept))
+        binding = self._guarded.binding(serving)
+        request.authz = access = serving.admitted(facts, outcome, accept, binding)
+        if wanted := serving.settings.remote_user:
+            set_remote_user(request.META, access, with_issuer=wanted != "sub")
+        enter(access)
+        return None
 
 
 def _begin(request: Any) -> RequestFacts:
@@ -111,16 +179,24 @@ def _begin(request: Any) -> RequestFacts:
     return facts_of(request)
 
 
-def _concluded(
-    request: Any, serving: Serving, facts: RequestFacts, outcome: Outcome
-) -> HttpResponseBase | None:
-    """Return the refusal, or None once the request has its `Access`."""
-    if isinstance(outcome, Refuse):
-        enter(None)
-        request.authz = None
-        return respond(serving.refused(facts, outcome, accept_of(request)), request)
-    request.authz = access = serving.admitted(facts, outcome, accept_of(request))
-    if wanted := serving.settings.remote_user:
-        set_remote_user(request.META, access, with_issuer=wanted != "sub")
-    enter(access)
+def _look_at(request: Any, view: object) -> HttpResponseBase | None:
+    """Return the refusal of the view that was taken, or None."""
+    asked = Asked(("", key(request, view)), "http", request.method, path_of(request))
+    try:
+        request.authz.look_again(asked)
+    except AccessDenied as denied:
+        return _overruled(request, denied.answer)
     return None
+
+
+def _refused(request: Any, answer: Answer) -> HttpResponseBase:
+    """Return a refusal; from now on nobody calls."""
+    enter(None)
+    request.authz = None
+    return respond(answer, request)
+
+
+def _overruled(request: Any, answer: Answer) -> HttpResponseBase:
+    """Return one that is sent whatever the middlewares after us make of it."""
+    request._authz_overruled = answer  # noqa: SLF001 - ours
+    return _refused(request, answer)

@@ -9,7 +9,14 @@ from authz_middleware import asgi, wsgi
 from authz_middleware.access import Access
 from authz_middleware.facts import RequestFacts
 
-__all__ = ["AuthorizedRequest", "accept_of", "changed_facts", "facts_of", "mounted_facts"]
+__all__ = [
+    "AuthorizedRequest",
+    "accept_of",
+    "changed_facts",
+    "facts_of",
+    "mounted_facts",
+    "path_of",
+]
 
 
 class AuthorizedRequest(HttpRequest):
@@ -37,7 +44,7 @@ def facts_of(request: HttpRequest) -> RequestFacts:
         )
     # Django upper-cases the method, which is only safe for ASCII: then as it was sent.
     method = sent if sent.upper() == request.method else request.method or ""
-    return facts._replace(method=method, path=_path(request))
+    return facts._replace(method=method, path=path_of(request))
 
 
 def changed_facts(request: HttpRequest) -> RequestFacts | None:
@@ -45,7 +52,7 @@ def changed_facts(request: HttpRequest) -> RequestFacts | None:
     access = getattr(request, "authz", None)
     if isinstance(access, Access):
         decided = access.facts
-        if decided.path == _path(request) and decided.method.upper() == request.method:
+        if decided.path == path_of(request) and decided.method.upper() == request.method:
             return None
     return facts_of(request)
 
@@ -64,7 +71,8 @@ def accept_of(request: HttpRequest) -> str | None:
     return accept
 
 
-def _path(request: HttpRequest) -> str:
+def path_of(request: HttpRequest) -> str:
+    """Return what Django routes on."""
     # Bytes that are not UTF-8 are escapes here, and so refused.
     return request.path_info or "/"
 

@@ -26,9 +26,12 @@ def finished(request: HttpRequest, response: HttpResponseBase, *, ahead: bool) -
     Under WSGI that delays nothing, since no server sends the head before it. Under ASGI the head
     goes first, and an event stream may have nothing to say for long.
     """
+    overruled = getattr(request, "_authz_overruled", None)
+    if isinstance(overruled, Answer):
+        return _instead_of(response, overruled, request)
     access = getattr(request, "authz", None)
     if not isinstance(access, Access):
-        return response  # refused at the second look
+        return response
     if access.denied is not None and response.status_code >= 500:
         return _instead_of(response, access.denied, request)
     if not response.streaming or getattr(response, "file_to_stream", None) is not None:
