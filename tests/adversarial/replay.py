@@ -267,9 +267,9 @@ def serving(kind: Kind) -> Generator[Callable[[], Any]]:
     if not kind.name.startswith("django"):
         yield kind.make
         return
-    app = kind.make()  # Django is configured from here on
+    kind.make()  # Django is configured from here on
     with override_settings(ROOT_URLCONF=djangos.__name__):
-        yield lambda: app
+        yield kind.make
 
 
 def ours(kind: Kind, default: str) -> Callable[[Any], Any]:

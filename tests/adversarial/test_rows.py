@@ -320,6 +320,9 @@ def sniffed(app: Any, asgi: bool, ran: Ran) -> Any:
             ran.append(data.decode())
         return [data]
 
+    if hasattr(app, "urls"):
+        wsgi_app.urls = app.urls  # type: ignore[attr-defined]
+
     async def asgi_app(scope: Any, receive: Any, send: Any) -> None:
         async def relay(message: Any) -> None:
             if message.get("body") in (b"public", b"private"):

@@ -127,22 +127,25 @@ def quart(ran: Ran, paths: Iterable[str], **options: Any) -> Any:
 def with_urls(base: str, patterns: Iterable[Any]) -> Any:
     """A Django handler, by its dotted path, with URLs of its own in the place of the project's."""
     installed("tests.django.projects").configure()
-    override_settings = installed("django.test.utils").override_settings
     urls = type("Urls", (), {"urlpatterns": [*patterns]})
     module, _, name = base.rpartition(".")
     handler: Any = getattr(installed(module), name)
 
-    class Wsgi(handler):  # type: ignore[misc]
-        def __call__(self, environ: Any, start_response: Any) -> Any:
-            with override_settings(ROOT_URLCONF=urls):
-                return super().__call__(environ, start_response)
+    app = handler()
+    app.urls = urls
+    return app
 
-    class Asgi(handler):  # type: ignore[misc]
-        async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-            with override_settings(ROOT_URLCONF=urls):
-                await super().__call__(scope, receive, send)
 
-    return Wsgi() if name == "WSGIHandler" else Asgi()
+@contextmanager
+def project_of(app: Any) -> Iterator[None]:
+    """Django has one project for each process: that of the app below `app`, for a while."""
+    while app is not None and not hasattr(app, "urls"):
+        app = getattr(app, "app", None)
+    if app is None:
+        yield
+        return
+    with installed("django.test.utils").override_settings(ROOT_URLCONF=app.urls):
+        yield
 
 
 def django_wsgi(ran: Ran, paths: Iterable[str]) -> Any:
@@ -328,7 +331,7 @@ def send(app: Any, asgi: bool, arrival: Arrival, fields: Fields) -> int:
     """Send one request as a server hands it over; return the status, 0 for a closed WebSocket."""
     fields = [("Host", "localhost"), *arrival.headers, *fields]
     fields = [*dict(fields).items()]  # an arrival may name its own Host
-    with silence():
+    with silence(), project_of(app):
         if not asgi:
             environ = environ_for(arrival.method, arrival.path, fields, **arrival.extra)
             return call_wsgi(app, environ, validated=False).status

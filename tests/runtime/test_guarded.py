@@ -98,3 +98,15 @@ def test_what_a_router_fails_at_is_refused(caplog: pytest.LogCaptureFixture) -> 
     assert call_wsgi(guard, environ_for("GET", "/a", token)).status == 400
     assert call_wsgi(guard, environ_for("GET", "/b", token)).status == 403
     assert sum("the app's router failed" in each for each in caplog.messages) == 2
+
+
+class Unreadable(Map):
+    def iter_rules(self, *_: Any, **__: Any) -> Any:
+        raise RuntimeError("no")
+
+
+def test_routes_that_cannot_be_read_are_an_opaque_part(caplog: pytest.LogCaptureFixture) -> None:
+    guarded = Guarded(Unreadable([Rule("/a", endpoint="a")]))
+    (gap,) = guarded.binding(authz({"/a": ["x"]}).serving).gaps
+    assert gap.kind == "opaque"
+    assert caplog.messages[0] == "the app's routes cannot be read"

@@ -58,12 +58,20 @@ class Guarded:
 
     def _laid(self, serving: Serving) -> Binding:
         if self._table is None:
-            self._table = self._seen.table()
+            self._table = self._read()
             if self._seen.resolves:
                 self._outside = frozenset(
                     route.taken for route in self._table.routes if not route.guarded_inside
                 )
         return serving.bind(self._table)
+
+    def _read(self) -> RouteTable:
+        """Return the app's routes; what its framework chokes on cannot be seen."""
+        try:
+            return self._seen.table()
+        except Exception:  # noqa: BLE001 - an app may be whatever it likes
+            LOGGER.exception("the app's routes cannot be read")
+            return self._seen._replace(found=None).table()
 
     def asked(self, facts: RequestFacts, request: Mapping[str, Any]) -> Asked | None:
         """Return the route that the app will take, if nothing looks at it inside.
