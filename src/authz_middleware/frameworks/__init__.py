@@ -44,6 +44,7 @@ _MODULES: Final = {
     "django.core.handlers.wsgi": "django",
     "falcon.app": "falcon",
     "flask.app": "flask",
+    "hypercorn.middleware.dispatcher": "hypercorn",
     "litestar.app": "litestar",
     "pyramid.router": "pyramid",
     "quart.app": "quart",
@@ -61,6 +62,7 @@ UseOfRootPath: TypeAlias = Literal["any", "kept", "kept inside"]
 
 _TRANSPARENT: Final = (
     "authz_middleware.",
+    "litestar.",
     "starlette.middleware.",
     "werkzeug.middleware.proxy_fix",
 )
@@ -210,11 +212,11 @@ def _module(found: Found) -> ModuleType:
 def is_exact(app: object) -> bool:
     """Whether `app` is known to route by the letter, as all frameworks but one do.
 
-    Django's patterns may ignore letter case. What stands between us and a framework may do
-    anything, unless it is the framework's own.
+    Django's patterns may ignore letter case, and so may what Hypercorn dispatches to. What stands
+    between us and a framework may do anything, unless it is the framework's own.
     """
     found = find(app)
-    if found is None or found.module == "django":
+    if found is None or found.module in ("django", "hypercorn"):
         return False
     around = takewhile(lambda layer: layer is not found.app, _layers(app))
     return all(type(layer).__module__.partition(".")[0] == found.module for layer in around)

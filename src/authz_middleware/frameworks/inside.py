@@ -19,7 +19,7 @@ from authz_middleware.facts import Decision
 from authz_middleware.observe.log import LOGGER
 from authz_middleware.policy.canonical import from_wsgi
 
-__all__ = ["KEY", "look_again", "look_again_wsgi", "mount_of"]
+__all__ = ["KEY", "look_again", "look_again_asgi", "look_again_wsgi", "mount_of"]
 
 KEY = "authz"
 
@@ -58,6 +58,21 @@ def mount_of(environ: Mapping[str, Any], path: str) -> str:
         return ""
     mount = from_wsgi(environ.get("SCRIPT_NAME", "").removeprefix(access.facts.mount))
     return UNREADABLE if mount is None else mount
+
+
+def look_again_asgi(scope: Mapping[str, Any], key: Hashable, path: str) -> None:
+    """Do so for an ASGI app that cuts `root_path` off; `path` is what it routes on then.
+
+    Whoever mounts an app puts the prefix behind the `root_path` of the guard. One that was put in
+    its place is the prefix of an app that is not in the policy's table.
+    """
+    access = _access(scope)
+    mount = (scope.get("root_path") or "").removeprefix(access.facts.root_path if access else "")
+    mount = mount.removesuffix("/")
+    if scope["type"] == "websocket":
+        look_again(scope, Asked((mount, key), "websocket", "GET", mount + path))
+    else:
+        look_again(scope, Asked((mount, key), "http", scope["method"], mount + path))
 
 
 def _access(carrier: Mapping[str, Any]) -> Access | None:

@@ -1,4 +1,4 @@
-"""Litestar: `AccessDenied` is answered by an exception handler of the app."""
+"""Litestar: its routes, and `AccessDenied` answered by an exception handler of the app."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from typing import Any
 from litestar import Request, Response
 
 from authz_middleware.errors import AccessDenied
+from authz_middleware.frameworks.litestar_routes import install, resolve, routes
 
-__all__ = ["prepare"]
+__all__ = ["install", "prepare", "resolve", "routes"]
 
 
 def prepare(app: Any) -> None:

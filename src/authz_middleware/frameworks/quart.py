@@ -1,14 +1,23 @@
-"""Quart: `AccessDenied` is answered by the app's own error handling, also in a WebSocket."""
+"""Quart: its routes, the second look before every view, and `AccessDenied` answered by the app.
+
+All of it for HTTP and for WebSockets.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from typing import Any
 
-from quart import Response, has_websocket_context, websocket
+from quart import Quart, Response, has_websocket_context, request, websocket
+from werkzeug.exceptions import HTTPException
 
 from authz_middleware.errors import AccessDenied
+from authz_middleware.frameworks.endpoints import where
+from authz_middleware.frameworks.inside import look_again_asgi
+from authz_middleware.frameworks.werkzeug import key, matched, rule_routes
+from authz_middleware.policy.routes import NO_ROUTE, UNSEEN, Resolved, Route, Taken
 
-__all__ = ["prepare"]
+__all__ = ["install", "prepare", "resolve", "routes"]
 
 _POLICY_VIOLATION = 1008  # RFC 6455 §7.4.1
 
@@ -26,3 +35,54 @@ async def _answer(denied: AccessDenied) -> Response | None:
         return None
     answer = denied.answer
     return Response(answer.body, answer.status, dict(answer.headers))
+
+
+def routes(app: Quart) -> Iterable[Route]:
+    """Yield the rules of the app's URL map, with the view that each endpoint stands for."""
+    return rule_routes(app.url_map, lambda name: where(app.view_functions.get(name), name))
+
+
+def resolve(app: Quart, scope: Mapping[str, Any]) -> Taken | Resolved:
+    """Say which rule Quart would match.
+
+    What Quart itself makes of a scope is asked for: it parses some paths once more, and its
+    releases differ on how they cut `root_path` off.
+    """
+    if scope["type"] == "websocket":
+        connection: Any = app.asgi_websocket_class(app, dict(scope))  # type: ignore[arg-type]
+        make = getattr(connection, "_create_websocket_from_scope", None)
+    else:
+        connection = app.asgi_http_class(app, dict(scope))  # type: ignore[arg-type]
+        make = getattr(connection, "_create_request_from_scope", None)
+    if make is None:
+        return UNSEEN
+    try:
+        adapter = app.create_url_adapter(make(None))
+    except HTTPException:  # such as for a host that is not trusted
+        return NO_ROUTE
+    return NO_ROUTE if adapter is None else matched(adapter)
+
+
+def install(app: Quart) -> frozenset[Taken]:
+    """Have the view looked at before the functions run that the app has registered itself."""
+    for registered, look in (
+        (app.before_request_funcs, _look_at_request),
+        (app.before_websocket_funcs, _look_at_websocket),
+    ):
+        functions: list[Any] = registered.setdefault(None, [])
+        if look not in functions:
+            functions.insert(0, look)
+    return frozenset(("", key(rule)) for rule in app.url_map.iter_rules())
+
+
+# Coroutine functions, since Quart runs others in threads.
+
+
+async def _look_at_request() -> None:
+    if request.url_rule is not None:  # else Quart answers itself: 404, 405, or a redirect
+        look_again_asgi(request.scope, key(request.url_rule), request.path)
+
+
+async def _look_at_websocket() -> None:
+    if websocket.url_rule is not None:
+        look_again_asgi(websocket.scope, key(websocket.url_rule), websocket.path)
