@@ -333,15 +333,20 @@ class Call:
 
 
 def call(
-    kind: Kind, app: Any, method: str, path: str, headers: Iterable[tuple[str, str]] = ()
+    kind: Kind,
+    app: Any,
+    method: str,
+    path: str,
+    headers: Iterable[tuple[str, str]] = (),
+    **extra: Any,
 ) -> Call:
-    """Send one request, as a server does; `WS` is a handshake."""
+    """Send one request, as a server does; `WS` is a handshake. `extra` is for the scope."""
     headers = [("Host", "localhost"), *headers]
     if not kind.asgi:
         environ = environ_for(method, path, headers)
         errors: io.StringIO = environ["wsgi.errors"]
         return Call(call_wsgi(app, environ), errors.getvalue())
-    messages = talk(app, method, path, headers)
+    messages = talk(app, method, path, headers, **extra)
     first = messages[0]
     if first["type"].startswith("websocket") and first["type"].endswith(("accept", "close")):
         return Call(Sent(101 if first["type"].endswith("accept") else 403, [], b""))
