@@ -174,6 +174,9 @@ def test_what_is_no_draft_is_the_clients_mistake(body, load, issuer, monkeypatch
         assert 400 <= call(load(target), "POST", "/articles", token).status < 500
 
 
-def test_djangos_checks_find_nothing_to_say(load):
+def test_djangos_checks_name_what_the_policy_for_all_apps_misses(load):
     load("django_app.settings:AUTHZ_CONFIG")
-    assert run_checks() == []
+    route, rule = run_checks()
+    assert (route.id, rule.id) == ("authz.W004", "authz.W004")
+    assert route.msg == "/metrics (examples.django_app.views:metrics): no rule covers it."
+    assert rule.msg.endswith("`WS /feed` matches no route.")  # Django has no WebSockets
