@@ -17,7 +17,6 @@ from tests.adversarial.world import (
     FRAMEWORKS,
     WSGI,
     Arrival,
-    GotThrough,
     Ran,
     everywhere,
     guarded,
@@ -27,8 +26,6 @@ from tests.adversarial.world import (
     with_urls,
 )
 from tests.frameworks.installed import installed
-
-inside = pytest.mark.xfail(strict=True, raises=GotThrough, reason="needs the second look")
 
 # Frameworks that serve a path whose first slash is missing, or there more than once.
 SLASHES = ["flask", "werkzeug", "quart", "falcon", "falcon-asgi", "litestar", "traversal"]
@@ -374,7 +371,6 @@ def mounted(ran: Ran) -> Any:
     return FRAMEWORKS["litestar"].app(ran, "/open", extra=[handler])
 
 
-@inside
 def test_a_mount_has_no_end():
     """Litestar's mounts: `/sinkadmin` for a mount at `/sink`."""
     holds(

@@ -132,7 +132,9 @@ def refusal(app: Any, denied: AccessDenied) -> Any:
 
 
 def _is_known(app: Any) -> bool:
-    return isinstance(app.router, Router) and type(app.router).match is Router.match
+    # By name: Bottle has no types.
+    own = getattr(type(app.router), "match", None)
+    return isinstance(app.router, Router) and own is getattr(Router, "match", None)
 
 
 def _search(app: Any) -> Callable[..., Any]:

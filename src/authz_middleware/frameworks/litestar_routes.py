@@ -32,10 +32,16 @@ _KINDS: Final[Mapping[type[Any], Kind]] = {int: "int", float: "float", UUID: "uu
 def routes(app: Any) -> Iterable[Route]:
     """Yield one route for each handler of each of its paths that Litestar's router keeps.
 
-    Of two that differ in their parameters alone, it is the one that was registered last.
+    Of two that differ in their parameters alone, it is the one that was registered last. Behind
+    where some route takes the rest of the path none is ever reached.
     """
+    tails = {
+        begun for route in app.routes for begun, component in _begun(route) if _is_tail(component)
+    }
     served: dict[tuple[Hashable, str | None], tuple[Any, Any]] = {}
     for route in app.routes:
+        if any(begun in tails for begun, _ in [*_begun(route)][:-1]):
+            continue
         place = _place(route)
         for handler in _handlers(route):
             for method in _methods(handler):
@@ -48,7 +54,6 @@ def routes(app: Any) -> Iterable[Route]:
         row[2].add(method)
         if automatic:
             row[3].add(str(method))
-    tails = {_shape(text) for route in app.routes for text in _tails(route)}
     for key, (route, handler, methods, answered) in rows.items():
         yield Route(
             ("", key),
@@ -111,7 +116,8 @@ class _Look:
 
     def is_before(self, handler: Any) -> bool:
         """Whether it guards this handler, which says where it is mounted."""
-        own = type(handler).authorize_connection is BaseRouteHandler.authorize_connection
+        name = "authorize_connection"
+        own = getattr(type(handler), name) is getattr(BaseRouteHandler, name)
         known = not _is_mount(handler) or len(self._mounted(handler)) == 1
         return own and known and self in handler.resolve_guards()
 
@@ -209,13 +215,16 @@ def _kind(handler: Any) -> RouteKind:
     return "opaque" if _is_mount(handler) else "handler"
 
 
-def _tails(route: Any) -> Iterator[str]:
-    """Yield the beginnings of a route that end in a parameter for the rest of the path."""
+def _begun(route: Any) -> Iterator[tuple[str, Any]]:
+    """Yield each component of a route's path, and the shape of the path as far as that."""
     begun = ""
     for component in route.path_components:
-        begun += "/{}" if not isinstance(component, str) else f"/{component}"
-        if not isinstance(component, str) and component.type is Path:
-            yield begun
+        begun += f"/{component}" if isinstance(component, str) else "/{}"
+        yield begun, component
+
+
+def _is_tail(component: Any) -> bool:
+    return not isinstance(component, str) and component.type is Path
 
 
 def _segments(route: Any, tails: set[str]) -> Iterator[Segment]:
@@ -223,14 +232,10 @@ def _segments(route: Any, tails: set[str]) -> Iterator[Segment]:
 
     In one place the router knows one kind of parameter: beside one that takes the rest, so do all.
     """
-    begun = ""
-    for component in route.path_components:
+    for begun, component in _begun(route):
         if isinstance(component, str):
-            begun += f"/{component}"
             yield Exact(component)
-            continue
-        begun += "/{}"
-        if begun in tails:
+        elif begun in tails:
             yield PathTail(component.name)
         elif component.type in _KINDS:
             yield Typed(_KINDS[component.type], component.name)

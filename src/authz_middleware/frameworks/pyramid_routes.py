@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from io import BytesIO
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from pyramid.events import ContextFound  # type: ignore[import-untyped]  # Pyramid has no types
 from pyramid.interfaces import (  # type: ignore[import-untyped]
@@ -147,7 +147,7 @@ def _views(registry: Any) -> Mapping[str, list[Any]]:
 def _methods(predicates: Iterable[Any]) -> frozenset[str] | None:
     for each in predicates:
         if type(each) is RequestMethodPredicate:
-            return frozenset(each.val)
+            return frozenset(map(str, cast("tuple[object, ...]", each.val)))
     return None
 
 
@@ -155,10 +155,13 @@ def _methods_of(views: list[Any]) -> frozenset[str] | None:
     """The methods that the views ask for, if each does."""
     methods: set[str] = set()
     for view in views:
-        asked = view.get("request_methods")
-        if not isinstance(asked, (str, tuple, list)):
+        asked: Any = view.get("request_methods")
+        if isinstance(asked, str):
+            methods.add(asked)
+        elif isinstance(asked, (tuple, list)):
+            methods.update(map(str, cast("tuple[object, ...]", asked)))
+        else:
             return None  # any, or `not_(...)`
-        methods.update([asked] if isinstance(asked, str) else asked)
     if "GET" in methods:
         methods.add("HEAD")
     return frozenset(methods) or None
@@ -205,10 +208,11 @@ def _segments(pattern: str) -> Iterator[Segment]:
 
 def _traverses(registry: Any) -> bool:
     """Whether a view may be found without a route: one that is for no exception."""
+    requests: Any = IRequest
     return any(
         len(each.required) == 3
         and each.required[0] is IViewClassifier
-        and IRequest.isOrExtends(each.required[1])
+        and bool(requests.isOrExtends(each.required[1]))
         and not _is_error(each.required[2])
         for each in registry.registeredAdapters()
     )
