@@ -133,7 +133,7 @@ def refusal(app: Any, denied: AccessDenied) -> Any:
 
 def _is_known(app: Any) -> bool:
     # By name: Bottle has no types.
-    own = getattr(type(app.router), "match", None)
+    own = getattr(app.router.__class__, "match", None)
     return isinstance(app.router, Router) and own is getattr(Router, "match", None)
 
 

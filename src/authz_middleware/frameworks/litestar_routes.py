@@ -117,7 +117,7 @@ class _Look:
     def is_before(self, handler: Any) -> bool:
         """Whether it guards this handler, which says where it is mounted."""
         name = "authorize_connection"
-        own = getattr(type(handler), name) is getattr(BaseRouteHandler, name)
+        own = getattr(handler.__class__, name) is getattr(BaseRouteHandler, name)
         known = not _is_mount(handler) or len(self._mounted(handler)) == 1
         return own and known and self in handler.resolve_guards()
 
