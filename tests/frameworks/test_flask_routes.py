@@ -53,7 +53,7 @@ def build(routes: Sequence[Declared], ran: list[str]) -> Any:
 
 
 @given(worlds())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60, deadline=None, derandomize=True)
 def test_what_runs_was_allowed_twice(world: World) -> None:
     check(world, build, WSGIAuthzMiddleware, ask)
 
