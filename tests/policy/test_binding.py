@@ -157,6 +157,22 @@ def test_rules_below_a_route_for_everything_decide_alone() -> None:
     assert binding.also(("", "GET /<path:p>"), "GET", "/admin/other", [admin]) == ()
 
 
+@pytest.mark.parametrize(
+    ("method", "also"), [("GET", ["/<x>/b"]), ("POST", []), ("PUT", []), ("HEAD", ["/<x>/b"])]
+)
+@pytest.mark.parametrize("routed", ["/<x>/b", "GET|HEAD|POST|PUT /<x>/b"])
+def test_a_rival_for_one_method_is_none_for_another(
+    routed: str, method: str, also: list[str]
+) -> None:
+    """A rule for every method is one for all: by it alone the methods cannot be told apart."""
+    binding = bound({"/a/**": VIEWER, "/<x>/b": ["b"]}, routed, "GET|HEAD /a/<path:p>")
+    asked = binding._policy.find(method, ("/a/b",))
+    assert asked is not None
+    found = binding.also(("", routed), method, "/a/b", asked)
+    assert found is not None
+    assert [each.ref.key for each in found] == also
+
+
 def test_a_route_for_another_host_is_nobodys_rival() -> None:
     binding = bound(ITEMS, "GET /items/<id>", route("GET /items/new", host="admin.example.com"))
     expected = {(each.route.text, each.path): each.expected for each in binding.decided}

@@ -65,28 +65,40 @@ def resolve(app: Any, environ: Mapping[str, Any]) -> Taken | Resolved:
 def install(app: Any) -> frozenset[Taken]:
     """Subscribe to what comes before each view, behind the app's own subscribers."""
     registry = app.registry
-    if not any(each.handler is _look for each in registry.registeredHandlers()):
-        registry.registerHandler(_look, (ContextFound,))
+    if not any(isinstance(each.handler, _Look) for each in registry.registeredHandlers()):
+        registry.registerHandler(_Look(registry), (ContextFound,))
     return frozenset(
         [("", _TRAVERSAL), *(("", _key(route)) for route in _mapped(registry))],
     )
 
 
-def _look(event: Any) -> None:
-    request = event.request
-    environ = request.environ
-    path = from_wsgi(environ.get("PATH_INFO", "") or "/") or ""
-    mount = mount_of(environ, path)
-    route = getattr(request, "matched_route", None)
-    if route is None and not _traverses(request.registry):
-        return  # there is no view that could be found: a 404 of Pyramid's
-    key = _TRAVERSAL if route is None else _key(route)
-    asked = Asked((mount, key), "http", environ.get("REQUEST_METHOD", ""), mount + path)
-    look_again(environ, asked)
-    if route is None or "traverse" in (request.matchdict or ()):
-        plain = _path_of_view(request, path)
-        if plain is not None and plain != path:
-            look_again(environ, asked._replace(path=mount + plain))
+class _Look:
+    """Subscribes to the end of Pyramid's search: the view is what comes next."""
+
+    def __init__(self, registry: Any) -> None:
+        self._registry = registry
+        self._traverses = False
+
+    def __call__(self, event: Any) -> None:
+        request = event.request
+        route = getattr(request, "matched_route", None)
+        if route is None and not self._finds():
+            return  # Pyramid's 404
+        environ = request.environ
+        path = from_wsgi(environ.get("PATH_INFO", "") or "/") or ""
+        mount = mount_of(environ, path)
+        key = _TRAVERSAL if route is None else _key(route)
+        asked = Asked((mount, key), "http", environ.get("REQUEST_METHOD", ""), mount + path)
+        look_again(environ, asked)
+        if route is None or "traverse" in (request.matchdict or ()):
+            plain = _path_of_view(request, path)
+            if plain is not None and plain != path:
+                look_again(environ, asked._replace(path=mount + plain))
+
+    def _finds(self) -> bool:
+        """Whether there is a view without a route by now; nobody tells of those added late."""
+        self._traverses = self._traverses or _traverses(self._registry)
+        return self._traverses
 
 
 def _path_of_view(request: Any, path: str) -> str | None:

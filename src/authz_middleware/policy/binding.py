@@ -70,12 +70,15 @@ class Binding:
         self.table = table
         self.decided = decided
         self.gaps = tuple(_gaps(policy, table, decided))
-        accepted: dict[Taken, set[int]] = {route.taken: set() for route in table.routes}
+        # By method as well: where another route is the more specific for one of them alone, the
+        # rule of that path may be the same for all.
+        accepted: dict[Taken, dict[str, set[int]]] = {route.taken: {} for route in table.routes}
         for each in decided:
+            by_method = accepted[each.route.taken].setdefault(each.method, set())
             if each.expected:
                 # What is forbidden may be so everywhere: it tells nothing of the route.
                 rules = (one for one in each.requirements or () if one.kind != "forbid")
-                accepted[each.route.taken].update(map(id, rules))
+                by_method.update(map(id, rules))
         self._accepted = accepted
         opaque = [route for route in table.routes if route.kind == "opaque"]
         self._opaque = grow((route.template, route) for route in opaque)
@@ -96,9 +99,10 @@ class Binding:
         Those are what its path asks. A route that nobody knew at the start has no rule, so the
         policy's `default` decides it too; but not where routes cannot be seen. None is a 400.
         """
-        accepted = self._accepted.get(taken)
-        if accepted is None:
+        by_method = self._accepted.get(taken)
+        if by_method is None:
             return () if self.knows(taken, path) else (self._policy.default,)
+        accepted = by_method.get(method, by_method.get(OTHER, frozenset()))
         if any(id(each) in accepted for each in requirements):
             return ()
         return self._policy.find(method, (self._typical[taken],))
