@@ -176,7 +176,7 @@ def _segments(node: Any, converters: Mapping[str, type[Any]]) -> Iterator[Segmen
         if text:  # else what is left behind a trailing slash
             yield Exact(text)
         return
-    used = [converters.get(name) for _, name, _ in node.var_converter_map]
+    used: list[Any] = [converters.get(name) for _, name, _ in node.var_converter_map]
     if any(each is None or getattr(each, "CONSUME_MULTIPLE_SEGMENTS", False) for each in used):
         yield PathTail(text)
     elif used and not node.is_complex and (kind := _KINDS.get(used[0] or object)):

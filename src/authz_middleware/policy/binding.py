@@ -102,8 +102,8 @@ class Binding:
         by_method = self._accepted.get(taken)
         if by_method is None:
             return () if self.knows(taken, path) else (self._policy.default,)
-        accepted = by_method.get(method, by_method.get(OTHER, frozenset()))
-        if any(id(each) in accepted for each in requirements):
+        accepted = by_method.get(method) if method in by_method else by_method.get(OTHER)
+        if accepted and any(id(each) in accepted for each in requirements):
             return ()
         return self._policy.find(method, (self._typical[taken],))
 
