@@ -103,7 +103,7 @@ class Binding:
         if by_method is None:
             return () if self.knows(taken, path) else (self._policy.default,)
         accepted = by_method.get(method) if method in by_method else by_method.get(OTHER)
-        if accepted and any(id(each) in accepted for each in requirements):
+        if accepted and not accepted.isdisjoint(map(id, requirements)):
             return ()
         return self._policy.find(method, (self._typical[taken],))
 
