@@ -203,6 +203,24 @@ def test_a_default_responder_takes_all_methods(kind: Falcon) -> None:
     assert route.automatic == {"OPTIONS"}
 
 
+def test_a_static_route_that_does_not_say_what_it_takes_is_opaque() -> None:
+    class Files:
+        def __init__(self, *_: Any, **__: Any) -> None:
+            pass
+
+        def match(self, path: str) -> bool:
+            return path == "/files/odd"
+
+        def __call__(self, req: Any, resp: Any) -> None:
+            resp.text = name()
+
+    app = type("App", (falcon.App,), {"_STATIC_ROUTE_TYPE": Files})()
+    app.add_static_route("/files", "/")
+    assert table(app) == [("any", "/**", "opaque", ("DoubleStar",))]
+    guarded = WSGIAuthzMiddleware(app, authz({"/files/odd": ["viewer"]}))
+    assert ask(guarded, "GET", "/files/odd", bearer("viewer")).status == 200
+
+
 @both
 def test_a_converter_of_ones_own(kind: Falcon) -> None:
     class Odd(routing.BaseConverter):  # type: ignore[misc]
