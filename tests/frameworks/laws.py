@@ -72,8 +72,12 @@ class World:
         return self.ruled(path) in self.roles
 
     def expected(self, route: Declared) -> bool:
-        """Whether no route that serves the method is more specific for the path than this one."""
-        return all(
+        """Whether no route that serves the method is more specific for the path than this one.
+
+        Nor does the router take the route for a path that its template does not, as Falcon does
+        where a parameter may be nothing.
+        """
+        return reference.matches(route.template, self.path) is not False and all(
             other.template.rank >= route.template.rank
             for other in self.routes
             if self.method in other.methods

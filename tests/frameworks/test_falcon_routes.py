@@ -151,6 +151,15 @@ def test_what_runs_was_allowed_twice(kind: Falcon) -> None:
     law()
 
 
+@both
+def test_a_parameter_that_is_nothing_is_ruled_like_one_that_is_something(kind: Falcon) -> None:
+    app = kind.app()
+    app.add_route("/items/{id}", kind.resource(name, "GET"))
+    guarded = kind.wrap(app, authz({"/items": ["viewer"], "/items/{id}": ["admin"]}))
+    for roles, status in (["viewer"], 403), (["admin"], 403), (["admin", "viewer"], 200):
+        assert kind.ask(guarded, "GET", "/items/", bearer(*roles)).status == status
+
+
 # --- The table ---
 
 
