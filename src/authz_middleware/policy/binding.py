@@ -102,7 +102,9 @@ class Binding:
         by_method = self._accepted.get(taken)
         if by_method is None:
             return () if self.knows(taken, path) else (self._policy.default,)
-        accepted = by_method.get(method) if method in by_method else by_method.get(OTHER)
+        # GET covers HEAD, of a view that takes whatever is asked too.
+        asked = "GET" if method == "HEAD" and method not in by_method else method
+        accepted = by_method.get(asked if asked in by_method else OTHER)
         if accepted and not accepted.isdisjoint(map(id, requirements)):
             return ()
         return self._policy.find(method, (self._typical[taken],))
