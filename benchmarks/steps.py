@@ -14,7 +14,7 @@ from typing import Any
 
 from authz_middleware import Access, Authz, bearer
 from authz_middleware.access import enter, leave
-from authz_middleware.engine import Admit, CachedToken
+from authz_middleware.effects import Admit, CachedToken
 from authz_middleware.facts import RequestFacts
 from authz_middleware.policy.canonical import readings
 from authz_middleware.policy.conditions import Inputs, compile_condition

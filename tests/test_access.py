@@ -10,7 +10,7 @@ from math import inf
 import pytest
 
 from authz_middleware.access import Access, current_access, enter, leave
-from authz_middleware.engine import Admit, Asked
+from authz_middleware.effects import Admit, Routed
 from authz_middleware.errors import AccessDenied
 from authz_middleware.facts import Answer, Claims, Decision, Principal, RequestFacts, RuleRef
 from authz_middleware.policy.binding import Binding
@@ -47,7 +47,7 @@ class FakeAuthority:
         self.told.append((permission, True, None))
 
     def again(
-        self, admit: Admit, facts: RequestFacts, asked: Asked, binding: Binding | None
+        self, admit: Admit, facts: RequestFacts, asked: Routed, binding: Binding | None
     ) -> Decision:
         return ALLOWED if asked.path == facts.path else DENIED
 
@@ -139,10 +139,10 @@ def test_require_principal_believes_no_authority_that_knows_nobody() -> None:
 def test_the_second_look_passes_what_was_decided_and_overrules_what_was_not() -> None:
     authority = FakeAuthority()
     access = make(authority=authority)
-    access.look_again(Asked("route", "http", "GET", "/a"))
+    access.look_again(Routed("route", "http", "GET", "/a"))
     assert authority.told == []
     with pytest.raises(AccessDenied) as raised:
-        access.look_again(Asked("route", "http", "GET", "/b"))
+        access.look_again(Routed("route", "http", "GET", "/b"))
     assert raised.value.answer is access.overruled is access.denied
     assert authority.told == [("", False, "text/plain")]
 

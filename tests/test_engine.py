@@ -15,18 +15,18 @@ from hypothesis import strategies as st
 from jwt.algorithms import ECAlgorithm
 
 from authz_middleware.document import Document, Report, Section
-from authz_middleware.engine import (
+from authz_middleware.effects import (
     Admit,
     CachedToken,
-    Engine,
     IntrospectionAnswer,
     KeysAnswer,
     NeedIntrospection,
     NeedKeys,
     Pending,
     Refuse,
+    Routed,
 )
-from authz_middleware.engine import Asked as Rewritten
+from authz_middleware.engine import Engine
 from authz_middleware.facts import Decision, Principal, RequestFacts, RuleRef
 from authz_middleware.policy import load as loading
 from authz_middleware.policy.forbids import Forbid, Forbids
@@ -809,7 +809,7 @@ def test_where_the_app_has_come_to_counts_too(world: World, path, method, roles,
     admit = world.start(first, token)
     assert isinstance(admit, Admit)
     facts = RequestFacts("http", "GET", first, "", ())
-    asked = Rewritten("taken", "http", method, path)
+    asked = Routed("taken", "http", method, path)
     decision = world.engine.again(admit, facts, asked, None, NOW + 30)
     assert (decision.allowed, decision.reason) == (reason == "allowed", reason)
 
@@ -836,7 +836,7 @@ LEFT_TO_THE_APP = Admit(Decision(True, "allowed", RuleRef("default", "x")), None
 )
 def test_looking_again_at_what_was_let_in_without_a_rule(world: World, admit, asked, reason):
     facts = RequestFacts("http", "OPTIONS", "/svc/viewers", "/svc", ())
-    rewritten = Rewritten("taken", *asked)
+    rewritten = Routed("taken", *asked)
     assert world.engine.again(admit, facts, rewritten, None, NOW).reason == reason
 
 

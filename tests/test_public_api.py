@@ -17,7 +17,7 @@ from jwt.algorithms import ECAlgorithm
 
 import authz_middleware
 from authz_middleware import AccessDenied, Authz, DecisionEvent
-from authz_middleware.engine import Admit, Refuse
+from authz_middleware.effects import Admit, Refuse
 from authz_middleware.facts import RequestFacts
 
 MODULES = sorted(

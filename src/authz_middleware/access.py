@@ -7,7 +7,7 @@ from contextlib import suppress
 from contextvars import ContextVar, Token
 from typing import Any, Final, Protocol
 
-from authz_middleware.engine import Admit, Asked
+from authz_middleware.effects import Admit, Routed
 from authz_middleware.errors import AccessDenied
 from authz_middleware.facts import Answer, Decision, Principal, RequestFacts
 from authz_middleware.policy.binding import Binding
@@ -20,7 +20,7 @@ class Authority(Protocol):
 
     def know(self, access: Access) -> Decision: ...
     def again(
-        self, admit: Admit, facts: RequestFacts, asked: Asked, binding: Binding | None
+        self, admit: Admit, facts: RequestFacts, asked: Routed, binding: Binding | None
     ) -> Decision: ...
     def ask(self, access: Access, permission: str) -> Decision: ...
     def report(self, access: Access, permission: str, decision: Decision) -> None: ...
@@ -111,7 +111,7 @@ class Access:
             raise self._denial("", decision)
         return self.principal
 
-    def look_again(self, asked: Asked, *, overrule: bool = True) -> None:
+    def look_again(self, asked: Routed, *, overrule: bool = True) -> None:
         """Raise `AccessDenied` unless the caller may have what the app's router has chosen.
 
         For the hooks of frameworks, between router and handler. With `overrule` the refusal is the

@@ -9,7 +9,7 @@ from typing import Any
 from authz_middleware import frameworks
 from authz_middleware.access import Access, enter, leave
 from authz_middleware.answers import RefusalRenderer
-from authz_middleware.engine import Refuse
+from authz_middleware.effects import Refuse
 from authz_middleware.errors import AccessDenied, PolicyError
 from authz_middleware.facts import Answer, RequestFacts
 from authz_middleware.observe import DecisionObserver

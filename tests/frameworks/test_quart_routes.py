@@ -276,8 +276,8 @@ def test_what_is_dispatched_by_hand_needs_a_guard_too() -> None:
     authz(RULES).bind(app)
 
     async def by_hand() -> Any:
-        async with app.test_request_context("/items/1"):
-            return await app.preprocess_request()
+        async with app.test_request_context("/items/1") as context:
+            return await app.preprocess_request(context)
 
     with pytest.raises(Exception, match="unguarded"):
         asyncio.run(by_hand())

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from authz_middleware import Authz
-from authz_middleware.engine import Admit
+from authz_middleware.effects import Admit
 from authz_middleware.facts import Decision, RuleRef
 from authz_middleware.observe import DecisionEvent
 from authz_middleware.observe.log import LOGGER, LogObserver

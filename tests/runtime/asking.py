@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from authz_middleware import Authz
-from authz_middleware.engine import Admit, Outcome
+from authz_middleware.effects import Admit, Outcome
 from authz_middleware.facts import RequestFacts
 from authz_middleware.runtime.keys import RemoteKeys
 from tests.runtime.provider import INTROSPECT, JWKS, Provider

@@ -19,7 +19,7 @@ from collections import Counter, deque
 from dataclasses import dataclass, field
 
 from authz_middleware import Authz
-from authz_middleware.engine import Outcome
+from authz_middleware.effects import Outcome
 from authz_middleware.runtime.fetch import Fetched, FetchFailed
 from authz_middleware.tokens.freshness import COOLDOWN
 from tests.runtime.asking import became, policy, request, table

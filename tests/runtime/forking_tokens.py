@@ -8,7 +8,7 @@ import sys
 from typing import cast
 
 from authz_middleware import Authz
-from authz_middleware.engine import Admit
+from authz_middleware.effects import Admit
 from authz_middleware.facts import RequestFacts
 from authz_middleware.runtime.cache import VerifiedTokens
 from authz_middleware.runtime.introspection import Introspector

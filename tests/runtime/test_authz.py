@@ -11,7 +11,7 @@ import pytest
 from authz_middleware import ASGIAuthzMiddleware, Authz, PolicyError
 from authz_middleware.access import Access
 from authz_middleware.answers import Refusal
-from authz_middleware.engine import Admit, Refuse
+from authz_middleware.effects import Admit, Refuse
 from authz_middleware.errors import AccessDenied
 from authz_middleware.facts import Decision, RequestFacts
 from authz_middleware.observe import DecisionEvent

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from authz_middleware.engine import CachedToken
+from authz_middleware.effects import CachedToken
 from authz_middleware.facts import Claims, Principal
 from authz_middleware.runtime import forks
 from authz_middleware.runtime.cache import MAX_BYTES, MAX_ENTRIES, VerifiedTokens, weigh

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from authz_middleware import Authz
-from authz_middleware.engine import Admit, NeedIntrospection, Refuse, Steps
+from authz_middleware.effects import Admit, NeedIntrospection, Refuse, Steps
 from authz_middleware.facts import Decision
 from authz_middleware.runtime import drivers
 from authz_middleware.tokens.freshness import (

@@ -17,7 +17,7 @@ from urllib.parse import parse_qs
 import pytest
 
 from authz_middleware import Authz
-from authz_middleware.engine import Admit, Refuse
+from authz_middleware.effects import Admit, Refuse
 from authz_middleware.facts import KeyReadiness
 from authz_middleware.observe.log import LOGGER
 from authz_middleware.runtime import drivers

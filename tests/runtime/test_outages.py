@@ -20,7 +20,7 @@ from typing import Any
 import pytest
 
 from authz_middleware import ASGIAuthzMiddleware, Authz, WSGIAuthzMiddleware
-from authz_middleware.engine import Pending
+from authz_middleware.effects import Pending
 from authz_middleware.runtime import drivers
 from authz_middleware.runtime.fetch import Fetched, fetch
 from authz_middleware.runtime.keys import RemoteKeys

@@ -7,7 +7,7 @@ from typing import Any
 from urllib.parse import unquote_plus
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from authz_middleware.document import Document, Report, Section
@@ -118,6 +118,7 @@ def test_how_we_say_who_asks(
 
 @given(st.text(st.characters(min_codepoint=0x20, max_codepoint=0x7E), min_size=1))
 def test_basic_can_be_undone(client: str) -> None:
+    assume("${" not in client)  # that would name a variable of the environment
     authorization = load(client_id=client).authorization
     assert authorization is not None
     name, _, secret = b64decode(authorization.removeprefix("Basic ")).decode().partition(":")

@@ -20,7 +20,7 @@ from authz_middleware.django.requests import (
     path_of,
 )
 from authz_middleware.django.streaming import finished
-from authz_middleware.engine import Asked, Outcome, Refuse
+from authz_middleware.effects import Outcome, Refuse, Routed
 from authz_middleware.errors import AccessDenied, PolicyError
 from authz_middleware.facts import Answer, RequestFacts
 from authz_middleware.frameworks.django import answer_denials, respond
@@ -181,7 +181,7 @@ def _begin(request: Any) -> RequestFacts:
 
 def _look_at(request: Any, view: object) -> HttpResponseBase | None:
     """Return the refusal of the view that was taken, or None."""
-    asked = Asked(("", key(request, view)), "http", request.method, path_of(request))
+    asked = Routed(("", key(request, view)), "http", request.method, path_of(request))
     try:
         request.authz.look_again(asked)
     except AccessDenied as denied:

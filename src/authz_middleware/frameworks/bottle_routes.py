@@ -13,7 +13,7 @@ from typing import Any, Final, TypeAlias
 from bottle import HTTPError, HTTPResponse, Router  # type: ignore[import-untyped]  # no types
 
 from authz_middleware import frameworks
-from authz_middleware.engine import Asked
+from authz_middleware.effects import Routed
 from authz_middleware.errors import AccessDenied
 from authz_middleware.frameworks.endpoints import where
 from authz_middleware.frameworks.inside import look_again, mount_of
@@ -114,7 +114,7 @@ class _Look:
             path = from_wsgi(path) or ""
         method = environ.get("REQUEST_METHOD", "")
         try:
-            look_again(environ, Asked((mount, key), "http", method, mount + path))
+            look_again(environ, Routed((mount, key), "http", method, mount + path))
         except AccessDenied as denied:
             # Of anything but a response Bottle writes a traceback.
             raise refusal(self._app, denied) from denied

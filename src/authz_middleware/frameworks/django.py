@@ -19,7 +19,7 @@ from django.utils.translation import get_language_from_path, override
 
 from authz_middleware import frameworks
 from authz_middleware.access import Access
-from authz_middleware.engine import Asked
+from authz_middleware.effects import Routed
 from authz_middleware.errors import AccessDenied
 from authz_middleware.facts import Answer
 from authz_middleware.frameworks.django_routes import (
@@ -183,7 +183,7 @@ def install(app: Any) -> frozenset[Taken]:
 def _look(request: Any, view: object, *_arguments: object) -> None:
     mount: str = getattr(request, "_authz_mount", "")
     path = mount + request.path_info
-    look_again(_carrier(request), Asked((mount, key(request, view)), "http", request.method, path))
+    look_again(_carrier(request), Routed((mount, key(request, view)), "http", request.method, path))
 
 
 async def _look_async(request: Any, view: object, *_arguments: object) -> None:
@@ -200,7 +200,7 @@ def _look_at_files(handler: Any) -> None:
         path = _file_path(request.__dict__)
         mount = _mount(request, path)
         place, name = _FILES
-        asked = Asked((mount + place, name), "http", request.method, mount + path)
+        asked = Routed((mount + place, name), "http", request.method, mount + path)
         try:
             look_again(_carrier(request), asked)
         except AccessDenied as denied:  # Django expects no other errors here than Http404

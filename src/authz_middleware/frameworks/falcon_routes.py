@@ -16,7 +16,7 @@ from falcon.asgi import Request as AsgiRequest
 from falcon.routing import CompiledRouter
 from falcon.routing import converters as known
 
-from authz_middleware.engine import Asked
+from authz_middleware.effects import Routed
 from authz_middleware.frameworks.endpoints import where
 from authz_middleware.frameworks.inside import look_again, mount_of
 from authz_middleware.frameworks.patterns import segments_of
@@ -96,7 +96,7 @@ class _Look:
             carrier = req.env
             mount = mount_of(carrier, from_wsgi(carrier.get("PATH_INFO", "") or "/") or "")
         kind: Literal["http", "websocket"] = "websocket" if websocket else "http"
-        asked = Asked((mount, taken), kind, req.method, mount + path)
+        asked = Routed((mount, taken), kind, req.method, mount + path)
         look_again(carrier, asked)
         if matched is not None and "/" not in path[matched - 1 : matched + 1] and path[matched:]:
             # `/files` is the start of `/filesystem` to a sink, which must be allowed below it too.

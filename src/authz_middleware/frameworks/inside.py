@@ -13,7 +13,7 @@ from uuid import uuid4
 
 from authz_middleware.access import Access, current_access
 from authz_middleware.answers import Answers
-from authz_middleware.engine import Asked
+from authz_middleware.effects import Routed
 from authz_middleware.errors import AccessDenied
 from authz_middleware.facts import Decision
 from authz_middleware.observe.log import LOGGER
@@ -27,7 +27,7 @@ UNREADABLE = "\ufffd"
 """Stands for a mount that is no text; every path with it is a 400."""
 
 
-def look_again(carrier: Mapping[str, Any], asked: Asked) -> None:
+def look_again(carrier: Mapping[str, Any], asked: Routed) -> None:
     """Raise `AccessDenied` unless the caller may have what the app's router has chosen.
 
     Where no guard stood before the router, nobody may.
@@ -46,7 +46,7 @@ def look_again_wsgi(environ: Mapping[str, Any], key: Hashable) -> None:
     path = from_wsgi(environ.get("PATH_INFO", "") or "/") or ""
     mount = mount_of(environ, path)
     method = environ.get("REQUEST_METHOD", "")
-    look_again(environ, Asked((mount, key), "http", method, mount + path))
+    look_again(environ, Routed((mount, key), "http", method, mount + path))
 
 
 def mount_of(environ: Mapping[str, Any], path: str) -> str:
@@ -70,9 +70,9 @@ def look_again_asgi(scope: Mapping[str, Any], key: Hashable, path: str) -> None:
     mount = (scope.get("root_path") or "").removeprefix(access.facts.root_path if access else "")
     mount = mount.removesuffix("/")
     if scope["type"] == "websocket":
-        look_again(scope, Asked((mount, key), "websocket", "GET", mount + path))
+        look_again(scope, Routed((mount, key), "websocket", "GET", mount + path))
     else:
-        look_again(scope, Asked((mount, key), "http", scope["method"], mount + path))
+        look_again(scope, Routed((mount, key), "http", scope["method"], mount + path))
 
 
 def _access(carrier: Mapping[str, Any]) -> Access | None:
@@ -80,7 +80,7 @@ def _access(carrier: Mapping[str, Any]) -> Access | None:
     return access if isinstance(access, Access) else current_access()
 
 
-def _unguarded(asked: Asked) -> AccessDenied:
+def _unguarded(asked: Routed) -> AccessDenied:
     id = str(uuid4())
     LOGGER.error(
         "a request came to a handler by another way than through the guard: %a %a, id %s",

@@ -26,7 +26,7 @@ from pyramid.urldispatch import (  # type: ignore[import-untyped]
 )
 from webob.exc import WSGIHTTPException  # type: ignore[import-untyped]
 
-from authz_middleware.engine import Asked
+from authz_middleware.effects import Routed
 from authz_middleware.frameworks.endpoints import where
 from authz_middleware.frameworks.inside import look_again, mount_of
 from authz_middleware.frameworks.patterns import Piece, segments_of, taken_by
@@ -88,7 +88,7 @@ class _Look:
         path = from_wsgi(environ.get("PATH_INFO", "") or "/") or ""
         mount = mount_of(environ, path)
         key = _TRAVERSAL if route is None else _key(route)
-        asked = Asked((mount, key), "http", environ.get("REQUEST_METHOD", ""), mount + path)
+        asked = Routed((mount, key), "http", environ.get("REQUEST_METHOD", ""), mount + path)
         look_again(environ, asked)
         if route is None or "traverse" in (request.matchdict or ()):
             plain = _path_of_view(request, path)

@@ -14,7 +14,7 @@ from typing import Any, Final
 from starlette.routing import BaseRoute, Host, Match, Mount, Route, Router, WebSocketRoute
 from starlette.staticfiles import StaticFiles
 
-from authz_middleware.engine import Asked
+from authz_middleware.effects import Routed
 from authz_middleware.frameworks.endpoints import where
 from authz_middleware.frameworks.inside import look_again
 from authz_middleware.policy.routes import NO_ROUTE, UNSEEN, Resolved, RouteKind, Taken
@@ -258,7 +258,7 @@ def _guard(route: Any) -> bool:
         method = "GET" if kind == "websocket" else scope["method"]
         methods = getattr(route, "methods", None)
         if not methods or kind == "websocket" or method in methods:  # else it answers 405
-            look_again(scope, Asked(taken, kind, method, scope["path"]))
+            look_again(scope, Routed(taken, kind, method, scope["path"]))
         await handle(scope, receive, send)
 
     setattr(look, _OURS, True)

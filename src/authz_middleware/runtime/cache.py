@@ -8,7 +8,7 @@ from hashlib import blake2b
 from sys import getsizeof
 from typing import Final, cast
 
-from authz_middleware.engine import CachedToken
+from authz_middleware.effects import CachedToken
 from authz_middleware.runtime.bounded import Bounded
 from authz_middleware.runtime.forks import renew_in_child
 

@@ -9,7 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Protocol, cast
 
-from authz_middleware.engine import (
+from authz_middleware.effects import (
     Effect,
     IntrospectionAnswer,
     KeysAnswer,

@@ -8,7 +8,7 @@ from threading import Lock
 from typing import Any, Final
 
 from authz_middleware import frameworks
-from authz_middleware.engine import Admit, Asked, Refuse
+from authz_middleware.effects import Admit, Refuse, Routed
 from authz_middleware.errors import PolicyError, Problem
 from authz_middleware.facts import Decision, RequestFacts
 from authz_middleware.observe.log import LOGGER
@@ -73,7 +73,7 @@ class Guarded:
             LOGGER.exception("the app's routes cannot be read")
             return self._seen._replace(found=None).table()
 
-    def asked(self, facts: RequestFacts, request: Mapping[str, Any]) -> Asked | None:
+    def asked(self, facts: RequestFacts, request: Mapping[str, Any]) -> Routed | None:
         """Return the route that the app will take, if nothing looks at it inside.
 
         What the app's router chokes on is asked for with no path, which is a 400.
@@ -84,10 +84,10 @@ class Guarded:
             taken = self._seen.resolve(request)
         except Exception as error:  # noqa: BLE001 - a router may raise whatever it likes
             _complain(error)
-            return Asked(None, facts.kind, facts.method, "")
+            return Routed(None, facts.kind, facts.method, "")
         if isinstance(taken, Resolved) or taken not in self._outside:
             return None
-        return Asked(taken, facts.kind, facts.method, facts.path)
+        return Routed(taken, facts.kind, facts.method, facts.path)
 
     def resolve(self, request: Mapping[str, Any]) -> Taken | Resolved:
         """Say which route the app would take, of its own router; `request` is left as it is."""

@@ -16,7 +16,7 @@ from math import inf
 from threading import Lock, Thread
 from typing import Final, NamedTuple
 
-from authz_middleware.engine import CachedToken, TokenCache
+from authz_middleware.effects import CachedToken, TokenCache
 from authz_middleware.facts import KeyReadiness, Principal
 from authz_middleware.observe.log import LOGGER
 from authz_middleware.runtime.bounded import Bounded

@@ -18,7 +18,8 @@ from uuid import uuid4
 
 from authz_middleware.access import Access
 from authz_middleware.answers import RefusalRenderer, checked_body
-from authz_middleware.engine import Admit, Asked, Engine, Outcome, Pending, Refuse
+from authz_middleware.effects import Admit, Outcome, Pending, Refuse, Routed
+from authz_middleware.engine import Engine
 from authz_middleware.facts import Answer, Decision, Principal, Readiness, RequestFacts
 from authz_middleware.observe import DecisionEvent, DecisionObserver
 from authz_middleware.observe.log import LOGGER, LogObserver
@@ -177,7 +178,7 @@ class Serving:
         return Decision(True, "allowed", rule)
 
     def again(
-        self, admit: Admit, facts: RequestFacts, asked: Asked, binding: Binding | None
+        self, admit: Admit, facts: RequestFacts, asked: Routed, binding: Binding | None
     ) -> Decision:
         """Decide what the app's router has made of a request that was let in."""
         if binding is not None and not binding.knows(asked.taken, asked.path):
@@ -185,7 +186,7 @@ class Serving:
         decision = self._engine.again(admit, facts, asked, binding, self.clock())
         return decision if decision.allowed else replace(decision, detail=SECOND_LOOK)
 
-    def _report_late(self, asked: Asked) -> None:
+    def _report_late(self, asked: Routed) -> None:
         if asked.taken not in self._late and len(self._late) < MAX_LATE:
             self._late.add(asked.taken)
             LOGGER.error(

@@ -13,7 +13,8 @@ from dataclasses import replace
 from math import inf
 from typing import Literal, NamedTuple
 
-from authz_middleware.engine import Admit, Asked, CachedToken, Engine, Outcome, Pending
+from authz_middleware.effects import Admit, CachedToken, Outcome, Pending, Routed
+from authz_middleware.engine import Engine
 from authz_middleware.facts import Claims, Decision, Principal, RequestFacts
 from authz_middleware.policy.binding import Binding
 from authz_middleware.policy.model import Policy, Requirement
@@ -113,7 +114,7 @@ class Presumed(Serving):
         return self.outcome(facts)
 
     def again(
-        self, admit: Admit, facts: RequestFacts, asked: Asked, binding: Binding | None
+        self, admit: Admit, facts: RequestFacts, asked: Routed, binding: Binding | None
     ) -> Decision:
         """Decide inside, between the app's router and its handler."""
         if self.open:

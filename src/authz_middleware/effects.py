@@ -1,0 +1,163 @@
+"""What one request comes to, and what it may have to wait for: values, and the few Protocols.
+
+`Outcome` is the end of a request. `Effect` is the closed set of things that the engine cannot know
+by itself; a driver in `runtime` answers each by the value that it names.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from dataclasses import dataclass
+from math import inf
+from typing import Any, Literal, NamedTuple, Protocol, TypeAlias
+
+from authz_middleware.facts import Credentials, Decision, Principal, Reason, RequestFacts
+from authz_middleware.policy.model import Requirement
+from authz_middleware.policy.routes import Taken
+from authz_middleware.tokens.claims import Verified
+from authz_middleware.tokens.compact import Unverified
+from authz_middleware.tokens.freshness import KeyView
+from authz_middleware.tokens.introspection import Introspected, OpaqueToken
+from authz_middleware.tokens.issuers import Issuer
+from authz_middleware.tokens.keys import KeySet
+
+__all__ = [
+    "Admit",
+    "CachedToken",
+    "Effect",
+    "IntrospectionAnswer",
+    "IntrospectionSource",
+    "KeySource",
+    "KeysAnswer",
+    "NeedIntrospection",
+    "NeedKeys",
+    "Outcome",
+    "Pending",
+    "Refuse",
+    "Routed",
+    "Steps",
+    "TokenCache",
+]
+
+
+class Admit(NamedTuple):
+    """The request is let through; `valid_until` is in seconds since the epoch.
+
+    `anonymous` is why an anonymous caller is refused who asks for more. `requirements` were met;
+    None for a preflight, which asks for nothing.
+    """
+
+    decision: Decision
+    principal: Principal | None
+    credentials: Credentials
+    valid_until: float
+    anonymous: Reason = "no_credentials"
+    requirements: tuple[Requirement, ...] | None = ()
+
+
+class Refuse(NamedTuple):
+    """The request is refused; `principal` is known if the token was valid."""
+
+    decision: Decision
+    principal: Principal | None
+    credentials: Credentials
+
+
+Outcome = Admit | Refuse
+
+
+class Routed(NamedTuple):
+    """A request where the app's router has chosen: the route taken, and what it was chosen by.
+
+    `path` is decoded, and as the guard sees it: with what the app is mounted under.
+    """
+
+    taken: Taken
+    kind: Literal["http", "websocket"]
+    method: str
+    path: str
+
+
+class NeedKeys(NamedTuple):
+    """Effect: fetch this issuer's keys. Answered by `KeysAnswer`."""
+
+    issuer: str
+    arrived: float  # a fetch that ended since then will do
+
+
+class KeysAnswer(NamedTuple):
+    """The keys after the fetch, however it went, and the time it is now."""
+
+    view: KeyView
+    now: float
+
+
+class NeedIntrospection(NamedTuple):
+    """Effect: ask this issuer about a token. Answered by `IntrospectionAnswer`."""
+
+    issuer: str
+    token: OpaqueToken
+    digest: bytes
+
+
+class IntrospectionAnswer(NamedTuple):
+    """What the issuer said, or that it said nothing, and the time it is now."""
+
+    answer: Introspected
+    now: float
+
+
+Effect: TypeAlias = NeedKeys | NeedIntrospection
+Steps: TypeAlias = Generator[Effect, Any, Outcome]
+"""Each effect is answered by the value that it names."""
+
+
+class KeySource(Protocol):
+    """Where an issuer's keys come from. Neither waits; `refresh` starts a fetch, if one may."""
+
+    def view(self, now: float) -> KeyView: ...
+    def refresh(self, arrived: float, /) -> object: ...
+
+
+class IntrospectionSource(Protocol):
+    """An issuer that can be asked about tokens. None of this waits."""
+
+    def believes(self, known: CachedToken, now: float) -> bool: ...
+    def held(self, digest: bytes, now: float) -> Introspected | None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class CachedToken:
+    """A token whose static claims were good, and what this rests on.
+
+    That is the set of keys that its signature was verified with; or, if `keys` is None, the answer
+    of its issuer, which is believed from `since` until just before `until`, and no later than
+    `lasts` by a clock that nobody sets.
+    """
+
+    issuer: str
+    keys: KeySet | None
+    verified: Verified
+    since: float = -inf
+    until: float = inf
+    lasts: float = inf
+
+
+class TokenCache(Protocol):
+    """Verified tokens by a keyed digest; token text is never kept."""
+
+    def digest(self, token: str) -> bytes: ...
+    def get(self, digest: bytes, /) -> CachedToken | None: ...
+    def put(self, digest: bytes, entry: CachedToken, /) -> None: ...
+    def discard(self, digest: bytes, /) -> None: ...
+
+
+class Pending(NamedTuple):
+    """A request that must wait: for its issuer's keys, or for what its issuer says of the token."""
+
+    requirements: tuple[Requirement, ...]
+    token: Unverified | OpaqueToken
+    issuer: Issuer
+    digest: bytes
+    arrived: float  # seconds since the epoch
+    facts: RequestFacts
