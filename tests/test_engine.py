@@ -767,7 +767,7 @@ def test_a_condition_sees_the_caller_that_the_app_will_see(path, token) -> None:
 
     world = World(FakeKeys(None if token == "unavailable" else key_set("one")))
     need = When(Says(condition, reads_caller=True))
-    forbid = Forbid((), Requirement("forbid", RuleRef("f", "x:1:1"), need))
+    forbid = Forbid((), Requirement("forbid", RuleRef("f", "x:1:1"), need), parse("/**"))
     forbids = Forbids([(parse("/**"), forbid)])
     world.engine.policy = replace(world.engine.policy, forbids=forbids)
     minted = mint() if token in ("unavailable", "verified") else token

@@ -123,7 +123,8 @@ class Engine:
             requirements = (self.policy.default,)
         also: tuple[Requirement, ...] | None = ()
         if binding is not None:
-            also = binding.also(asked.taken, method, asked.path, requirements or ())
+            paths = readings(asked.path, facts.root_path)
+            also = binding.also(asked.taken, method, asked.path, requirements or (), paths)
         if not requirements or also is None:
             return Decision(False, "path_ambiguous")
         requirements += also

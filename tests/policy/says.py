@@ -10,6 +10,8 @@ from authz_middleware.policy.needs import Asked, ConditionFailed, Verdict, When
 class Says:
     """Returns `result`, or raises it; counts how often it was asked."""
 
+    reads_request = False
+
     def __init__(self, result: Any, text: str = "said", *, reads_caller: bool = True) -> None:
         self.result = result
         self.text = text

@@ -418,7 +418,8 @@ def test_an_error_of_a_condition_is_no_access_and_holds_in_a_forbid(result, reas
     decision = policy.decide(requirements, caller(), NOW)
     assert (decision.reason, decision.detail) == (reason, detail)
     if not decision.allowed:
-        assert decision.nearest_miss == "needs `resource.owner == subject.id`"
+        said = f"; {detail}" if detail else ""
+        assert decision.nearest_miss == f"needs `resource.owner == subject.id`{said}"
     assert not policy.decide(ruled("table", Not(When(Says(ValueError())))), caller(), NOW).allowed
     forbidding = (*ruled("authenticated", None), *ruled("forbid", When(Says(result))))
     decision = policy.decide(forbidding, caller(), NOW)

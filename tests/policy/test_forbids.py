@@ -23,7 +23,7 @@ from tests.policy.test_overlap import ALPHABET, templates
 
 def compiled(**entries: tuple[str, tuple[str, ...]]) -> Forbids:
     return Forbids(
-        (parse(path), Forbid(methods, Requirement("forbid", RuleRef(name, "x:1:1"))))
+        (parse(path), Forbid(methods, Requirement("forbid", RuleRef(name, "x:1:1")), parse(path)))
         for name, (path, methods) in entries.items()
     )
 
@@ -122,7 +122,7 @@ def lax(template, path: str) -> bool:
 @given(templates())
 def test_the_tree_finds_what_trying_each_finds(some) -> None:
     forbids = Forbids(
-        (each, Forbid((), Requirement("forbid", RuleRef(each.text, "x")))) for each in some
+        (each, Forbid((), Requirement("forbid", RuleRef(each.text, "x")), each)) for each in some
     )
     for texts in product(ALPHABET, repeat=2):
         path = "/" + "/".join(texts)

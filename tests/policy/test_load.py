@@ -439,9 +439,9 @@ REFUSED = {
         "did you mean `roles`?",
     ),
     "a planned key inside": (
-        route('{ not = { when = "true" } }'),
+        route('{ not = { load = "a" } }'),
         "4:22",
-        "`when` is not supported in this version",
+        "`load` is not supported in this version",
         "",
     ),
     "an unknown role inside": (
@@ -524,8 +524,8 @@ REFUSED = {
     ),
     "forbid when": (
         '[forbid]\nfreeze = { path = "/a", when = "true" }',
-        "2:25",
-        "`when` is not supported in this version",
+        "2:33",
+        "this reads no attribute",
         "",
     ),
     "forbid: no path": (
@@ -583,7 +583,6 @@ REFUSED = {
         for key, value in {
             "dpop": "true",
             "load": '"article"',
-            "when": '"true"',
             "pdp": '"x"',
             "must_check": '"p"',
             "mode": '"shadow"',

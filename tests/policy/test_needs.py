@@ -181,7 +181,8 @@ def test_max_age_without_a_claim_a_caller_or_a_clock() -> None:
 )
 def test_a_condition_holds_only_if_it_says_so(result, value, detail) -> None:
     need = When(Says(result))
-    assert need.asked(Asked(None, NOW)) == (value, detail)
+    found, failed = need.asked(Asked(None, NOW))
+    assert (found, failed.detail if failed else "") == (value, detail)
     assert need.value(Asked(None, NOW)) is value
 
 

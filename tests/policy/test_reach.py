@@ -12,6 +12,7 @@ from authz_middleware.facts import RuleRef
 from authz_middleware.policy.forbids import Forbid, Forbids
 from authz_middleware.policy.matcher import Matcher
 from authz_middleware.policy.model import Policy, Requirement, Rule
+from authz_middleware.policy.parameters import Parameters
 from authz_middleware.policy.reach import Reach
 from authz_middleware.policy.roles import Roles
 from authz_middleware.policy.segments import DoubleStar, Exact, PathTail, Plain, Segment
@@ -24,13 +25,13 @@ from tests.policy.test_overlap import ALPHABET, templates
 def policy(rules: Iterable[Template], forbidden: Iterable[Template] = ()) -> Policy:
     known = tuple(rules)
     return Policy(
-        Matcher((each, Rule({}, needs(each.text))) for each in known),
+        Matcher((each, Rule({}, needs(each.text), Parameters(each))) for each in known),
         Roles.compile(None),
         Spellings(known),
         needs("default"),
         templates=known,
         forbids=Forbids(
-            (each, Forbid((), Requirement("forbid", RuleRef(f"!{each.text}", "x:1:1"))))
+            (each, Forbid((), Requirement("forbid", RuleRef(f"!{each.text}", "x:1:1")), each))
             for each in forbidden
         ),
     )

@@ -78,7 +78,7 @@ class Binding:
             if each.expected:
                 # What is forbidden may be so everywhere: it tells nothing of the route.
                 rules = (one for one in each.requirements or () if one.kind != "forbid")
-                by_method.update(map(id, rules))
+                by_method.update(id(one.origin) for one in rules)
         self._accepted = accepted
         opaque = [route for route in table.routes if route.kind == "opaque"]
         self._opaque = grow((route.template, route) for route in opaque)
@@ -92,11 +92,17 @@ class Binding:
         return taken in self._accepted or any(_matching(self._opaque, path))
 
     def also(
-        self, taken: Taken, method: str, path: str, requirements: Iterable[Requirement]
+        self,
+        taken: Taken,
+        method: str,
+        path: str,
+        requirements: Iterable[Requirement],
+        readings: tuple[str, ...] = (),
     ) -> tuple[Requirement, ...] | None:
         """Return what a request must meet that takes this route, beside `requirements`.
 
-        Those are what its path asks. A route that nobody knew at the start has no rule, so the
+        Those are what its path asks; `readings` are its canonical paths, for conditions that read
+        their parameters. A route that nobody knew at the start has no rule, so the
         policy's `default` decides it too; but not where routes cannot be seen. None is a 400.
         """
         by_method = self._accepted.get(taken)
@@ -105,9 +111,9 @@ class Binding:
         # GET covers HEAD, of a view that takes whatever is asked too.
         asked = "GET" if method == "HEAD" and method not in by_method else method
         accepted = by_method.get(asked if asked in by_method else OTHER)
-        if accepted and not accepted.isdisjoint(map(id, requirements)):
+        if accepted and not accepted.isdisjoint(id(one.origin) for one in requirements):
             return ()
-        return self._policy.find(method, (self._typical[taken],))
+        return self._policy.find(method, (self._typical[taken],), at=readings)
 
 
 def bind(policy: Policy, table: RouteTable) -> Binding:
@@ -173,7 +179,7 @@ def _gaps(policy: Policy, table: RouteTable, decided: tuple[Decided, ...]) -> It
         if route.kind == "opaque":
             yield Gap("opaque", f"{route.text} ({route.endpoint})", "its routes cannot be seen")
     yield from _uncovered(policy, decided)
-    reached = {id(each) for found in decided for each in found.requirements or ()}
+    reached = {id(each.origin) for found in decided for each in found.requirements or ()}
     for requirement in policy.requirements:
         if requirement.kind != "deny" and id(requirement) not in reached:
             yield Gap("dead", requirement.ref.where, f"`{requirement.ref.key}` matches no route")

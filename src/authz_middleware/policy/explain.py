@@ -62,7 +62,7 @@ def explain(requirements: tuple[Requirement, ...], asked: Asked) -> Explanation:
 
 def _rule(requirement: Requirement, asked: Asked) -> RuleFinding:
     kind, ref, need = requirement.kind, requirement.ref, requirement.need
-    found = find(need, asked) if need is not None else None
+    found = find(need, requirement.asking(asked)) if need is not None else None
     if kind == "forbid":
         return _forbid(requirement, found, asked)
     miss = found.miss if found is not None else None

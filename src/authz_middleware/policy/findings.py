@@ -193,9 +193,10 @@ def _look(need: Leaf, asked: Asked) -> _Look:
             has = named({caller.issuer} - {""})
             return _Look("issuers", "issuer_not_accepted", tuple(sorted(names)), has)
         case When():
-            value, detail = need.asked(asked)
-            reason: Reason = "condition_error" if value is None else "condition_not_met"
-            return _Look("when", reason, detail=detail)
+            _, failed = need.asked(asked)
+            if failed is None:
+                return _Look("when", "condition_not_met")
+            return _Look("when", "condition_error", failed.missing, detail=failed.detail)
         case Scopes(names):
             lacking = tuple(name for name in names if name not in caller.scopes)
             return _Look("scopes", "scope_missing", lacking, named(caller.scopes))
@@ -218,6 +219,8 @@ def _leaf(need: Leaf, asked: Asked) -> Finding:
         if look.has is not None:
             text += f"; has {look.has}"
         detail = look.detail if value is None else ""
+        if isinstance(need, When) and detail:
+            text += f"; {detail}"
         miss = Miss(need.stage, look.reason, look.missing, text, detail)
     return Finding(
         look.name,

@@ -7,18 +7,19 @@ from typing import Final
 
 from authz_middleware.document import Section
 from authz_middleware.facts import RuleRef
+from authz_middleware.policy import when as conditions
 from authz_middleware.policy.forbids import Forbid, Forbids
 from authz_middleware.policy.names import Names, check_issuers, check_roles
 from authz_middleware.policy.needs import AnyIssuer, AnyRole, Need
+from authz_middleware.policy.parameters import kinds
 from authz_middleware.policy.requirements import joined, required
 from authz_middleware.policy.routekey import RouteKeyError, check_head, check_methods
 from authz_middleware.policy.rules import Requirement
 from authz_middleware.policy.template import Template, TemplateError, parse
 
-__all__ = ["FORBID_KEYS", "FORBID_PLANNED", "read"]
+__all__ = ["FORBID_KEYS", "read"]
 
-FORBID_KEYS: Final = ("methods", "path", "roles", "issuers")
-FORBID_PLANNED: Final = ("when",)
+FORBID_KEYS: Final = ("methods", "path", "roles", "issuers", "when")
 
 EVERYWHERE: Final = "/**"
 
@@ -37,7 +38,7 @@ def _entries(section: Section, names: Names) -> Iterator[tuple[Template, Forbid]
 
 
 def _entry(table: Section, ref: RuleRef, names: Names) -> tuple[Template, Forbid]:
-    table.only(FORBID_KEYS, FORBID_PLANNED)
+    table.only(FORBID_KEYS)
     if not table.mapping:
         table.error(
             None,
@@ -51,8 +52,13 @@ def _entry(table: Section, ref: RuleRef, names: Names) -> tuple[Template, Forbid
     if issuers := required(table, "issuers"):
         check_issuers(table, issuers, names.issuers)
         needs.append(AnyIssuer(frozenset(issuers)))
-    forbid = Forbid(_methods(table), Requirement("forbid", ref, joined(needs)))
-    return _template(table), forbid
+    template = _template(table)
+    params = kinds(template) if template else None
+    if when := conditions.read(table, names, params=params, issuer_named=bool(issuers)):
+        needs.append(when)
+    template = template or parse(EVERYWHERE)
+    forbid = Forbid(_methods(table), Requirement("forbid", ref, joined(needs)), template)
+    return template, forbid
 
 
 def _methods(table: Section) -> tuple[str, ...]:
@@ -65,10 +71,10 @@ def _methods(table: Section) -> tuple[str, ...]:
     return methods
 
 
-def _template(table: Section) -> Template:
+def _template(table: Section) -> Template | None:
     text = table.text("path", EVERYWHERE)
     try:
         return parse(text)
     except TemplateError as error:
         table.error("path", f"{error.what} in `{text}`", error.fix)
-        return parse(EVERYWHERE)
+        return None

@@ -12,6 +12,7 @@ from typing import Final
 
 from authz_middleware.policy.canonical import fold
 from authz_middleware.policy.converters import loose, strict
+from authz_middleware.policy.parameters import Parameters
 from authz_middleware.policy.rules import Requirement
 from authz_middleware.policy.segments import AnyOf, Exact, Segment
 from authz_middleware.policy.template import Template
@@ -23,13 +24,16 @@ __all__ = ["Forbid", "Forbids", "step", "texts"]
 class Forbid:
     """One entry: for which methods it holds (none: all of them), and for whom."""
 
-    __slots__ = ("methods", "requirement")
+    __slots__ = ("methods", "parameters", "requirement")
 
-    def __init__(self, methods: Iterable[str], requirement: Requirement) -> None:
+    def __init__(
+        self, methods: Iterable[str], requirement: Requirement, template: Template
+    ) -> None:
         listed = frozenset(methods)
         # As in a rule (RFC 9110 §9.3.2).
         self.methods: Final = listed | {"HEAD"} if "GET" in listed else listed
         self.requirement: Final = requirement
+        self.parameters: Final = Parameters(template)
 
 
 class Forbids:
@@ -45,10 +49,23 @@ class Forbids:
     def __bool__(self) -> bool:
         return bool(self.templates)
 
-    def of(self, method: str, readings: Iterable[str]) -> list[Requirement]:
-        """Return what is forbidden for `method` (as in a rule) at any of the readings."""
-        found = dict.fromkeys(forbid for path in readings for forbid in self._at(path))
-        return [each.requirement for each in found if not each.methods or method in each.methods]
+    def of(
+        self, method: str, readings: Iterable[str], at: tuple[str, ...] | None = None
+    ) -> list[Requirement]:
+        """Return what is forbidden for `method` (as in a rule) at any of the readings.
+
+        `at` is as in `Policy.find`.
+        """
+        found: dict[Forbid, list[str]] = {}
+        for path in readings:
+            for forbid in self._at(path):
+                if not forbid.methods or method in forbid.methods:
+                    found.setdefault(forbid, []).append(path)
+        return [
+            requirement
+            for forbid, paths in found.items()
+            for requirement in forbid.requirement.found_by(forbid.parameters, method, paths, at)
+        ]
 
     def _at(self, path: str) -> Iterator[Forbid]:
         nodes = [self.root]

@@ -14,6 +14,7 @@ from authz_middleware.policy.model import Policy
 from authz_middleware.policy.names import Names
 from authz_middleware.policy.needs import required_scopes
 from authz_middleware.policy.overlap import conflicts
+from authz_middleware.policy.parameters import Parameters, kinds
 from authz_middleware.policy.requirements import read
 from authz_middleware.policy.roles import WILDCARD, Role, Roles, find_cycle
 from authz_middleware.policy.routekey import RouteKeyError, parse_key
@@ -140,7 +141,7 @@ def _routes(section: Section, names: Names) -> list[_Group]:
         # Two spellings of one template, `<id>` and `{id}`, are one rule.
         same = (key.template.shape, key.template.names)
         group = groups.setdefault(same, _Group(key.template, text, {}))
-        _add(group, key.methods, read(section, text, names), section, text)
+        _add(group, key.methods, read(section, text, names, kinds(key.template)), section, text)
     _check_conflicts(section, list(groups.values()))
     return list(groups.values())
 
@@ -171,7 +172,7 @@ def _rule(group: _Group) -> Rule:
         otherwise = Requirement("deny", first.ref, refused_as="method_not_listed")
     last = group.template.segments[-1:]
     whole = len(group.template.segments) == 1 and isinstance(last[0], (PathTail, DoubleStar))
-    return Rule(by_method, otherwise, catches_all=whole)
+    return Rule(by_method, otherwise, Parameters(group.template), catches_all=whole)
 
 
 def _check_conflicts(section: Section, groups: list[_Group]) -> None:

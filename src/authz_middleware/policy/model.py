@@ -40,6 +40,7 @@ class Policy:
         *,
         whole: bool = False,
         loose: bool = False,
+        at: tuple[str, ...] | None = None,
     ) -> tuple[Requirement, ...] | None:
         """Return the requirements that must all be met, or None if the path is ambiguous.
 
@@ -52,6 +53,9 @@ class Policy:
 
         What a rule protects in another spelling is ambiguous where this one is public. With `loose`
         the app may ignore letter case or compatibility forms, and that rule decides too.
+
+        What reads the request is told of it: of `method`, and of the parameters that its template
+        finds in the reading, or in the paths `at` where `readings` only stand for those.
         """
         longest = max(map(len, readings)) if whole else 0
         decisive: list[Requirement] = []
@@ -62,19 +66,23 @@ class Policy:
             made_up = len(reading) < longest if whole else len(reading) > len(readings[0])
             if made_up and (rule is None or rule.catches_all):
                 continue
-            decisive.append(rule.requirement(method) if rule else self.default)
+            requirement = rule.requirement(method) if rule else self.default
+            if rule and requirement.reads_request:
+                decisive += requirement.found_by(rule.parameters, method, (reading,), at)
+            else:
+                decisive.append(requirement)
         public = all(each.kind == "public" for each in decisive)
         if (public or loose) and not all(map(self.spellings.is_plain, readings)):
-            elsewhere = self._protected_elsewhere(method, readings)
+            elsewhere = self._protected_elsewhere(method, readings, at)
             if elsewhere is None or (public and elsewhere):
                 return None
             decisive += elsewhere
         if self.forbids:
-            decisive += self.forbids.of(method, readings)
+            decisive += self.forbids.of(method, readings, at)
         return tuple(decisive)
 
     def _protected_elsewhere(
-        self, method: str, readings: tuple[str, ...]
+        self, method: str, readings: tuple[str, ...], at: tuple[str, ...] | None
     ) -> list[Requirement] | None:
         """Return what a reader without regard to case may see that protects these paths.
 
@@ -89,8 +97,9 @@ class Policy:
                 if rule is AMBIGUOUS:
                     return None
                 requirement = rule.requirement(method) if rule else None
-                if requirement and requirement.kind != "public":
-                    found.append(requirement)
+                if rule and requirement and requirement.kind != "public":
+                    # Such a reader ignores the case of what it compares, not of what it hands on.
+                    found += requirement.found_by(rule.parameters, method, (reading,), at)
         return found
 
     def _rule(self, path: str) -> Rule | Ambiguous | None:

@@ -16,6 +16,7 @@ from enum import IntEnum
 from typing import ClassVar, NamedTuple, Protocol, TypeAlias
 
 from authz_middleware.facts import Principal, RequestFacts
+from authz_middleware.policy.parameters import Params
 from authz_middleware.policy.roles import Roles
 
 __all__ = [
@@ -51,11 +52,15 @@ class Asked(NamedTuple):
     """All that a need may look at. Without a principal the caller is anonymous, and has nothing.
 
     `now` is in seconds since the epoch. `facts` is None where no request is (a policy's tests).
+    `method` ("WS" for a handshake) and `params` are those by which a requirement was found, told to
+    one that reads them; None: the path does not tell the parameters.
     """
 
     principal: Principal | None
     now: float
     facts: RequestFacts | None = None
+    method: str = ""
+    params: Params | None = None
 
 
 class Stage(IntEnum):
@@ -103,17 +108,22 @@ def disjunction(values: Iterable[Verdict]) -> Verdict:
 
 
 class ConditionFailed(Exception):
-    """A condition that came to no result; `detail` is for the log, and holds no value."""
+    """A condition that came to no result; `detail` is for the log, and holds no value.
 
-    def __init__(self, detail: str) -> None:
+    `missing` are the attributes that it asked for in vain.
+    """
+
+    def __init__(self, detail: str, missing: tuple[str, ...] = ()) -> None:
         self.detail = detail
+        self.missing = missing
         super().__init__(detail)
 
 
 class Condition(Protocol):
     """What a `when` is compiled to.
 
-    `text` is the condition as written. `holds` raises `ConditionFailed` where it comes to no
+    `text` is the condition as written. `reads_request`: whether it reads the method or parameters
+    of the path. `holds` raises `ConditionFailed` where it comes to no
     result (an attribute is missing, a type is wrong). It waits for nothing, and answers the same
     for the same question: a refusal asks it again to explain itself.
     """
@@ -122,6 +132,8 @@ class Condition(Protocol):
     def text(self) -> str: ...
     @property
     def reads_caller(self) -> bool: ...
+    @property
+    def reads_request(self) -> bool: ...
     def holds(self, asked: Asked, /) -> bool: ...
 
 
@@ -184,18 +196,18 @@ class When:
         """Whether the condition holds."""
         return self.asked(asked)[0]
 
-    def asked(self, asked: Asked) -> tuple[Verdict, str]:
-        """Return the value, and the detail of an error."""
+    def asked(self, asked: Asked) -> tuple[Verdict, ConditionFailed | None]:
+        """Return the value, and of an error what there is to say of it."""
         try:
             held: object = self.condition.holds(asked)
         except ConditionFailed as failed:
-            return None, failed.detail
+            return None, failed
         except Exception as error:  # noqa: BLE001 - whatever an evaluator does, it is no yes
-            return None, type(error).__name__
+            return None, ConditionFailed(type(error).__name__)
+        if held is True or held is False:
+            return held, None
         # What is no boolean is a defect of the condition, and no yes.
-        return (
-            (True, "") if held is True else (False, "") if held is False else (None, "no_boolean")
-        )
+        return None, ConditionFailed("no_boolean")
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, cast
+from typing import Any, Literal, NamedTuple, cast
 
 from authz_middleware.document import Section
 from authz_middleware.document.paths import KeyPath, dotted
 from authz_middleware.document.values import kind
 from authz_middleware.facts import RuleRef
+from authz_middleware.policy import when as conditions
 from authz_middleware.policy.names import (
     Names,
     check_issuers,
@@ -44,6 +45,7 @@ REQUIREMENT_KEYS = (
     "roles",
     "permissions",
     "issuers",
+    "when",
     "scopes",
     "acr",
     "max_age",
@@ -51,22 +53,26 @@ REQUIREMENT_KEYS = (
     "all",
     "not",
 )
-REQUIREMENT_PLANNED = ("dpop", "load", "when", "pdp", "must_check", "mode")
+REQUIREMENT_PLANNED = ("dpop", "load", "pdp", "must_check", "mode")
 WORDS: tuple[Literal["public", "authenticated", "deny"], ...] = ("public", "authenticated", "deny")
 
 MAX_DEPTH = 8
 """How deep `any`, `all` and `not` may stand in each other; nobody reads more."""
 
 
-def read(section: Section, text: str, names: Names) -> Requirement:
-    """Read the requirement under the key `text`; mistakes go to the section's report."""
+def read(section: Section, text: str, names: Names, params: Mapping[str, str]) -> Requirement:
+    """Read the requirement under the key `text`; mistakes go to the section's report.
+
+    `params` are the parameters of its path, with their converters.
+    """
     ref = RuleRef(text, section.where(text))
     value: object = section.raw(text)
     if isinstance(value, str):
         return _word(section, text, value, ref)
     if isinstance(value, (list, Mapping)):
         value = cast("object", value)
-        need = _Reader(names, section).requirement((*section.path, text), value, 0)
+        reader = _Reader(names, section, params)
+        need = reader.requirement((*section.path, text), value, _Around())
         return Requirement("table", ref, need) if need else Requirement("deny", ref)
     section.error(
         text,
@@ -89,19 +95,30 @@ def _word(section: Section, text: str, word: str, ref: RuleRef) -> Requirement:
     return Requirement("deny", ref)
 
 
+class _Around(NamedTuple):
+    """What stands around a requirement: how many joints, and whether one names `issuers`."""
+
+    depth: int = 0
+    issuers: bool = False
+
+    def below(self, table: Section) -> _Around:
+        return _Around(self.depth + 1, self.issuers or "issuers" in table)
+
+
 @dataclass(frozen=True, slots=True)
 class _Reader:
     """Reads what stands below one key. None is returned for what is not to be served."""
 
     names: Names
     section: Section
+    params: Mapping[str, str]
 
     def error(self, path: KeyPath, what: str, fix: str = "") -> None:
         self.section.report.error(path, what, fix)
 
-    def requirement(self, path: KeyPath, value: object, depth: int) -> Need | None:
-        """Read a list of roles or a table; `depth` is how many joints are around it."""
-        if depth > MAX_DEPTH:
+    def requirement(self, path: KeyPath, value: object, around: _Around) -> Need | None:
+        """Read a list of roles or a table."""
+        if around.depth > MAX_DEPTH:
             self.error(
                 path,
                 f"more than {MAX_DEPTH} of `any`, `all` and `not` inside each other",
@@ -110,7 +127,7 @@ class _Reader:
             return None
         match value:
             case {}:
-                return self._table(path, cast("Mapping[str, Any]", value), depth)
+                return self._table(path, cast("Mapping[str, Any]", value), around)
             case list():
                 return self._roles(path, cast("list[Any]", value))
             case str(word):
@@ -148,7 +165,7 @@ class _Reader:
             fix = f'write a list of roles or a table; a role goes in a list: ["{word}"]'
         self.error(path, what, fix)
 
-    def _table(self, path: KeyPath, mapping: Mapping[str, Any], depth: int) -> Need | None:
+    def _table(self, path: KeyPath, mapping: Mapping[str, Any], around: _Around) -> Need | None:
         table = Section(self.section.document, self.section.report, path, mapping)
         table.only(REQUIREMENT_KEYS, REQUIREMENT_PLANNED)
         if not mapping:
@@ -157,11 +174,11 @@ class _Reader:
                 "an empty table requires nothing",
                 'write "authenticated" if any verified caller may, or name what is required',
             )
-        needs = [*self._leaves(table), *self._joints(table, depth)]
+        needs = [*self._leaves(table, around), *self._joints(table, around.below(table))]
         self._contradictions(table, needs)
         return joined(needs)
 
-    def _leaves(self, table: Section) -> list[Need]:
+    def _leaves(self, table: Section, around: _Around) -> list[Need]:
         """Read what asks one thing, in the order in which failures answer."""
         names, needs = self.names, list[Need]()
         if roles := required(table, "roles"):
@@ -174,6 +191,9 @@ class _Reader:
         if issuers := required(table, "issuers"):
             check_issuers(table, issuers, names.issuers)
             needs.append(AnyIssuer(frozenset(issuers)))
+        issuer_named = around.issuers or bool(issuers)
+        if when := conditions.read(table, names, params=self.params, issuer_named=issuer_named):
+            needs.append(when)
         if scopes := required(table, "scopes"):
             check_tokens(table, "scopes", "scope", scopes, "RFC 6749 §3.3")
             needs.append(Scopes(scopes))
@@ -185,24 +205,24 @@ class _Reader:
             needs.append(MaxAge(seconds, names.leeways))
         return needs
 
-    def _joints(self, table: Section, depth: int) -> list[Need]:
+    def _joints(self, table: Section, inside: _Around) -> list[Need]:
         needs: list[Need] = []
-        if parts := self._parts(table, "any", depth):
+        if parts := self._parts(table, "any", inside):
             needs.append(OneOf(parts))
-        if parts := self._parts(table, "all", depth):
+        if parts := self._parts(table, "all", inside):
             needs.append(All(parts))
         if "not" in table:
             value = table.raw("not")
             if _several(value):
                 fix = "write `not = { any = [ … ] }`"
                 table.error("not", "`not` takes one requirement, not a list of them", fix)
-            elif part := self.requirement((*table.path, "not"), value, depth + 1):
+            elif part := self.requirement((*table.path, "not"), value, inside):
                 if isinstance(part, Not):
                     table.error("not", "`not` of `not` says nothing new", "leave out both")
                 needs.append(Not(part))
         return needs
 
-    def _parts(self, table: Section, name: str, depth: int) -> tuple[Need, ...]:
+    def _parts(self, table: Section, name: str, inside: _Around) -> tuple[Need, ...]:
         if name not in table:
             return ()
         value, path = table.raw(name), (*table.path, name)
@@ -218,7 +238,7 @@ class _Reader:
             table.error(name, f"an empty `{name}` requires nothing", f"remove `{name}`")
         parts: list[Need] = []
         for index, each in enumerate(values):
-            part = self.requirement((*path, index), each, depth + 1)
+            part = self.requirement((*path, index), each, inside)
             if part is not None and part in parts:
                 self.error((*path, index), f"this part of `{name}` stands there twice", "remove it")
             elif part is not None:

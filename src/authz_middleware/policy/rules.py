@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from authz_middleware.facts import Decision, Principal, Reason, RuleRef
 from authz_middleware.policy.compiled import Predicate, predicate
 from authz_middleware.policy.needs import Asked, Leaf, Need, When, walk
+from authz_middleware.policy.parameters import Parameters, Params
 
-__all__ = ["Kind", "Requirement", "Rule", "is_public"]
+__all__ = ["Kind", "Request", "Requirement", "Rule", "is_public"]
 
 Kind = Literal["public", "authenticated", "deny", "table", "forbid"]
+
+
+class Request(NamedTuple):
+    """By what a requirement was found, as far as its conditions read it."""
+
+    method: str  # upper case, "WS" for a WebSocket handshake
+    params: Params | None  # None: the path does not tell
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,16 +40,58 @@ class Requirement:
     """Whether a look at the caller is enough to let it in: the common case, compiled."""
     forbids_all: bool = field(init=False, compare=False, repr=False)
     """Whether it is a "forbid" to which it makes no difference who calls."""
+    reads_request: bool = field(init=False, compare=False, repr=False)
+    """Whether a condition in it reads the method or the path: then it is told of them."""
+    request: Request | None = field(default=None, init=False, compare=False, repr=False)
+    origin: Requirement = field(init=False, compare=False, repr=False)
+    """The requirement as the policy has it, of which this one was told of a request."""
 
     def __post_init__(self) -> None:
         # Made once, so that letting a request in allocates nothing.
         object.__setattr__(self, "allowed", Decision(True, "allowed", self.ref))
         object.__setattr__(self, "at_once", _at_once(self.kind, self.need))
-        reads_caller = self.need is not None and any(map(_reads_caller, walk(self.need)))
+        leaves = tuple(walk(self.need)) if self.need is not None else ()
+        reads_caller = any(map(_reads_caller, leaves))
         object.__setattr__(self, "forbids_all", self.kind == "forbid" and not reads_caller)
+        reads_request = any(map(_reads_request, leaves))
+        object.__setattr__(self, "reads_request", reads_request)
+        object.__setattr__(self, "origin", self)
+
+    def found_by(
+        self,
+        parameters: Parameters,
+        method: str,
+        paths: Iterable[str],
+        at: Iterable[str] | None = None,
+    ) -> list[Requirement]:
+        """Return it as told of a request, once for each way in which the path may be read.
+
+        If `paths` only stand for those `at` which it is asked, those of them count that are paths
+        of the template; without any, the parameters are not known.
+        """
+        if not self.reads_request:
+            return [self]
+        read = parameters.each(paths if at is None else at)
+        if at is not None:
+            read = [params for params in read if params is not None]
+        return [self._told(Request(method, params)) for params in read or (None,)]
+
+    def _told(self, request: Request) -> Requirement:
+        told = object.__new__(Requirement)
+        for name in _FIELDS:  # nothing is compiled again
+            object.__setattr__(told, name, getattr(self, name))
+        object.__setattr__(told, "request", request)
+        return told
+
+    def asking(self, asked: Asked) -> Asked:
+        """Return what its needs may look at."""
+        if self.request is None:
+            return asked
+        return Asked(asked.principal, asked.now, asked.facts, *self.request)
 
     def met(self, asked: Asked) -> bool:
         """Whether the caller meets it. An error never lets in, and in a "forbid" it holds."""
+        asked = self.asking(asked)
         match self.kind:
             case "public":
                 return True
@@ -57,8 +107,15 @@ class Requirement:
                 return self.need is not None and self.need.value(asked) is False
 
 
+_FIELDS = tuple(Requirement.__dataclass_fields__)
+
+
 def _reads_caller(leaf: Leaf) -> bool:
     return leaf.condition.reads_caller if isinstance(leaf, When) else True
+
+
+def _reads_request(leaf: Leaf) -> bool:
+    return isinstance(leaf, When) and leaf.condition.reads_request
 
 
 def _at_once(kind: Kind, need: Need | None) -> Predicate:
@@ -89,6 +146,7 @@ class Rule:
 
     by_method: Mapping[str, Requirement]  # upper case; "WS" is a WebSocket handshake
     otherwise: Requirement  # for every other method; a refusal unless a key has no method
+    parameters: Parameters
     catches_all: bool = False  # a template of the whole tree: `/**` or `/<path:p>`
 
     def requirement(self, method: str) -> Requirement:

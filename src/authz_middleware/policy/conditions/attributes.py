@@ -6,7 +6,7 @@ A name that is none of them is a mistake, since a condition over it could never 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from authz_middleware.policy.conditions.faults import Unreadable, nearest
 from authz_middleware.policy.conditions.kinds import (
@@ -53,9 +53,18 @@ ROOTS = frozenset(_SCHEMA)
 
 @dataclass(frozen=True, slots=True)
 class Reads:
-    """What a condition reads, for the rules that are checked at load."""
+    """What a condition reads, for the rules that are checked at load.
+
+    `places` says at which character of the text each path is read first.
+    """
 
     paths: frozenset[Path]
+    places: Mapping[Path, int] = field(default_factory=dict[Path, int], compare=False, repr=False)
+
+    def place(self, *prefix: str) -> int | None:
+        """Where something at `prefix` or below it is read first; None if nowhere."""
+        found = (at for path, at in self.places.items() if path[: len(prefix)] == prefix)
+        return min(found, default=None)
 
     def any(self, *prefix: str) -> bool:
         """Whether something at `prefix` or below it is read."""

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from authz_middleware.policy.conditions import attributes, nodes, operators
-from authz_middleware.policy.conditions.attributes import Step
+from authz_middleware.policy.conditions.attributes import Path, Step
 from authz_middleware.policy.conditions.calls import call
 from authz_middleware.policy.conditions.faults import Mistakes, Unreadable, nearest
 from authz_middleware.policy.conditions.kinds import (
@@ -40,6 +40,7 @@ class Checker:
     params: Mapping[str, Kind] | None
     mistakes: Mistakes = field(default_factory=Mistakes)
     slots: dict[Slot, str] = field(default_factory=dict[Slot, str])
+    places: dict[Path, int] = field(default_factory=dict[Path, int])  # where each is read first
     looped: set[Slot] = field(default_factory=set[Slot])  # read inside a macro
     functions: set[str] = field(default_factory=set[str])
     fields: set[str] = field(default_factory=set[str])  # attributes of a macro's variable
@@ -100,6 +101,7 @@ class Checker:
         """An attribute outside the condition, or whether it is there."""
         kind = attributes.kind_of(steps, self.params)
         slot = Slot(tuple(name for name, _ in steps), presence)
+        self.places.setdefault(slot.path, steps[0][1])
         return Part(BOOLEAN if presence else kind, self.variable(slot), reads=True)
 
     def _part(self, node: nodes.Node) -> Part:

@@ -142,7 +142,7 @@ def compile_condition(text: str, *, params: Mapping[str, str] | None = None) -> 
         raise Rejected((Mistake(0, failure.detail),)) from None
     return Condition(
         text,
-        Reads(frozenset(slot.path for slot in checker.slots)),
+        Reads(frozenset(slot.path for slot in checker.slots), checker.places),
         run,
         tuple(_variable(checker, slot, name) for slot, name in checker.slots.items()),
         {name: FUNCTIONS[name] for name in sorted(checker.functions)},

@@ -11,10 +11,14 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
-__all__ = ["Failure", "Run", "compiles", "program", "run"]
+__all__ = ["Failure", "Run", "Uninstalled", "compiles", "program", "run"]
 
 Run = Callable[[dict[str, Any]], object]
 """A compiled text: variables and functions by name in, the value out."""
+
+
+class Uninstalled(Exception):
+    """The package is an extra, and is not there."""
 
 
 class Failure(Exception):
@@ -40,10 +44,12 @@ _UNSET = re.compile(r"Undefined variable or function: '(v[0-9]+)'")
 
 
 def program(text: str) -> Run:
-    """Compile a text. Raises Failure."""
+    """Compile a text. Raises Failure, and Uninstalled."""
     # Not before there is a condition: the package imports the libraries of its command line tool.
-    import cel  # noqa: PLC0415
-
+    try:
+        import cel  # noqa: PLC0415
+    except ImportError as error:
+        raise Uninstalled from error
     return _guarded(cel.compile, text).execute
 
 

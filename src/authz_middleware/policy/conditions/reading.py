@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from authz_middleware.document import Section
 from authz_middleware.policy.conditions.condition import Condition, Rejected, compile_condition
+from authz_middleware.policy.conditions.evaluator import Uninstalled
 
 __all__ = ["read_condition"]
 
@@ -19,6 +20,10 @@ def read_condition(
         return None
     try:
         return compile_condition(text, params=params)
+    except Uninstalled:
+        fix = 'run `pip install "authz-middleware[conditions]"`'
+        section.error(name, "conditions need an evaluator that is not installed", fix)
+        return None
     except Rejected as rejected:
         for mistake in rejected.mistakes:
             section.error_inside(name, text, mistake.at, mistake.what, mistake.fix)

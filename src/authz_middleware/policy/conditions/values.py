@@ -52,7 +52,7 @@ class Inputs(NamedTuple):
     subject: Principal | None  # verified and expanded; None for an anonymous caller
     method: str  # "WS" for a WebSocket handshake
     time: float  # seconds since the epoch
-    params: Mapping[str, Any] = {}
+    params: Mapping[str, Any] | None = None
     resource: Mapping[str, Any] | None = None
     ip: str | None = None
     headers: Mapping[str, str] = {}
@@ -245,7 +245,7 @@ _HEADS: Mapping[Path, Getter] = {
     ("subject", "claims"): lambda inputs: inputs.subject.claims if inputs.subject else {},
     ("subject", "authenticated"): lambda inputs: inputs.subject is not None,
     ("action", "name"): lambda inputs: inputs.method,
-    ("resource", "params"): lambda inputs: inputs.params,
+    ("resource", "params"): _optional("params"),
     ("context", "time"): lambda inputs: datetime.fromtimestamp(inputs.time, UTC),
     ("context", "ip"): _optional("ip"),
     ("context", "headers"): lambda inputs: inputs.headers,

@@ -1,0 +1,431 @@
+"""`when` in `[routes]` and `[forbid]`: what is refused at load, and what decides a request."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from authz_middleware.document import Document
+from authz_middleware.errors import PolicyError
+from authz_middleware.facts import Claims, Decision, Principal
+from authz_middleware.policy.binding import bind
+from authz_middleware.policy.canonical import readings
+from authz_middleware.policy.model import Policy, Requirement
+from authz_middleware.policy.routes import Route, RouteTable
+from authz_middleware.policy.template import parse
+from authz_middleware.runtime import settings
+
+ISSUER = "https://login.example.com"
+NOW = datetime(2026, 3, 2, 12, 30, tzinfo=UTC).timestamp()  # a Monday
+
+HEAD = f"""
+[[issuers]]
+issuer = "{ISSUER}"
+audience = ["orders"]
+"""
+SEVERAL = f"""
+[[issuers]]
+issuer = "{ISSUER}"
+audience = ["orders"]
+grants = ["*"]
+[[issuers]]
+issuer = "https://partner.example.net"
+audience = ["orders"]
+grants = ["*"]
+"""
+
+
+@pytest.fixture
+def load(tmp_path, monkeypatch) -> Callable[[str], Policy]:
+    monkeypatch.chdir(tmp_path)
+
+    def load(text: str) -> Policy:
+        (tmp_path / "authz.toml").write_text(text, "utf-8")
+        return settings.load(Document.read("authz.toml")).policy
+
+    return load
+
+
+def rule(when: str, *, more: str = "", key: str = "GET /t/<tenant>/<int:id>") -> str:
+    return f"[routes]\n\"{key}\" = {{ {more}when = '{when}' }}\n"
+
+
+# name: (text, what stands where the mistake is, part of what, part of the fix)
+REFUSED = {
+    "a name": (
+        rule("subject.rolls == []"),
+        "rolls",
+        "`subject` has no attribute `rolls`",
+        "did you mean `roles`?",
+    ),
+    "a parameter": (
+        rule("resource.params.tenat == subject.id"),
+        "tenat ",
+        "the path has no parameter `tenat`",
+        "did you mean `tenant`?",
+    ),
+    "the kind of a parameter": (
+        rule('resource.params.id == "7"'),
+        "==",
+        "a whole number and a text are never equal",
+        "",
+    ),
+    "constant": (rule("subject.authenticated || true"), "true'", "always the same", ""),
+    "inside any": (
+        "[routes]\n'/a' = { any = [['v'], { when = 'subject.rolls == []' }] }\n",
+        "rolls",
+        "no attribute `rolls`",
+        "",
+    ),
+    "inside not": (
+        "[routes]\n'/a' = { not = { when = 'subject.idd == 1' } }\n",
+        "idd",
+        "no attribute `idd`",
+        "",
+    ),
+    "no text": ("[routes]\n'/a' = { when = true }\n", "when", "`when` must be a string", "when ="),
+    "empty": ("[routes]\n'/a' = { when = '' }\n", "when", "`when` is empty", ""),
+    "of a forbid": (
+        "[forbid]\nf = { path = '/x/<int:id>', when = 'resource.params.ID == 1' }\n",
+        "ID",
+        "the path has no parameter `ID`",
+        "`id`",
+    ),
+    "of a forbid without a path": (
+        "[forbid]\nf = { when = 'resource.params.id == 1' }\n",
+        "id ==",
+        "the path has no parameter `id`",
+        "",
+    ),
+    # For another version
+    "a loader": (
+        rule('resource.owner == "x"'),
+        "resource",
+        "attributes that a loader returns are not supported in this version",
+        "",
+    ),
+    "an address": (
+        rule('subject.authenticated && context.ip == "x"'),
+        "context",
+        "`context.ip` is not supported in this version",
+        "",
+    ),
+    "a header": (
+        rule('context.headers["x-a"] == "x"'),
+        "context",
+        "`context.headers` is not supported in this version",
+        "",
+    ),
+}
+
+
+def place(text: str, of: str) -> str:
+    before = text[: text.index(of)]
+    return f"authz.toml:{before.count(chr(10)) + 1}:{len(before) - before.rfind(chr(10))}"
+
+
+@pytest.mark.parametrize(("text", "at", "what", "fix"), REFUSED.values(), ids=REFUSED)
+def test_refused(load, text, at, what, fix) -> None:
+    with pytest.raises(PolicyError) as caught:
+        load(text + HEAD)
+    (problem,) = caught.value.problems
+    assert problem.where == place(text, at), problem
+    assert what in problem.what
+    assert fix in problem.fix
+
+
+MISTAKES = rule("subject.rolls == []") + "\"/b\" = { when = 'acton.name == subject.ID' }\n"
+
+
+def test_every_mistake_is_reported_at_once(load) -> None:
+    with pytest.raises(PolicyError) as caught:
+        load(MISTAKES + HEAD)
+    places = [problem.where for problem in caught.value.problems]
+    assert places == [place(MISTAKES, at) for at in ("rolls", "acton", "ID'")]
+
+
+BARE = "subject.id == resource.params.tenant"
+WHO = "{ when = 'subject.id == \"x\"' }"
+OURS = f"issuers = ['{ISSUER}']"
+
+
+@pytest.mark.parametrize(
+    ("text", "at"),
+    [
+        (rule(BARE), "subject"),
+        (rule(f"subject.authenticated && {BARE}"), "subject.id"),
+        (rule("subject.claims.sub == resource.params.tenant"), "subject"),
+        (rule(f'{BARE} && subject.issuer == "{ISSUER}"'), None),
+        (rule(BARE, more=f"{OURS}, "), None),
+        (rule(BARE, more=f"all = [{{ {OURS} }}], "), "subject"),
+        (f"[routes]\n'/a' = {{ {OURS}, not = {WHO} }}\n", None),
+        (f"[routes]\n'/a' = {{ {OURS}, any = [['a'], {{ not = {WHO} }}] }}\n", None),
+        (f"[routes]\n'/a' = {{ any = [{{ {OURS} }}, {WHO}] }}\n", "subject"),
+        (f"[forbid]\nf = {WHO}\n", "subject"),
+        (f"[forbid]\nf = {{ {OURS}, {WHO[2:]}\n", None),
+        (rule("subject.claims.tenant == resource.params.tenant"), None),
+    ],
+)
+def test_of_several_issuers_a_subject_alone_is_nobody(load, text, at) -> None:
+    """RFC 8725 §3.8. One issuer has no namesakes."""
+    load(text + HEAD)
+    if at is None:
+        load(text + SEVERAL)
+        return
+    with pytest.raises(PolicyError) as caught:
+        load(text + SEVERAL)
+    (problem,) = caught.value.problems
+    assert problem.where == place(text, at)
+    assert problem.what == "subjects of several issuers may be equal"
+
+
+def test_without_the_extra_it_is_named(load, monkeypatch) -> None:
+    monkeypatch.setitem(sys.modules, "cel", None)
+    text = rule("subject.rolls == []") + "'/b' = { when = 'action.name == subject.id' }\n"
+    with pytest.raises(PolicyError) as caught:
+        load(text + HEAD)
+    mistake, uninstalled = caught.value.problems
+    assert mistake.where == place(text, "rolls")  # what can be told is told
+    assert uninstalled.where == place(text, "when = 'action")
+    assert uninstalled.what == "conditions need an evaluator that is not installed"
+    assert uninstalled.fix == 'run `pip install "authz-middleware[conditions]"`'
+
+
+# --- Requests ---
+
+
+def ann(roles: str = "", **claims: Any) -> Principal:
+    return Principal(
+        subject="ann",
+        issuer=ISSUER,
+        roles=frozenset(roles.split()),
+        claims=Claims.freeze(claims),
+        expires_at=NOW,
+    )
+
+
+def found(policy: Policy, path: str) -> tuple[Requirement, ...]:
+    requirements = policy.find("GET", (path,))
+    assert requirements is not None
+    return requirements
+
+
+def decided(
+    policy: Policy, request: str, who: Principal | None = None, root_path: str = "", **more: Any
+) -> Decision:
+    method, _, path = request.partition(" ")
+    requirements = policy.find(method, readings(path, root_path), **more)
+    if requirements is None:
+        return Decision(False, "path_ambiguous")
+    if forbidden := policy.forbidden(requirements, NOW):
+        return forbidden
+    if who is None:
+        return policy.anonymous(requirements, NOW)
+    return policy.decide(requirements, who, NOW)
+
+
+POLICY = f"""
+[routes]
+"GET /t/<tenant>/orders"    = {{ when = "resource.params.tenant == subject.claims.tenant" }}
+"/items/<int:id>"           = {{ when = "resource.params.id < 10" }}
+"/price/<float:x>"          = {{ when = "resource.params.x < 1.5" }}
+"/id/<uuid:u>"              = {{ when = 'resource.params.u.startsWith("0b6f")' }}
+"/lang/<any(de,en):lang>"   = {{ when = 'resource.params.lang == "de"' }}
+"/files/<path:rest>"        = {{ when = "resource.params.rest.startsWith(subject.claims.home)" }}
+"GET|POST|WS /method"       = {{ when = 'action.name in ["GET", "WS"]' }}
+"/morning"                  = {{ when = "context.time.getHours() < 12" }}
+"/noon"                     = {{ when = "context.time.getHours() == 12" }}
+"/not"                      = {{ not = {{ when = "subject.claims.level > 3" }} }}
+"/any"                      = {{ any = [["admin"], {{ when = "subject.claims.level > 3" }}] }}
+"/both"                     = {{ roles = ["admin"], when = "subject.claims.level > 3" }}
+"GET /open/<name>"          = "public"
+
+[forbid]
+secret = {{ path = "/open/<name>", when = 'resource.params.name == "secret"' }}
+number = {{ path = "/open/<int:n>", when = "resource.params.n == 7" }}
+writes = {{ path = "/open/**", when = 'action.name != "GET"' }}
+{HEAD}
+"""
+
+DECIDED = [
+    ("GET /t/acme/orders", ann(tenant="acme"), "allowed"),
+    ("HEAD /t/acme/orders", ann(tenant="acme"), "allowed"),
+    ("GET /t/acme/orders/", ann(tenant="acme"), "allowed"),
+    ("GET /t/other/orders", ann(tenant="acme"), "condition_not_met"),
+    ("GET /t/ACME/orders", ann(tenant="acme"), "condition_not_met"),
+    ("GET /t/acme/orders", ann(), "condition_error"),
+    ("GET /t/acme/orders", ann(tenant=["acme"]), "condition_not_met"),
+    ("GET /t/acme/orders", None, "no_credentials"),
+    # What a reader makes of it who normalises must be right as well
+    ("GET /t/\uff41cme/orders", ann(tenant="\uff41cme"), "condition_not_met"),
+    ("GET /t/\uff41cme/orders", ann(tenant="acme"), "condition_not_met"),
+    ("GET /items/7", ann(), "allowed"),
+    ("GET /items/007", ann(), "allowed"),
+    ("DELETE /items/10", ann(), "condition_not_met"),
+    ("GET /items/99999999999999999999", ann(), "condition_error"),
+    ("GET /items/+7", ann(), "path_ambiguous"),
+    ("GET /price/1.25", ann(), "allowed"),
+    ("GET /price/1.75", ann(), "condition_not_met"),
+    ("GET /id/0b6f4c1e-8a3d-4f55-9c3e-7d2f6b1a9e00", ann(), "allowed"),
+    ("GET /id/1b6f4c1e-8a3d-4f55-9c3e-7d2f6b1a9e00", ann(), "condition_not_met"),
+    ("GET /lang/de", ann(), "allowed"),
+    ("GET /lang/en", ann(), "condition_not_met"),
+    ("GET /files/ann/a/b", ann(home="ann/"), "allowed"),
+    ("GET /files", ann(home="ann/"), "condition_not_met"),
+    ("GET /files/bob", ann(home="ann/"), "condition_not_met"),
+    ("GET /method", ann(), "allowed"),
+    ("HEAD /method", ann(), "allowed"),  # GET covers HEAD
+    ("WS /method", ann(), "allowed"),
+    ("POST /method", ann(), "condition_not_met"),
+    ("GET /morning", ann(), "condition_not_met"),
+    ("GET /noon", ann(), "allowed"),
+    ("GET /not", ann(level=3), "allowed"),
+    ("GET /not", ann(level=4), "excluded"),
+    ("GET /not", ann(), "excluded"),  # what is missing never grants
+    ("GET /not", ann(level=None), "excluded"),
+    ("GET /any", ann(level=4), "allowed"),
+    ("GET /any", ann("admin"), "allowed"),  # an error beside what is met does not matter
+    ("GET /any", ann(), "condition_error"),
+    ("GET /any", ann(level=3), "condition_not_met"),
+    ("GET /both", ann("admin", level=4), "allowed"),
+    ("GET /both", ann("admin", level=3), "condition_not_met"),
+    ("GET /both", ann(level=4), "role_missing"),
+    ("GET /open/a", None, "allowed"),
+    ("HEAD /open/a", None, "allowed"),
+    ("GET /open/secret", None, "forbidden"),
+    ("GET /open/secret", ann(), "forbidden"),
+    ("GET /open/SECRET", None, "allowed"),
+    ("GET /open/\uff53ecret", None, "forbidden"),
+    ("GET /OPEN/secret", ann(), "forbidden"),
+    ("GET /open/7", None, "forbidden"),
+    ("GET /open/8", None, "allowed"),
+    ("GET /open/+8", None, "forbidden"),  # who knows what the app takes it for
+    ("POST /open/a", ann(), "forbidden"),
+    ("WS /open/a", ann(), "forbidden"),
+]
+
+
+@pytest.mark.parametrize(
+    ("request_", "who", "reason"), DECIDED, ids=[f"{r}-{reason}" for r, _, reason in DECIDED]
+)
+def test_decided(load, request_, who, reason) -> None:
+    assert decided(load(POLICY), request_, who).reason == reason
+
+
+def test_a_query_never_poses_as_an_attribute(load) -> None:
+    """Parameters stand under `resource.params` alone, whatever they are called."""
+    policy = load('[routes]\n"/<owner>" = { when = "resource.params.owner == \'x\'" }\n' + HEAD)
+    (requirement,) = found(policy, "/x")
+    assert requirement.request is not None
+    assert requirement.request.params == {"owner": "x"}
+    with pytest.raises(PolicyError):
+        load('[routes]\n"/<owner>" = { when = "resource.owner == \'x\'" }\n' + HEAD)
+
+
+def test_every_reading_counts(load) -> None:
+    """Behind a prefix that may or may not be cut off, the parameters of both must do."""
+    policy = load(
+        '[routes]\n"/<a>" = { when = \'resource.params.a == "x"\' }\n'
+        "\"/<a>/<b>\" = { when = 'resource.params.b == subject.claims.b' }\n" + HEAD
+    )
+    found = policy.find("GET", ("/x", "/svc/x")) or ()
+    params = [each.request.params for each in found if each.request]
+    assert params == [{"a": "x"}, {"a": "svc", "b": "x"}]
+    assert decided(policy, "GET /svc/x", ann(b="x"), "/svc").allowed
+    assert not decided(policy, "GET /svc/x", ann(b="y"), "/svc").allowed
+
+
+def test_only_what_reads_the_request_is_told_of_it(load) -> None:
+    policy = load(POLICY)
+    for path, told in (("/noon", False), ("/both", False), ("/method", True), ("/items/1", True)):
+        (requirement,) = found(policy, path)
+        assert (requirement.request is not None) == told
+        assert (requirement.origin is requirement) == (not told)
+
+
+KIND = "an attribute is not of the kind that is asked for"
+TENANT = "`resource.params.tenant == subject.claims.tenant`"
+
+
+@pytest.mark.parametrize(
+    ("request_", "who", "missing", "miss"),
+    [
+        (
+            "GET /t/acme/orders",
+            ann(),
+            ("subject.claims.tenant",),
+            f"needs {TENANT}; `subject.claims.tenant` is missing",
+        ),
+        (
+            "GET /t/acme/orders",
+            ann(tenant="top-secret"),
+            (),
+            f"needs {TENANT}",
+        ),
+        (
+            "GET /files/x",
+            ann(home=7),
+            (),
+            f"needs `resource.params.rest.startsWith(subject.claims.home)`; {KIND}",
+        ),
+        ("GET /not", ann(), (), "must not meet `subject.claims.level > 3`"),
+    ],
+)
+def test_the_explanation_names_what_is_missing_and_no_value(
+    load, request_, who, missing, miss
+) -> None:
+    decision = decided(load(POLICY), request_, who)
+    assert decision.missing == missing
+    assert decision.nearest_miss == miss
+    assert "top-secret" not in repr(decision)
+
+
+def test_a_lax_reader_hands_on_the_same_parameters(load) -> None:
+    """With an app that may ignore case, the rule that it sees decides too."""
+    policy = load(
+        '[routes]\n"/Orders/<tenant>" = { when = "resource.params.tenant == subject.claims.t" }\n'
+        '"/orders/<name>" = "authenticated"\n' + HEAD
+    )
+    assert decided(policy, "GET /orders/Acme", ann(t="Acme"), loose=True).allowed
+    assert not decided(policy, "GET /orders/Acme", ann(t="acme"), loose=True).allowed
+    assert decided(policy, "GET /orders/Acme", ann(t="acme")).allowed
+
+
+# --- The second look ---
+
+
+@pytest.mark.parametrize(
+    ("path", "at", "who", "allowed"),
+    [
+        ("/t/main", ("/t/main",), ann(tenant="main"), True),
+        ("/t/main", ("/t/main",), ann(tenant="other"), False),
+        ("/t/main", ("/t/main", "/svc/t/main"), ann(tenant="main"), True),
+        ("/t/main", ("/x/y/z",), ann(tenant="main"), False),  # no path of the template
+        ("/t/main", (), ann(tenant="main"), False),
+    ],
+)
+def test_the_route_taken_is_asked_with_the_parameters_of_the_path(
+    load, path, at, who, allowed
+) -> None:
+    """The router takes the route that was declared first, not the more specific one."""
+    policy = load(
+        '[routes]\n"/t/<tenant>" = { when = "resource.params.tenant == subject.claims.tenant" }\n'
+        '"/t/main" = "authenticated"\n' + HEAD
+    )
+    routes = tuple(
+        Route(("", text), text, parse(text).segments, None, "app:view")
+        for text in ("/t/<x>", "/t/main")
+    )
+    binding = bind(policy, RouteTable(routes))
+    assert not binding.gaps
+    asked = policy.find("GET", (path,)) or ()
+    also = binding.also(("", "/t/<x>"), "GET", path, asked, at)
+    assert also
+    assert policy.decide(also, who, NOW).allowed == allowed
+    # Where the rule of the path is that of the route, it has been asked.
+    asked = policy.find("GET", ("/t/acme",)) or ()
+    assert binding.also(("", "/t/<x>"), "GET", "/t/acme", asked, ("/t/acme",)) == ()
