@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, cast
 if TYPE_CHECKING:
     from authz_middleware.facts import Answer, Decision
 
-__all__ = ["AccessDenied", "AuthzError", "PolicyError", "Problem"]
+__all__ = ["AccessDenied", "AuthzError", "Notice", "PolicyError", "Problem"]
 
 
 class AuthzError(Exception):
@@ -31,6 +31,23 @@ class Problem:
     `where` is `file:line:column` where the text is known, else the dotted path of the key.
     """
 
+    where: str
+    what: str
+    fix: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.where}: {self.what}" + (f"; {self.fix}" if self.fix else "")
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """What a policy may say, and seldom should. It is served; `authz check` shows it.
+
+    `kind` and `about` (a rule as written, the name of a role) name it for those who allow it.
+    """
+
+    kind: str
+    about: str
     where: str
     what: str
     fix: str = ""

@@ -66,7 +66,7 @@ def test_a_page_runs_from_top_to_bottom(page: Path, folder: Path):
 
 # What a reader runs. Those of the quickstarts are really run, by test_quickstart.py.
 SERVERS = {"flask", "gunicorn", "litestar", "quart", "uvicorn"}
-COMMANDS = {".", "curl", "django-admin", "pytest", "python", "tox", *SERVERS}
+COMMANDS = {".", "authz", "curl", "django-admin", "pytest", "python", "tox", *SERVERS}
 
 
 @pytest.mark.parametrize("page", pages(), ids=page_ids())

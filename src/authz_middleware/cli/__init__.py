@@ -1,19 +1,23 @@
-"""The `authz` command: what the policy means for an app, before anything is served."""
+"""The `authz` command: what a policy means, before anything is served."""
 
 from __future__ import annotations
 
 import click
 
 from authz_middleware.cli.audit import audit
+from authz_middleware.cli.check import check
+from authz_middleware.cli.groups import Sections
 from authz_middleware.version import __version__
 
 __all__ = ["main"]
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=Sections, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="authz")
 def main() -> None:
-    """Review what a policy means for an app."""
+    """Write, prove, explain and review a policy."""
 
 
-main.add_command(audit)
+# A new command goes into the section of the question that it answers.
+main.section("Is the policy right?", check)
+main.section("What does it mean for the app?", audit)

@@ -60,7 +60,7 @@ class Difference:
     also: tuple[str, ...]  # the rules that it must meet beside that of its path
 
 
-@click.command()
+@click.command(short_help="Lay the policy against an app's routes.")
 @click.argument("app", metavar="MODULE:APP")
 @click.option("--policy", metavar="FILE", help="Lay this policy against APP, which has no guard.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")

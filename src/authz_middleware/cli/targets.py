@@ -8,19 +8,15 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-import click
-
 from authz_middleware import frameworks
 from authz_middleware.asgi import ASGIAuthzMiddleware
+from authz_middleware.cli.policies import Mistake
 from authz_middleware.errors import PolicyError
 from authz_middleware.runtime.authz import Authz
 from authz_middleware.runtime.guarded import Guarded
 from authz_middleware.wsgi import WSGIAuthzMiddleware
 
-__all__ = ["MISTAKE", "Target", "find_target"]
-
-MISTAKE: Final = 2
-"""The exit code where the question itself is wrong, or the policy cannot be loaded."""
+__all__ = ["Target", "find_target"]
 
 # Under which attribute frameworks and middlewares keep what answers for them.
 _KEPT: Final = (
@@ -53,13 +49,13 @@ def find_target(text: str, policy: str | None) -> Target:
             return Target(Authz.from_file(policy), Guarded(app))
         return _guard(app) or _of_django(app)
     except PolicyError as error:
-        raise _Mistake(str(error)) from error
+        raise Mistake(str(error)) from error
 
 
 def _imported(text: str) -> Any:
     name, colon, path = text.partition(":")
     if not colon or not name or not path:
-        raise _Mistake(f"`{text}` names no app; write `module:app`, as in `shop.main:app`")
+        raise Mistake(f"`{text}` names no app; write `module:app`, as in `shop.main:app`")
     sys.path.insert(0, str(Path.cwd()))  # as servers do
     try:
         found: Any = import_module(name)
@@ -67,16 +63,16 @@ def _imported(text: str) -> Any:
             found = getattr(found, part)
         return found() if path.endswith("()") else found
     except PolicyError as error:
-        raise _Mistake(str(error)) from error
+        raise Mistake(str(error)) from error
     except Exception as error:
-        raise _Mistake(f"`{text}` cannot be imported: {type(error).__name__}: {error}") from error
+        raise Mistake(f"`{text}` cannot be imported: {type(error).__name__}: {error}") from error
 
 
 def _guard(app: object) -> Target | None:
     for each in _within(app):
         if isinstance(each, (ASGIAuthzMiddleware, WSGIAuthzMiddleware)):
             if each.authz is None:
-                raise _Mistake("the policy of the app cannot be loaded; the log says why")
+                raise Mistake("the policy of the app cannot be loaded; the log says why")
             return Target(each.authz, each.guarded)
     return None
 
@@ -100,10 +96,6 @@ def _within(app: object) -> Iterator[object]:
 def _of_django(app: object) -> Target:
     found = frameworks.find(app)
     if found is None or found.module != "django":
-        raise _Mistake("no guard stands before this app: wrap it, or name the policy with --policy")
+        raise Mistake("no guard stands before this app: wrap it, or name the policy with --policy")
     configuration: Any = import_module("authz_middleware.django.configuration")
     return Target(configuration.configured(), Guarded(app))
-
-
-class _Mistake(click.ClickException):
-    exit_code = MISTAKE

@@ -39,11 +39,12 @@ class Forbid:
 class Forbids:
     """All entries, compiled once; false if there are none."""
 
-    __slots__ = ("root", "templates")
+    __slots__ = ("requirements", "root", "templates")
 
     def __init__(self, entries: Iterable[tuple[Template, Forbid]] = ()) -> None:
         folded = tuple((_folded(template), forbid) for template, forbid in entries)
         self.templates: Final = tuple(template for template, _ in folded)
+        self.requirements: Final = tuple(forbid.requirement for _, forbid in folded)
         self.root: Final = grow(folded)
 
     def __bool__(self) -> bool:

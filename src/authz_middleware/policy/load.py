@@ -46,8 +46,9 @@ def load(
     groups = _routes(section, names) if section else []
     requirements = [each for group in groups for each in group.by_method.values()]
     scopes = {scope for each in requirements if each.need for scope in required_scopes(each.need)}
+    rules = tuple((group.template, _rule(group)) for group in groups)
     return Policy(
-        Matcher((group.template, _rule(group)) for group in groups),
+        Matcher(rules),
         roles,
         Spellings(group.template for group in groups),
         _default(root),
@@ -56,6 +57,7 @@ def load(
         tuple({id(each): each for each in requirements}.values()),
         frozenset(method for group in groups for method in group.by_method if method),
         forbid_table.read(root, names),
+        rules,
     )
 
 

@@ -32,6 +32,7 @@ class Policy:
     requirements: tuple[Requirement, ...] = ()  # of every key
     methods: frozenset[str] = frozenset()  # that some key names
     forbids: Forbids = field(default_factory=Forbids)
+    rules: tuple[tuple[Template, Rule], ...] = ()  # in the order of the policy
 
     def find(
         self,

@@ -23,7 +23,7 @@ from authz_middleware.tokens import tenants
 from authz_middleware.tokens.issuers import Issuer, secure_url
 from authz_middleware.tokens.presets import TEMPLATE
 
-__all__ = ["Settings", "load"]
+__all__ = ["Settings", "load", "obtainable"]
 
 KNOWN = (
     "default",
@@ -93,7 +93,7 @@ def load(document: Document) -> Settings:
         root,
         issuers=names,
         token_permissions=not complete or any(issuer.claims.permissions for issuer in issuers),
-        obtainable=_obtainable(issuers) if complete and issuers else None,
+        obtainable=obtainable(issuers) if complete and issuers else None,
         leeways={issuer.issuer: issuer.leeway for issuer in issuers},
     )
     _check_roles(sections, policy)
@@ -188,7 +188,7 @@ def _names(values: Sequence[object]) -> list[str]:
     return [value for value in values if isinstance(value, str) and value]
 
 
-def _obtainable(issuers: Iterable[Issuer]) -> frozenset[str] | None:
+def obtainable(issuers: Iterable[Issuer]) -> frozenset[str] | None:
     """Return the roles that these issuers may give, without what they inherit; None: any."""
     names: set[str] = set()
     for issuer in issuers:
@@ -210,7 +210,7 @@ def _check_cases(root: Section, tests: Sequence[Case], issuers: Sequence[Issuer]
     for index, case in enumerate(tests):
         if case.principal is None or case.principal.issuer not in by_name:
             continue
-        given = _obtainable([by_name[case.principal.issuer]])
+        given = obtainable([by_name[case.principal.issuer]])
         if given is not None and (never := case.principal.roles - given):
             root.report.error(
                 ("tests", index, "as", "roles"),

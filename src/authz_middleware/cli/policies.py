@@ -1,0 +1,45 @@
+"""The policy that a command is about: its argument, and what is said where it cannot be loaded."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Final
+
+import click
+
+from authz_middleware.document import Document
+from authz_middleware.errors import PolicyError
+
+__all__ = ["MISTAKE", "Mistake", "policy_argument", "read", "unusable"]
+
+MISTAKE: Final = 2
+"""The exit code where the question itself is wrong, or the policy cannot be loaded."""
+
+DEFAULT: Final = "authz.toml"
+
+
+class Mistake(click.ClickException):
+    """The question is wrong, or cannot be answered."""
+
+    exit_code = MISTAKE
+
+
+policy_argument = click.argument("policy", required=False, metavar="[POLICY]")
+"""A policy file; without it the one that AUTHZ_CONFIG names, else ./authz.toml."""
+
+
+def read(policy: str | None) -> Document:
+    """Read the policy file that the command line, the environment or the folder names.
+
+    Raises `PolicyError` if it is no document, and `Mistake` if there is none.
+    """
+    path = policy or os.environ.get("AUTHZ_CONFIG") or DEFAULT
+    if policy is None and path == DEFAULT and not Path(path).exists():
+        raise Mistake(f"there is no {DEFAULT} here: name a policy file, or set AUTHZ_CONFIG to one")
+    return Document.read(path)
+
+
+def unusable(error: PolicyError) -> Mistake:
+    """Return what ends a command whose policy cannot be loaded."""
+    return Mistake(str(error))

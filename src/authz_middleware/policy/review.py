@@ -1,0 +1,252 @@
+"""What a policy may say, and seldom should: rules and roles that look like mistakes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from difflib import get_close_matches
+from typing import TypeAlias
+
+from authz_middleware.document.paths import KeyPath
+from authz_middleware.errors import Notice
+from authz_middleware.policy.converters import strict
+from authz_middleware.policy.model import Policy
+from authz_middleware.policy.needs import AnyRole, Need, Permissions, walk
+from authz_middleware.policy.rights import ANONYMOUS, Caller, Rights, change, role_sets
+from authz_middleware.policy.rules import Requirement, Rule
+from authz_middleware.policy.segments import (
+    AnyOf,
+    DoubleStar,
+    Exact,
+    PathTail,
+    Plain,
+    Segment,
+    Typed,
+)
+from authz_middleware.policy.template import Template
+from authz_middleware.policy.words import is_closed
+
+__all__ = ["KINDS", "role_names", "review"]
+
+KINDS = (
+    "always-met",
+    "never-met",
+    "public-tree",
+    "ungranted-permission",
+    "unobtainable-role",
+    "unused-role",
+    "wider-rule",
+)
+
+Where: TypeAlias = Callable[[KeyPath], str]
+_Ruled: TypeAlias = tuple[Template, Rule]
+
+NAMED = 3
+"""Callers that are named of those whom a rule lets in beside the ones it should."""
+
+
+def review(policy: Policy, rights: Rights, where: Where) -> list[Notice]:
+    """Return what looks like a mistake in `policy`; `where` says where a key stands."""
+    return [
+        *_roles(policy, where),
+        *_permissions(policy),
+        *_unobtainable(policy, rights),
+        *_constant(policy, rights),
+        *_public_trees(policy),
+        *_wider(policy, rights),
+    ]
+
+
+def role_names(policy: Policy) -> list[str]:
+    """Return the roles of [roles], or, without that table, those that some key names."""
+    declared = policy.roles.declared
+    return sorted(_named(policy) if declared is None else declared)
+
+
+def _needs(policy: Policy) -> Iterator[tuple[Requirement, Need]]:
+    for requirement in (*policy.requirements, *policy.forbids.requirements):
+        if requirement.need is not None:
+            yield requirement, requirement.need
+
+
+def _named(policy: Policy) -> frozenset[str]:
+    leaves = (leaf for _, need in _needs(policy) for leaf in walk(need))
+    return frozenset(name for leaf in leaves if isinstance(leaf, AnyRole) for name in leaf.names)
+
+
+def _asked(policy: Policy) -> frozenset[str]:
+    leaves = (leaf for _, need in _needs(policy) for leaf in walk(need))
+    return frozenset(
+        name for leaf in leaves if isinstance(leaf, Permissions) for name in leaf.names
+    )
+
+
+# --- Roles and permissions ---
+
+
+def _roles(policy: Policy, where: Where) -> Iterator[Notice]:
+    named, asked, roles = _named(policy), _asked(policy), policy.roles
+    for role in sorted(roles.declared or ()):
+        if not named.isdisjoint(roles.closure[role]):
+            continue
+        if any(roles.could_grant(permission, {role}) for permission in asked):
+            continue
+        what = f"no rule asks for role `{role}`"
+        fix = "remove it, or name it where it should count"
+        if roles.permissions[role]:
+            what += ", nor for a permission that it brings"
+            fix = "remove it, unless the app itself asks for them"
+        yield Notice("unused-role", role, where(("roles", role)), what, fix)
+
+
+def _permissions(policy: Policy) -> Iterator[Notice]:
+    """Yield permissions that roles do not bring, where roles are what brings permissions."""
+    brought = frozenset[str]().union(*policy.roles.permissions.values())
+    if not brought:
+        return
+    for requirement, need in _needs(policy):
+        for leaf in walk(need):
+            for name in leaf.names if isinstance(leaf, Permissions) else ():
+                if policy.roles.could_grant(name):
+                    continue
+                near = get_close_matches(name, sorted(brought), n=1)
+                yield Notice(
+                    "ungranted-permission",
+                    name,
+                    requirement.ref.where,
+                    f"no role brings permission `{name}`; only a token that carries it can have it",
+                    f"did you mean `{near[0]}`?" if near else "give it to a role",
+                )
+
+
+def _unobtainable(policy: Policy, rights: Rights) -> Iterator[Notice]:
+    """Yield requirements for roles of which no issuer gives any."""
+    given = rights.obtainable
+    if given is None:
+        return
+    had = frozenset(given).union(*(policy.roles.closure.get(role, ()) for role in given))
+    for requirement, need in _needs(policy):
+        for leaf in walk(need, into_not=requirement.kind == "forbid"):
+            if isinstance(leaf, AnyRole) and had.isdisjoint(leaf.names):
+                names = ", ".join(f"`{name}`" for name in sorted(leaf.names))
+                yield Notice(
+                    "unobtainable-role",
+                    requirement.ref.key,
+                    requirement.ref.where,
+                    f"no issuer gives {names}",
+                    "see the `grants` and the `role_map` of the issuers",
+                )
+
+
+# --- Rules ---
+
+
+def _constant(policy: Policy, rights: Rights) -> Iterator[Notice]:
+    names = role_names(policy)
+    for requirement, need in _needs(policy):
+        if isinstance(need, AnyRole | Permissions):
+            continue  # what nearly every rule is: neither always met nor never
+        met = [
+            (rights.of((requirement,), caller), rights.given_by(caller))
+            for caller in map(Caller, role_sets(names, [(policy.roles, [need])]))
+        ]
+        about, where = requirement.ref.key, requirement.ref.where
+        forbid = requirement.kind == "forbid"
+        if all(change(False, right, given).gained is False for right, given in met):
+            what = "it holds for every valid token" if forbid else "nobody can ever meet this"
+            fix = "leave out whom it names" if forbid else 'write "deny", or take a part out'
+            yield Notice("never-met", about, where, what, fix)
+        elif all(change(True, right, given).lost is False for right, given in met):
+            what = "it holds for nobody" if forbid else "every valid token meets this"
+            fix = "remove it" if forbid else 'write "authenticated", or take a part out'
+            yield Notice("always-met", about, where, what, fix)
+
+
+def _public_trees(policy: Policy) -> Iterator[Notice]:
+    for _, rule in policy.rules:
+        if rule.catches_all:
+            for each in (*rule.by_method.values(), rule.otherwise):
+                if each.kind == "public":
+                    yield Notice(
+                        "public-tree",
+                        each.ref.key,
+                        each.ref.where,
+                        "whatever has no rule of its own is open to everybody",
+                        "open single routes, and leave the rest to `default`",
+                    )
+
+
+def _wider(policy: Policy, rights: Rights) -> Iterator[Notice]:
+    trees = [
+        (template, rule)
+        for template, rule in policy.rules
+        if template.segments
+        and isinstance(template.segments[-1], DoubleStar | PathTail)
+        and not rule.catches_all  # the policy's own default
+    ]
+    names = role_names(policy)
+    for template, rule in policy.rules:
+        around = [each for each in trees if each[0] is not template and _covers(each[0], template)]
+        if not around:
+            continue
+        tree = min(around, key=lambda each: each[0].rank)[1]
+        for method, inner in (*rule.by_method.items(), ("", rule.otherwise)):
+            outer = tree.requirement(method)
+            # A closed tree is a default of its own.
+            if is_closed(outer) or is_closed(inner):
+                continue
+            callers = [ANONYMOUS, *_callers(names, policy, inner, outer)]
+            more = [each for each in callers if _gains(rights, each, outer, inner)]
+            if more:
+                yield Notice(
+                    "wider-rule",
+                    inner.ref.key,
+                    inner.ref.where,
+                    f"it lets in {_some(more)}, whom `{outer.ref.key}` ({outer.ref.where}) around"
+                    " it keeps out",
+                    "is that meant?",
+                )
+
+
+def _callers(names: Sequence[str], policy: Policy, *asked: Requirement) -> Iterator[Caller]:
+    needs = [each.need for each in asked if each.need is not None]
+    return map(Caller, role_sets(names, [(policy.roles, needs)]))
+
+
+def _gains(rights: Rights, caller: Caller, outer: Requirement, inner: Requirement) -> bool:
+    before, after = rights.of((outer,), caller), rights.of((inner,), caller)
+    return change(before, after, rights.given_by(caller)).gained is not False
+
+
+def _some(callers: Sequence[Caller]) -> str:
+    """Name the callers, but for those who are among others that are named."""
+    if ANONYMOUS in callers:
+        return "everybody"
+    held = [each.roles or frozenset() for each in callers]
+    least = [each for each in held if not any(other < each for other in held)]
+    named = ", ".join(f"`{Caller(each)}`" for each in least[:NAMED])
+    more = len(least) - NAMED
+    return f"{named} and {more} more" if more > 0 else named
+
+
+def _covers(tree: Template, inner: Template) -> bool:
+    """Whether every path of `inner` is in `tree`, which ends in a tail."""
+    *outer, _ = tree.segments
+    if len(inner.segments) < len(outer):
+        return False
+    return all(map(_takes, outer, inner.segments[: len(outer)]))
+
+
+def _takes(outer: Segment, inner: Segment) -> bool:
+    match outer, inner:
+        case _, DoubleStar() | PathTail():
+            return False
+        case Plain(), _:
+            return True
+        case AnyOf(values), AnyOf(others):
+            return set(others) <= set(values)
+        case AnyOf(values), Exact(text):
+            return text in values
+        case Typed(kind), Exact(text):
+            return strict(kind, text)
+        case _:
+            return outer.shape == inner.shape
