@@ -14,11 +14,9 @@ from authz_middleware.errors import AccessDenied, PolicyError
 from authz_middleware.facts import Answer, RequestFacts
 from authz_middleware.observe import DecisionObserver
 from authz_middleware.observe.log import LOGGER
-from authz_middleware.policy.binding import Binding
 from authz_middleware.policy.canonical import holds_encoded_slash
 from authz_middleware.runtime.authz import Authz, compiled, not_loaded
 from authz_middleware.runtime.guarded import Guarded
-from authz_middleware.runtime.serving import Serving
 
 __all__ = ["ASGIAuthzMiddleware", "facts_of"]
 
@@ -99,23 +97,12 @@ class ASGIAuthzMiddleware:
         """Return the `send` of a lifespan: when the app has started, its routes are all there."""
 
         async def relay(message: Message) -> None:
-            if message["type"] == "lifespan.startup.complete":
-                self._binding(authz.serving)
-                if self._failure:
-                    message = {"type": "lifespan.startup.failed", "message": self._failure}
+            complete = message["type"] == "lifespan.startup.complete"
+            if complete and self.guarded.served(authz.serving) is None:
+                message = {"type": "lifespan.startup.failed", "message": self.guarded.failure}
             await send(message)
 
         return relay
-
-    def _binding(self, serving: Serving) -> Binding | None:
-        """Return the policy bound to the routes, which exist by now; None if it leaves a gap."""
-        try:
-            return self.guarded.binding(serving)
-        except PolicyError as error:
-            if not self._failure:
-                self._failure = str(error)
-                LOGGER.critical("the policy cannot be served: %s", error)
-            return None
 
     async def _request(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
         scope.pop(KEY, None)  # nobody outside can hand us a caller
@@ -128,7 +115,7 @@ class ASGIAuthzMiddleware:
             await exchange.answer(not_loaded(_fields(scope)[1]))
             return
         serving = self.authz.serving
-        binding = self._binding(serving)
+        binding = self.guarded.served(serving)
         if binding is None:
             await exchange.answer(not_loaded(_fields(scope)[1]))
             return

@@ -13,15 +13,12 @@ from authz_middleware import frameworks
 from authz_middleware.access import Access, enter
 from authz_middleware.answers import RefusalRenderer
 from authz_middleware.effects import Refuse
-from authz_middleware.errors import AccessDenied, PolicyError
+from authz_middleware.errors import AccessDenied
 from authz_middleware.facts import Answer, RequestFacts
 from authz_middleware.observe import DecisionObserver
-from authz_middleware.observe.log import LOGGER
-from authz_middleware.policy.binding import Binding
 from authz_middleware.policy.canonical import from_wsgi, holds_encoded_slash
 from authz_middleware.runtime.authz import Authz, compiled, not_loaded
 from authz_middleware.runtime.guarded import Guarded
-from authz_middleware.runtime.serving import Serving
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -65,7 +62,6 @@ class WSGIAuthzMiddleware:
         )
         frameworks.prepare(app)
         self.guarded = Guarded(app, routes_of)
-        self._gap = False
         self._exact = frameworks.is_exact(app)
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
@@ -74,7 +70,7 @@ class WSGIAuthzMiddleware:
         environ.pop(KEY, None)
         facts = facts_of(environ, exact=self._exact)
         serving = self.authz.serving
-        binding = self._binding(serving)
+        binding = self.guarded.served(serving)
         if binding is None:
             return _send(not_loaded(_accept(environ)), environ, start_response)
         if document := serving.metadata(facts, environ.get("SCRIPT_NAME", "")):
@@ -97,16 +93,6 @@ class WSGIAuthzMiddleware:
             set_remote_user(environ, access, with_issuer=wanted != "sub")
         enter(access)
         return _serve(self.app, environ, start_response, access)
-
-    def _binding(self, serving: Serving) -> Binding | None:
-        """Return the policy bound to the routes, which exist by now; None if it leaves a gap."""
-        try:
-            return self.guarded.binding(serving)
-        except PolicyError as error:
-            if not self._gap:
-                self._gap = True
-                LOGGER.critical("the policy cannot be served: %s", error)
-            return None
 
 
 def facts_of(environ: WSGIEnvironment, *, exact: bool = False) -> RequestFacts:

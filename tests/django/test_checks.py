@@ -95,6 +95,14 @@ def test_every_gap_with_its_place(issuer):
     assert found(policy, ROOT_URLCONF=URLS) == []
 
 
+@pytest.mark.parametrize("named", [["nowhere.urls"], "shop.urls", ["tests.django.projects"]])
+def test_an_urlconf_that_is_none(authz, named):
+    [message] = found(authz, AUTHZ_URLCONFS=named, ROOT_URLCONF=URLS)
+    assert message.id == "authz.E002"
+    assert message.msg.startswith("AUTHZ_URLCONFS: ")
+    assert message.hint
+
+
 def test_a_file_that_is_not_there():
     [message] = found("nowhere/authz.toml")
     assert message.id == "authz.E002"

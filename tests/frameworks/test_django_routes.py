@@ -455,6 +455,22 @@ class TestAnotherUrlconf:
         finally:
             module.urlpatterns.clear()
 
+    @pytest.mark.parametrize("named", [["nowhere.urls"], ["tests.nowhere"], "tests.django.urls"])
+    def test_that_does_not_exist_stops_the_start(self, named: Any, form: str) -> None:
+        site = Site(shop(), authz(RULES), form, options={"AUTHZ_URLCONFS": named})
+        with pytest.raises(PolicyError, match="AUTHZ_URLCONFS: "):
+            site.ask("GET", "/items/1", bearer("viewer"))
+
+    def test_that_cannot_be_loaded_is_not_served(
+        self, form: str, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        """Not even the project's own URLs, as if all of them could not be seen."""
+        options = {"AUTHZ_URLCONFS": ["tests.frameworks.installed"]}
+        site = Site(shop(), authz(RULES), form, options=options)
+        for _ in range(2):
+            assert site.ask("GET", "/items/1", bearer("viewer")).status == 503
+        assert caplog.text.count("'tests.frameworks.installed' is no urlconf: ") == 1
+
 
 @pytest.mark.parametrize("form", FORMS)
 def test_a_route_that_is_added_later_has_no_rule(

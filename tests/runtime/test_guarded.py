@@ -110,3 +110,27 @@ def test_routes_that_cannot_be_read_are_an_opaque_part(caplog: pytest.LogCapture
     (gap,) = guarded.binding(authz({"/a": ["x"]}).serving).gaps
     assert gap.kind == "opaque"
     assert caplog.messages[0] == "the app's routes cannot be read"
+
+
+@pytest.mark.parametrize("first", [(), ("/a",)])
+def test_a_route_added_late_without_a_hook_is_left_to_the_default(
+    first: tuple[str, ...], caplog: pytest.LogCaptureFixture
+) -> None:
+    """Nobody looks inside, so the router is asked from outside for what it did not have."""
+    ran: list[str] = []
+    url_map = a_map(*first)
+
+    def app(environ: Any, start_response: Any) -> Any:
+        ran.append(url_map.bind_to_environ(environ).match()[0])
+        start_response("204 No Content", [])
+        return []
+
+    guard = WSGIAuthzMiddleware(app, authz({"/**": ["x"]}), routes_of=url_map)
+    token = [("Authorization", f"Bearer {ISSUER.mint('ann', roles=['x'])}")]
+    for path in first:
+        assert call_wsgi(guard, environ_for("GET", path, token)).status == 204
+    guard.guarded.binding(guard.authz.serving)
+    url_map.add(Rule("/late", endpoint="late"))
+    assert call_wsgi(guard, environ_for("GET", "/late", token)).status == 403
+    assert ran == [*first]
+    assert [each for each in caplog.messages if "added after the start" in each] != []

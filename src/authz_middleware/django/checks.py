@@ -37,13 +37,11 @@ def _policy() -> Iterable[CheckMessage]:
         yield Error(f"{MISSING.where}: {MISSING.what}.", hint=f"{MISSING.fix}.", id="authz.E001")
         return
     try:
-        authz = configured()
+        yield from _gaps(configured())
     except PolicyError as error:
         for problem in error.problems:
             message = f"{problem.where}: {problem.what}"
             yield Error(message, hint=problem.fix or None, id="authz.E002")
-    else:
-        yield from _gaps(authz)
 
 
 def _gaps(authz: Authz) -> Iterable[CheckMessage]:

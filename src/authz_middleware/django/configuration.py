@@ -11,6 +11,7 @@ from django.urls import URLResolver, get_resolver
 
 from authz_middleware.errors import PolicyError, Problem
 from authz_middleware.frameworks.django import Project
+from authz_middleware.frameworks.django_routes import urlconfs
 from authz_middleware.runtime.authz import Authz, compiled
 from authz_middleware.runtime.guarded import Guarded
 
@@ -32,6 +33,7 @@ def configured() -> Authz:
     """Return the policy that the project is served under; raises PolicyError."""
     if is_missing():
         raise PolicyError([MISSING])
+    urlconfs()  # a mistake there is one in what is guarded
     return compiled(
         _setting(),
         loaders=None,

@@ -21,12 +21,10 @@ from authz_middleware.django.requests import (
 )
 from authz_middleware.django.streaming import finished
 from authz_middleware.effects import Outcome, Refuse, Routed
-from authz_middleware.errors import AccessDenied, PolicyError
+from authz_middleware.errors import AccessDenied
 from authz_middleware.facts import Answer, RequestFacts
 from authz_middleware.frameworks.django import answer_denials, respond
 from authz_middleware.frameworks.django_routes import key
-from authz_middleware.observe.log import LOGGER
-from authz_middleware.policy.binding import Binding
 from authz_middleware.runtime.authz import not_loaded
 from authz_middleware.runtime.guarded import Guarded
 from authz_middleware.runtime.serving import Serving
@@ -53,7 +51,6 @@ class AuthzMiddleware:
     def __init__(self, get_response: GetResponse) -> None:
         self.get_response = get_response
         self.authz = configured()
-        self._gap = False
         answer_denials()
         # Not the one of `inspect`, which knows no marks before Python 3.12.
         self._is_async = iscoroutinefunction(get_response)  # pyright: ignore[reportDeprecated]
@@ -106,19 +103,9 @@ class AuthzMiddleware:
     def _guarded(self) -> Guarded:
         return guarded()  # with the first request: then the routes are all there
 
-    def _binding(self, serving: Serving) -> Binding | None:
-        """Return the policy bound to the project's routes; None if it leaves a gap."""
-        try:
-            return self._guarded.binding(serving)
-        except PolicyError as error:
-            if not self._gap:
-                self._gap = True
-                LOGGER.critical("the policy cannot be served: %s", error)
-            return None
-
     def _answer(self, request: HttpRequest, serving: Serving, facts: RequestFacts) -> Answer | None:
         """Return what is answered without asking who calls."""
-        if self._binding(serving) is None:
+        if self._guarded.served(serving) is None:
             return not_loaded(accept_of(request))
         return serving.metadata(*mounted_facts(request, facts))
 

@@ -99,10 +99,14 @@ class Framework(Protocol):
 
 
 class Seen(NamedTuple):
-    """A wrapped app, whose routes are asked for once they exist; `found` is None if unknown."""
+    """A wrapped app, whose routes are asked for once they exist.
 
-    found: Found | None
+    `framework` is the module that reads them, or None: then nothing of `app` can be seen.
+    """
+
+    app: object
     name: str
+    framework: Framework | None
     between: tuple[str, ...] = ()
 
     def table(self) -> RouteTable:
@@ -115,33 +119,26 @@ class Seen(NamedTuple):
 
     def routes(self) -> Iterable[Route]:
         """Yield the app's routes; all of it is one opaque route where they cannot be seen."""
-        framework = self._framework()
-        if self.found is None or framework is None:
+        if self.framework is None:
             return [Route(("", self.name), "/**", (DoubleStar(),), None, self.name, kind="opaque")]
-        return framework.routes(self.found.app)
+        return self.framework.routes(self.app)
 
     def install(self) -> frozenset[Taken]:
         """Put the second look before the app's handlers."""
-        framework = self._framework()
-        if self.found is None or framework is None or not hasattr(framework, "install"):
+        if self.framework is None or not hasattr(self.framework, "install"):
             return frozenset()
-        return framework.install(self.found.app)
+        return self.framework.install(self.app)
 
     @property
     def resolves(self) -> bool:
         """Whether it can be said which route a request takes."""
-        return not self.between and hasattr(self._framework(), "resolve")
+        return not self.between and hasattr(self.framework, "resolve")
 
     def resolve(self, request: Mapping[str, Any]) -> Taken | Resolved:
         """Say which route the app would take."""
-        framework = self._framework()
-        if self.found is None or framework is None or not self.resolves:
+        if self.framework is None or not self.resolves:
             return UNSEEN
-        return framework.resolve(self.found.app, request)
-
-    def _framework(self) -> Framework | None:
-        module = self.found and _module(self.found)
-        return cast("Framework", module) if hasattr(module, "routes") else None
+        return self.framework.resolve(self.app, request)
 
 
 def see(app: object, routes_of: object | None = None) -> Seen:
@@ -149,11 +146,15 @@ def see(app: object, routes_of: object | None = None) -> Seen:
 
     `routes_of` names it where `app` hides it; whoever does so answers for what stands between.
     """
-    found = find(app if routes_of is None else routes_of)
-    target = type(app if routes_of is None else routes_of)
-    name = f"{target.__module__}:{target.__qualname__}"
-    between = () if found is None or routes_of is not None else tuple(_between(app, found))
-    return Seen(found, name, between)
+    target = app if routes_of is None else routes_of
+    name = f"{type(target).__module__}:{type(target).__qualname__}"
+    found = find(target)
+    if found is None:
+        return Seen(target, name, None)
+    between = tuple(_between(app, found)) if routes_of is None else ()
+    module = _module(found)
+    framework = cast("Framework", module) if hasattr(module, "routes") else None
+    return Seen(found.app, name, framework, between)
 
 
 def _between(app: object, found: Found) -> Iterator[str]:

@@ -28,6 +28,7 @@ from authz_middleware.frameworks.django_routes import (
     matched,
     url_routes,
     urlconf_name,
+    urlconfs,
 )
 from authz_middleware.frameworks.endpoints import where
 from authz_middleware.frameworks.inside import KEY, look_again
@@ -58,7 +59,11 @@ _ANSWERED = (
 
 
 def prepare(handler: Any) -> None:
-    """Let Django answer denials, and its requests have `request.authz`."""
+    """Let Django answer denials, and its requests have `request.authz`.
+
+    Raises PolicyError if AUTHZ_URLCONFS names what does not exist.
+    """
+    urlconfs()
     answer_denials()
     handler = getattr(handler, "application", handler)  # behind a StaticFilesHandler
     if isinstance(handler, (WSGIHandler, ASGIHandler)):

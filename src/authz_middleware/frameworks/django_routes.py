@@ -6,10 +6,12 @@ language, all prefixes of languages are one route, and each translation is anoth
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
+from importlib.util import find_spec
 from types import ModuleType
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, cast
 
 from django.conf import settings
 from django.contrib.staticfiles import views as staticfiles
@@ -20,6 +22,7 @@ from django.utils.translation import override
 from django.views import static
 from django.views.generic import RedirectView, View
 
+from authz_middleware.errors import PolicyError, Problem
 from authz_middleware.frameworks.django_patterns import (
     ANYTHING,
     SLASH,
@@ -32,26 +35,58 @@ from authz_middleware.frameworks.django_patterns import (
 from authz_middleware.frameworks.endpoints import where
 from authz_middleware.policy.routes import Route, RouteKind
 
-__all__ = ["has_prefixes", "key", "matched", "url_routes", "urlconf_name"]
+__all__ = ["has_prefixes", "key", "matched", "url_routes", "urlconf_name", "urlconfs"]
 
 Chain = tuple[Any, ...]
 """The patterns that lead to a view, its own the last; the one of the urlconf itself is left out."""
 
 _LANGUAGE: Final = "<language>/"
 
+_SETTING: Final = "AUTHZ_URLCONFS"
+
 _by_language: dict[Hashable, Hashable] = {}
 """An urlconf, what Django calls the route in one language, and patterns -> what names the route."""
 
 
 def urlconfs() -> list[Any]:
-    """The project's urlconf, and those that its middlewares may put in its place."""
-    return [None, *getattr(settings, "AUTHZ_URLCONFS", ())]
+    """The project's urlconf, and those that its middlewares may put in its place.
+
+    Raises PolicyError if AUTHZ_URLCONFS names a module that does not exist.
+    """
+    named: Any = getattr(settings, "AUTHZ_URLCONFS", ())
+    if not isinstance(named, (list, tuple)):
+        fix = 'write a list, such as ["shop.urls_admin"]'
+        raise PolicyError([Problem(_SETTING, f"{named!r} is no list", fix)])
+    listed = cast("list[object]", named)
+    missing = [each for each in listed if isinstance(each, str) and not _exists(each)]
+    if missing:
+        raise PolicyError([_unknown(each, "there is no such module") for each in missing])
+    return [None, *listed]
+
+
+def _exists(name: str) -> bool:
+    try:
+        return name in sys.modules or find_spec(name) is not None
+    except (ImportError, ValueError):
+        return False
+
+
+def _unknown(urlconf: object, what: str) -> Problem:
+    return Problem(_SETTING, f"{urlconf!r} is no urlconf: {what}", "name a module of URLs")
 
 
 def url_routes() -> Iterator[Route]:
-    """Yield the routes of every urlconf that is known."""
+    """Yield the routes of every urlconf that is known.
+
+    Raises PolicyError if one that AUTHZ_URLCONFS names cannot be loaded.
+    """
     for urlconf in urlconfs():
-        patterns = get_resolver(urlconf).url_patterns
+        try:
+            patterns = get_resolver(urlconf).url_patterns
+        except Exception as error:
+            if urlconf is None:
+                raise
+            raise PolicyError([_unknown(urlconf, str(error))]) from error
         for chain in _chains(patterns, (), (patterns,)):
             for variant in _variants(chain):
                 yield _route(urlconf_name(urlconf), chain, variant)

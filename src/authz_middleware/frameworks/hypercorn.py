@@ -57,6 +57,6 @@ def install(app: Any) -> frozenset[Taken]:
 
 def _mounts(app: Any) -> Iterator[tuple[str, Seen]]:
     for mount, mounted in app.mounts.items():
-        seen = frameworks.see(mounted)
-        followed = seen.found is not None and seen.found.module in _FOLLOWED and not seen.between
-        yield mount, seen if followed else Seen(None, seen.name)
+        found, seen = frameworks.find(mounted), frameworks.see(mounted)
+        followed = found is not None and found.module in _FOLLOWED and not seen.between
+        yield mount, seen if followed else seen._replace(framework=None)

@@ -28,10 +28,25 @@ class Guarded:
     def __init__(self, app: object, routes_of: object | None = None) -> None:
         self._seen: Final = frameworks.see(app, routes_of)
         self._table: RouteTable | None = None
-        self._outside: frozenset[Taken] = frozenset()  # routes that no second look guards
+        self._inside: frozenset[Taken] = frozenset()  # routes that a second look guards
+        self._asks = False  # whether there are others, or may be
         self._lock: Final = Lock()
         self._bound: tuple[Serving, Binding] | None = None
         self._reported = False
+        self.failure = ""
+
+    def served(self, serving: Serving) -> Binding | None:
+        """Return the policy bound to the routes, which exist by now; None if it leaves a gap.
+
+        That is logged once, and kept as `failure`.
+        """
+        try:
+            return self.binding(serving)
+        except PolicyError as error:
+            if not self.failure:
+                self.failure = str(error)
+                LOGGER.critical("the policy cannot be served: %s", error)
+            return None
 
     def binding(self, serving: Serving) -> Binding:
         """Return the policy bound to the app's routes, which are read the first time.
@@ -58,34 +73,36 @@ class Guarded:
 
     def _laid(self, serving: Serving) -> Binding:
         if self._table is None:
-            self._table = self._read()
-            if self._seen.resolves:
-                self._outside = frozenset(
-                    route.taken for route in self._table.routes if not route.guarded_inside
-                )
+            self._table = table = self._read()
+            self._inside = frozenset(each.taken for each in table.routes if each.guarded_inside)
+            # Where no route is yet, nobody knows of a hook before those to come.
+            all_inside = table.routes and len(self._inside) == len(table.routes)
+            self._asks = self._seen.resolves and not all_inside
         return serving.bind(self._table)
 
     def _read(self) -> RouteTable:
         """Return the app's routes; what its framework chokes on cannot be seen."""
         try:
             return self._seen.table()
+        except PolicyError:
+            raise
         except Exception:  # noqa: BLE001 - an app may be whatever it likes
             LOGGER.exception("the app's routes cannot be read")
-            return self._seen._replace(found=None).table()
+            return self._seen._replace(framework=None).table()
 
     def asked(self, facts: RequestFacts, request: Mapping[str, Any]) -> Routed | None:
         """Return the route that the app will take, if nothing looks at it inside.
 
         What the app's router chokes on is asked for with no path, which is a 400.
         """
-        if not self._outside or facts.path is None:
+        if not self._asks or facts.path is None:
             return None
         try:
             taken = self._seen.resolve(request)
         except Exception as error:  # noqa: BLE001 - a router may raise whatever it likes
             _complain(error)
             return Routed(None, facts.kind, facts.method, "")
-        if isinstance(taken, Resolved) or taken not in self._outside:
+        if isinstance(taken, Resolved) or taken in self._inside:
             return None
         return Routed(taken, facts.kind, facts.method, facts.path)
 
