@@ -56,6 +56,10 @@ Reason = Literal[
 """Why a request was let in or refused; `authz_middleware.answers` maps each to its HTTP answer."""
 
 
+_ATOMS = frozenset({str, int, float, bool, type(None)})
+"""What JSON has beside objects and arrays: it cannot be changed as it is."""
+
+
 class Claims(dict[str, Any]):
     """A read-only dict of claims; nested objects are `Claims`, arrays are tuples.
 
@@ -75,9 +79,15 @@ class Claims(dict[str, Any]):
         """Return `value` (parsed JSON) with every dict and list in it made read-only."""
         if isinstance(value, dict):
             members = cast("dict[str, Any]", value)
-            return cls({name: cls.freeze(member) for name, member in members.items()})
+            freeze = cls.freeze
+            return cls(
+                {
+                    name: member if type(member) in _ATOMS else freeze(member)
+                    for name, member in members.items()
+                }
+            )
         if isinstance(value, (list, tuple)):
-            return tuple(cls.freeze(item) for item in cast("list[Any]", value))
+            return tuple(map(cls.freeze, cast("list[Any]", value)))
         return value
 
     def _refuse(self, *_args: Any, **_kwargs: Any) -> NoReturn:

@@ -123,7 +123,7 @@ def kept(routes: Sequence[Declared]) -> Iterator[Declared]:
 
 
 @given(worlds())
-@settings(max_examples=2500, deadline=None, derandomize=True)
+@settings(max_examples=60, deadline=None, derandomize=True)
 def test_what_runs_was_allowed_twice(world: World) -> None:
     routed = replace(world, routes=tuple(kept(world.routes)))
     check(routed, lambda _, ran: build(world.routes, ran), ASGIAuthzMiddleware, ask)
@@ -335,7 +335,7 @@ PATHS = st.one_of(
 
 
 @given(PATHS, st.sampled_from(["GET", "HEAD", "OPTIONS", "POST", "WS"]), st.booleans())
-@settings(max_examples=200, deadline=None, derandomize=True)
+@settings(max_examples=60, deadline=None, derandomize=True)
 def test_it_resolves_as_litestar_does(recorded: Any, path: str, method: str, rooted: bool) -> None:
     app, ran = recorded
     ran.clear()

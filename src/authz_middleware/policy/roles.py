@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from graphlib import CycleError, TopologicalSorter
 from typing import cast
 
@@ -58,10 +58,15 @@ class Roles:
         if self.declared is None:
             return principal
         known = principal.roles & self.declared
-        return replace(
-            principal,
-            roles=known.union(*(self.closure[name] for name in known)),
-            permissions=principal.permissions.union(*(self.permissions[name] for name in known)),
+        return Principal(  # member by member: `replace` takes as long as all of the rest
+            subject=principal.subject,
+            issuer=principal.issuer,
+            roles=known.union(*[self.closure[name] for name in known]),
+            permissions=principal.permissions.union(*[self.permissions[name] for name in known]),
+            scopes=principal.scopes,
+            claims=principal.claims,
+            expires_at=principal.expires_at,
+            actor=principal.actor,
         )
 
     def grant(self, principal: Principal, permission: str) -> bool:

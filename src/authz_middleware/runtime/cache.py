@@ -69,8 +69,13 @@ def _deep(value: object) -> int:
     """`getsizeof` with what is inside; claims nest no deeper than the JSON reader lets them."""
     size = getsizeof(value)
     if isinstance(value, dict):
-        for name, member in cast("dict[str, object]", value).items():
-            size += getsizeof(name) + _deep(member)
+        members = cast("dict[str, object]", value)
+        size += sum(map(getsizeof, members))
+        for member in members.values():
+            size += _deep(member) if isinstance(member, _CONTAINERS) else getsizeof(member)
     elif isinstance(value, (tuple, frozenset)):
         size += sum(map(_deep, cast("Iterable[object]", value)))
     return size
+
+
+_CONTAINERS: Final = (dict, tuple, frozenset)

@@ -21,6 +21,7 @@ __all__ = ["Verified", "check_header", "check_times", "verify_claims", "verify_m
 
 # RFC 8693 §4.2: `scope` is a list in one string. It stays one if it is read for permissions.
 _SCOPE: ClaimPath = ("scope",)
+_TEXT = frozenset({str})
 
 
 class Verified(NamedTuple):
@@ -109,7 +110,7 @@ def _principal(payload: dict[str, Any], issuer: Issuer, expires_at: float) -> Pr
     if not isinstance(subject, str) or not subject:
         state = "missing" if subject is None else "bad"
         raise Rejected(f"{state}_claim:{'.'.join(paths.subject)}")
-    spaced = {*paths.scopes, _SCOPE}
+    spaced = paths.scopes
     return Principal(
         subject=subject,
         issuer=issuer.issuer,
@@ -181,14 +182,17 @@ def _actor(payload: Mapping[str, Any]) -> Actor | None:
 
 
 def _names(
-    payload: Mapping[str, Any], paths: Iterable[ClaimPath], spaced: set[ClaimPath]
+    payload: Mapping[str, Any], paths: Iterable[ClaimPath], spaced: tuple[ClaimPath, ...]
 ) -> set[str]:
     """The names that stand at any of `paths`. Whatever is not text or a list of it is nothing."""
     names: set[str] = set()
     for path in paths:
         value = follow(payload, path)
         if isinstance(value, str):
-            names.update(value.split(" ") if path in spaced else [value])
+            if path in spaced or path == _SCOPE:
+                names.update(value.split(" "))
+            else:
+                names.add(value)
         elif _is_text_list(value):
             names.update(value)
     names.discard("")
@@ -196,6 +200,4 @@ def _names(
 
 
 def _is_text_list(value: object) -> TypeGuard[list[str]]:
-    return isinstance(value, list) and all(
-        isinstance(item, str) for item in cast("list[object]", value)
-    )
+    return isinstance(value, list) and _TEXT.issuperset(map(type, cast("list[object]", value)))

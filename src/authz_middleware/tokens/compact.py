@@ -9,8 +9,10 @@ a token does not choose its own key.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
-from typing import Any, cast
+from collections.abc import Mapping
+from functools import lru_cache
+from types import MappingProxyType
+from typing import Any, NamedTuple, cast
 
 from authz_middleware.tokens import base64url, media_types, strict_json
 from authz_middleware.tokens.rejection import Rejected
@@ -29,24 +31,35 @@ _THREE_SEGMENTS = re.compile(r"([A-Za-z0-9_-]*)\.([A-Za-z0-9_-]*)\.([A-Za-z0-9_-
 _REFUSED_MEMBERS = ("crit", "b64", "zip", "enc", "epk", "p2c")
 
 
-@dataclass(frozen=True, slots=True)
-class Signed:
+# An issuer's tokens share a few short headers, each read once.
+_MAX_HEADERS = 128
+_MAX_HEADER_LENGTH = 512
+
+
+class Signed(NamedTuple):
     """A JWS whose signature nobody has checked; the payload may be any bytes."""
 
-    header: dict[str, Any] = field(repr=False)
-    payload: bytes = field(repr=False)
-    signing_input: bytes = field(repr=False)
-    signature: bytes = field(repr=False)
+    header: Mapping[str, Any]
+    payload: bytes
+    signing_input: bytes
+    signature: bytes
+
+    def __repr__(self) -> str:
+        """Nothing of the token (RFC 9700 §4.9.3: error trackers show local variables)."""
+        return "Signed()"
 
 
-@dataclass(frozen=True, slots=True)
-class Unverified:
+class Unverified(NamedTuple):
     """A JWT whose signature and claims nobody has checked."""
 
-    header: dict[str, Any] = field(repr=False)
-    payload: dict[str, Any] = field(repr=False)
-    signing_input: bytes = field(repr=False)
-    signature: bytes = field(repr=False)
+    header: Mapping[str, Any]
+    payload: dict[str, Any]
+    signing_input: bytes
+    signature: bytes
+
+    def __repr__(self) -> str:
+        """Nothing of the token."""
+        return "Unverified()"
 
 
 def parse(token: str) -> Unverified:
@@ -66,16 +79,19 @@ def decode(token: str) -> Signed:
     segments = _THREE_SEGMENTS.fullmatch(token)
     if segments is None:
         raise Rejected("not_a_jwt")
+    first, second, third = segments.groups()
     try:
-        header, payload, signature = map(base64url.decode, segments.groups())
+        payload = base64url.decode_alphabet(second)
+        signature = base64url.decode_alphabet(third)
+        header = (_known_header if len(first) <= _MAX_HEADER_LENGTH else _header)(first)
     except ValueError:
         raise Rejected("not_base64url") from None
     signing_input = token[: segments.end(2)].encode("ascii")
-    return Signed(_header(header), payload, signing_input, signature)
+    return Signed(header, payload, signing_input, signature)
 
 
-def _header(data: bytes) -> dict[str, Any]:
-    value = strict_json.loads(data)
+def _header(segment: str) -> Mapping[str, Any]:
+    value = strict_json.loads(base64url.decode_alphabet(segment))
     if not isinstance(value, dict):
         raise Rejected("header_not_an_object")
     header = cast("dict[str, Any]", value)
@@ -93,4 +109,7 @@ def _header(data: bytes) -> dict[str, Any]:
     # RFC 7519 §5.2: a nested token. What is inside was signed by somebody else.
     if media_types.normalise(header.get("cty", "")) == "jwt":
         raise Rejected("nested_token")
-    return header
+    return MappingProxyType(header)
+
+
+_known_header = lru_cache(_MAX_HEADERS)(_header)

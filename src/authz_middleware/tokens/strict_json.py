@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from typing import Any, NoReturn
+from typing import Any, Final, NoReturn
 
 from authz_middleware.tokens.rejection import Rejected
 
@@ -38,17 +38,13 @@ def loads(data: bytes) -> Any:
         raise Rejected("json_not_utf8")
     if text.count("[") + text.count("{") > MAX_DEPTH:
         _check_depth(text)
+    # A text that is short holds no number that is too long.
+    decoder = _DECODER if len(text) > MAX_DIGITS else _SHORT_DECODER
     try:
-        value = json.loads(
-            text,
-            object_pairs_hook=_object,
-            parse_constant=_constant,
-            parse_float=_float,
-            parse_int=_int,
-        )
+        value = decoder.decode(text)
     except ValueError:
         raise Rejected("not_json") from None
-    if _SURROGATE_ESCAPE.search(text):
+    if "\\u" in text and _SURROGATE_ESCAPE.search(text):
         _check_surrogates(value)
     return value
 
@@ -95,3 +91,11 @@ def _int(text: str) -> int:
     if len(text) > MAX_DIGITS:
         raise Rejected("json_number_range")
     return int(text)
+
+
+_DECODER: Final = json.JSONDecoder(
+    object_pairs_hook=_object, parse_constant=_constant, parse_float=_float, parse_int=_int
+)
+_SHORT_DECODER: Final = json.JSONDecoder(
+    object_pairs_hook=_object, parse_constant=_constant, parse_float=_float
+)
