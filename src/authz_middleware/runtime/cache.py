@@ -24,6 +24,9 @@ _OVERHEAD: Final = 1024
 """Bytes of one entry without what its claims take: measured, and rounded up."""
 
 
+_ATOMS: Final = frozenset({str, int, float, bool, type(None)})
+
+
 class VerifiedTokens(Bounded[CachedToken]):
     """A bounded map from token digest to what verification found.
 
@@ -71,11 +74,7 @@ def _deep(value: object) -> int:
     if isinstance(value, dict):
         members = cast("dict[str, object]", value)
         size += sum(map(getsizeof, members))
-        for member in members.values():
-            size += _deep(member) if isinstance(member, _CONTAINERS) else getsizeof(member)
+        size += sum([getsizeof(e) if type(e) in _ATOMS else _deep(e) for e in members.values()])
     elif isinstance(value, (tuple, frozenset)):
         size += sum(map(_deep, cast("Iterable[object]", value)))
     return size
-
-
-_CONTAINERS: Final = (dict, tuple, frozenset)
