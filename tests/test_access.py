@@ -10,7 +10,7 @@ from math import inf
 import pytest
 
 from authz_middleware.access import Access, current_access, enter, leave
-from authz_middleware.effects import Admit, Routed
+from authz_middleware.effects import Admit, Outcome, Refuse, Routed
 from authz_middleware.errors import AccessDenied
 from authz_middleware.facts import Answer, Claims, Decision, Principal, RequestFacts, RuleRef
 from authz_middleware.policy.binding import Binding
@@ -48,8 +48,10 @@ class FakeAuthority:
 
     def again(
         self, admit: Admit, facts: RequestFacts, asked: Routed, binding: Binding | None
-    ) -> Decision:
-        return ALLOWED if asked.path == facts.path else DENIED
+    ) -> Outcome:
+        if asked.path != facts.path:
+            return Refuse(DENIED, admit.principal, admit.credentials)
+        return admit
 
     def refuse(
         self,

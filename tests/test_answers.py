@@ -41,6 +41,7 @@ ROWS: dict[str, tuple[int, str | None, bool, bool]] = {
     "introspection_unavailable": (503, None, False, True),
     "policy_not_loaded": (503, None, False, True),
     "unguarded": (500, None, False, False),
+    "unchecked": (500, None, False, False),
 }
 
 

@@ -7,10 +7,11 @@ from contextlib import suppress
 from contextvars import ContextVar, Token
 from typing import Any, Final, Protocol
 
-from authz_middleware.effects import Admit, Routed
+from authz_middleware.effects import Admit, Outcome, Refuse, Routed
 from authz_middleware.errors import AccessDenied
 from authz_middleware.facts import Answer, Decision, Principal, RequestFacts
 from authz_middleware.policy.binding import Binding
+from authz_middleware.policy.model import Requirement
 
 __all__ = ["Access", "Authority", "current_access", "enter", "leave"]
 
@@ -21,7 +22,7 @@ class Authority(Protocol):
     def know(self, access: Access) -> Decision: ...
     def again(
         self, admit: Admit, facts: RequestFacts, asked: Routed, binding: Binding | None
-    ) -> Decision: ...
+    ) -> Outcome: ...
     def ask(self, access: Access, permission: str) -> Decision: ...
     def report(self, access: Access, permission: str, decision: Decision) -> None: ...
     def refuse(
@@ -47,6 +48,7 @@ class Access:
         "_admit",
         "_authority",
         "_binding",
+        "_unchecked",
         "anonymous",
         "credentials",
         "decision",
@@ -83,6 +85,10 @@ class Access:
         self._binding: Final = binding
         self._authority: Final = authority
         self._accept: Final = accept
+        # The permissions that some rule says the handler must ask about (`must_check`), and that
+        # nobody has asked about yet; None in the common case.
+        self._unchecked: set[str] | None = None
+        self._demand(admit.requirements)
 
     def allows(self, permission: str, resource: Mapping[str, Any] | None = None) -> bool:
         """Whether the caller holds `permission`; False for anonymous callers and expired tokens.
@@ -91,12 +97,12 @@ class Access:
         them in this version; passing them now keeps the call right when one does.
         """
         del resource
-        return self._authority.ask(self, permission).allowed
+        return self._ask(permission).allowed
 
     def require(self, permission: str, resource: Mapping[str, Any] | None = None) -> None:
         """Raise `AccessDenied` unless the caller holds `permission`; see `allows`."""
         del resource
-        decision = self._authority.ask(self, permission)
+        decision = self._ask(permission)
         if not decision.allowed:
             raise self._denial(permission, decision)
         self._authority.report(self, permission, decision)
@@ -117,12 +123,49 @@ class Access:
         For the hooks of frameworks, between router and handler. With `overrule` the refusal is the
         answer, whatever the app makes of it; not where a handler asks something of its own app.
         """
-        decision = self._authority.again(self._admit, self.facts, asked, self._binding)
-        if not decision.allowed:
+        outcome = self._authority.again(self._admit, self.facts, asked, self._binding)
+        if isinstance(outcome, Refuse):
             seen = self.facts._replace(kind=asked.kind, method=asked.method, path=asked.path)
-            denial = self._denial("", decision, seen)
+            denial = self._denial("", outcome.decision, seen)
             self.overruled = denial.answer if overrule else None
             raise denial
+        self._demand(outcome.requirements)
+
+    def _demand(self, requirements: tuple[Requirement, ...] | None) -> None:
+        for requirement in requirements or ():
+            if requirement.must_check:
+                self._unchecked = self._unchecked or set()
+                self._unchecked.add(requirement.must_check)
+
+    def _ask(self, permission: str) -> Decision:
+        if self._unchecked:
+            self._unchecked.discard(permission)
+        return self._authority.ask(self, permission)
+
+    def take_over(self, earlier: Access) -> None:
+        """Ask also for what nobody has asked about yet of an `Access` that this one replaces."""
+        if earlier._unchecked:
+            self._unchecked = (self._unchecked or set()) | earlier._unchecked
+
+    @property
+    def is_unchecked(self) -> bool:
+        """Whether the handler has still to ask what some rule says it must (`must_check`)."""
+        return bool(self._unchecked)
+
+    def unchecked(self, status: int | None = None) -> Answer | None:
+        """Return what is answered in place of a response that starts before somebody asked.
+
+        None if everything was asked that `must_check` names, or if the response, by its `status`,
+        is our own refusal.
+        """
+        if not self._unchecked or (self.denied is not None and self.denied.status == status):
+            return None
+        missing = tuple(sorted(self._unchecked))
+        miss = f"the handler must ask about permission {' and '.join(missing)}"
+        decision = Decision(
+            False, "unchecked", self.decision.rule, missing=missing, nearest_miss=miss
+        )
+        return self._authority.refuse(self, self.facts, "", decision, self._accept)
 
     def _denial(
         self, asked: str, decision: Decision, facts: RequestFacts | None = None

@@ -64,6 +64,7 @@ ANSWERS: dict[Reason, Kind] = {
     "introspection_unavailable": Kind(503, challenged=False),
     "policy_not_loaded": Kind(503, challenged=False),
     "unguarded": Kind(500, challenged=False),
+    "unchecked": Kind(500, challenged=False),
 }
 
 

@@ -23,6 +23,7 @@ __all__ = ["ASGIAuthzMiddleware", "facts_of"]
 KEY = "authz"
 
 POLICY_VIOLATION = 1008  # RFC 6455 §7.4.1
+STARTS = ("websocket.accept", "websocket.http.response.start")
 SERVER_ERRORS = (1011, 4500)  # RFC 6455 §7.4.1; Litestar's
 
 Message = dict[str, Any]
@@ -254,8 +255,16 @@ class _HttpExchange:
                 self._replaced = True
                 await self.answer(denied)
                 return
+            if unchecked := self._unchecked(message):
+                self._replaced = True
+                await self.answer(unchecked)
+                return
             self._started = True
         await self._send(message)
+
+    def _unchecked(self, message: Message) -> Answer | None:
+        """Return what answers if nobody has asked what the policy says must be asked first."""
+        return self._access.unchecked(message.get("status")) if self._access else None
 
     def _overruled(self) -> bool:
         """Whether the second look has refused; then whatever the app makes of it is not sent."""
@@ -307,9 +316,14 @@ class _WebSocketExchange(_HttpExchange):
 
     async def _relay(self, message: Message) -> None:
         kind = message["type"]
+        if self._replaced:
+            return
         denied = self._access.denied if self._access else None
-        if denied is not None and (self._replaced or self._overruled() or self._failed(message)):
+        if denied is not None and (self._overruled() or self._failed(message)):
             await self._deny(denied)
+            return
+        if kind in STARTS and (unchecked := self._unchecked(message)):
+            await self._deny(unchecked)
             return
         self._started = self._started or kind == "websocket.accept"
         self._closed = self._closed or kind not in ("websocket.accept", "websocket.send")

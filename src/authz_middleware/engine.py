@@ -105,7 +105,7 @@ class Engine:
 
     def again(
         self, admit: Admit, facts: RequestFacts, asked: Routed, binding: Binding | None, now: float
-    ) -> Decision:
+    ) -> Outcome:
         """Decide for a caller that is known what the app's router makes of its request.
 
         `admit` and `facts` are of the request as it came; `asked` is what it is by now, at `now`
@@ -114,11 +114,11 @@ class Engine:
         requirements = admit.requirements
         method = request_method(asked.kind, asked.method)
         if method is None:
-            return Decision(False, "method_ambiguous")
+            return _refuse("method_ambiguous")
         if not _same(asked, method, facts):
             requirements = self.policy.find(method, readings(asked.path, ""), loose=not facts.exact)
         elif requirements is None:
-            return admit.decision
+            return admit
         elif not requirements:  # the policy had nothing to say: no handler should be reached
             requirements = (self.policy.default,)
         also: tuple[Requirement, ...] | None = ()
@@ -126,17 +126,20 @@ class Engine:
             paths = readings(asked.path, facts.root_path)
             also = binding.also(asked.taken, method, asked.path, requirements or (), paths)
         if not requirements or also is None:
-            return Decision(False, "path_ambiguous")
+            return _refuse("path_ambiguous")
         requirements += also
         forbidden = self.policy.forbidden(requirements, now, facts)
         if forbidden is not None:
-            return forbidden
+            return Refuse(forbidden, admit.principal, admit.credentials)
         if admit.principal is not None:
-            return self.policy.decide(requirements, admit.principal, now, facts)
-        if not is_public(requirements):
-            return _refuse(admit.anonymous, requirements).decision
-        decision = self.policy.anonymous(requirements, now, facts)
-        return admit.decision if decision.allowed else decision
+            decision = self.policy.decide(requirements, admit.principal, now, facts)
+        elif is_public(requirements):
+            decision = self.policy.anonymous(requirements, now, facts)
+        else:
+            return _refuse(admit.anonymous, requirements)
+        if not decision.allowed:
+            return Refuse(decision, admit.principal, admit.credentials)
+        return admit._replace(requirements=requirements)
 
     def resume(self, pending: Pending) -> Steps:
         """Go on with a request that had to wait."""

@@ -52,6 +52,7 @@ Reason = Literal[
     "authentication_too_old",
     "policy_not_loaded",
     "unguarded",
+    "unchecked",
 ]
 """Why a request was let in or refused; `authz_middleware.answers` maps each to its HTTP answer."""
 

@@ -153,6 +153,10 @@ def _status(answer: Answer) -> str:
     return f"{answer.status} {HTTPStatus(answer.status).phrase}"
 
 
+def _code(status: str) -> int | None:
+    return int(status[:3]) if status[:3].isdecimal() else None
+
+
 def _body(answer: Answer, environ: WSGIEnvironment) -> bytes:
     # Not `head`: methods are case-sensitive (RFC 9110 §9.1), and a server sends a body for it.
     return b"" if environ.get("REQUEST_METHOD") == "HEAD" else answer.body
@@ -176,7 +180,9 @@ def _serve(
     finally:
         enter(None)
     if head.replaced is None and _is_finished(body, environ):
-        return body  # none of the app's code runs any more
+        head.settle()
+        if head.replaced is None:
+            return body  # none of the app's code runs any more
     return _Body(body, head, environ, access)
 
 
@@ -192,14 +198,19 @@ def _is_finished(body: Iterable[bytes], environ: WSGIEnvironment) -> bool:
 
 
 class _Head:
-    """The `start_response` that the app gets: a 5xx after a denied `require` is our refusal."""
+    """The `start_response` that the app gets: a 5xx after a denied `require` is our refusal.
 
-    __slots__ = ("_access", "_called", "_start_response", "replaced")
+    The head of a handler that must ask something first is held back until the body begins.
+    """
+
+    __slots__ = ("_access", "_called", "_held", "_start_response", "_write", "replaced")
 
     def __init__(self, start_response: StartResponse, access: Access) -> None:
         self._start_response = start_response
         self._called = False
         self._access = access
+        self._held: tuple[str, list[tuple[str, str]]] | None = None
+        self._write: Callable[[bytes], object] = _discard
         self.replaced: Answer | None = None
 
     def __call__(
@@ -211,10 +222,38 @@ class _Head:
         if denied is not None and (denied is self._access.overruled or status.startswith("5")):
             self.replace(denied, exc_info)
             return _discard
+        if self._held is not None and exc_info is None:
+            raise AssertionError("start_response was called twice without exc_info")  # PEP 3333
+        if not self._called and self._access.is_unchecked:
+            self._held = status, headers
+            return self._write_held
+        self._held = None
         return self._start(status, headers, exc_info)
+
+    def settle(self) -> None:
+        """Send the head that was held back, or our answer if nobody has asked by now."""
+        held, self._held = self._held, None
+        if held is None:
+            return
+        unchecked = self._access.unchecked(_code(held[0]))
+        if unchecked is not None:
+            self.replace(unchecked, None)
+        else:
+            self._write = self._start(*held, None)
+
+    @property
+    def is_held(self) -> bool:
+        """Whether the app has given a head that was not sent yet."""
+        return self._held is not None
+
+    def _write_held(self, data: bytes) -> None:
+        self.settle()
+        if self.replaced is None:
+            self._write(data)
 
     def replace(self, answer: Answer, exc_info: ExcInfo | None) -> None:
         """Answer with `answer`; raises `exc_info` again if the head has been sent already."""
+        self._held = None
         self._start(_status(answer), list(answer.headers), exc_info if self._called else None)
         self.replaced = answer
 
@@ -261,10 +300,15 @@ class _Body:
         sent = False
         try:
             for chunk in self._body:
+                if self._head.is_held:
+                    if not chunk:
+                        continue  # nothing is sent before the head (PEP 3333)
+                    self._head.settle()
                 if self._head.replaced is not None:
                     break
                 sent = sent or bool(chunk)
                 yield chunk
+            self._head.settle()
         except Exception as error:
             denied = AccessDenied.within(error)
             if sent or denied is None:

@@ -572,6 +572,43 @@ REFUSED = {
         "`https://x` is not one of the [[issuers]]",
         "exactly",
     ),
+    # must_check
+    "a must_check that nobody has": (
+        route('{ roles = ["viewer"], must_check = "write" }'),
+        "4:34",
+        "nobody could ever have permission `write`",
+        "",
+    ),
+    "a must_check that is a pattern": (
+        route('{ must_check = "user:*" }'),
+        "4:14",
+        "`user:*` is a pattern",
+        "",
+    ),
+    "a must_check of another type": (
+        route('{ must_check = ["read"] }'),
+        "4:14",
+        "`must_check` must be a string",
+        'must_check = "article:write"',
+    ),
+    "an empty must_check": (
+        route('{ roles = ["viewer"], must_check = "" }'),
+        "4:34",
+        "`must_check` is empty",
+        "",
+    ),
+    "must_check inside any": (
+        route('{ any = [{ must_check = "read" }, ["viewer"]] }'),
+        "4:23",
+        "`must_check` cannot stand inside `any`, `all` or `not`",
+        "write it in the route's own table",
+    ),
+    "must_check inside not": (
+        route('{ roles = ["viewer"], not = { must_check = "read" } }'),
+        "4:42",
+        "`must_check` cannot stand inside",
+        "",
+    ),
     # What DESIGN names and this version does not build
     **{
         f"planned requirement {key}": (
@@ -584,7 +621,6 @@ REFUSED = {
             "dpop": "true",
             "load": '"article"',
             "pdp": '"x"',
-            "must_check": '"p"',
             "mode": '"shadow"',
         }.items()
     },

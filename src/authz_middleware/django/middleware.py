@@ -10,7 +10,7 @@ from asgiref.sync import iscoroutinefunction, markcoroutinefunction
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 
-from authz_middleware.access import enter
+from authz_middleware.access import Access, enter
 from authz_middleware.django.configuration import configured, guarded
 from authz_middleware.django.requests import (
     accept_of,
@@ -19,7 +19,7 @@ from authz_middleware.django.requests import (
     mounted_facts,
     path_of,
 )
-from authz_middleware.django.streaming import finished
+from authz_middleware.django.streaming import GUARD, finished
 from authz_middleware.effects import Outcome, Refuse, Routed
 from authz_middleware.errors import AccessDenied
 from authz_middleware.facts import Answer, RequestFacts
@@ -154,6 +154,10 @@ class AuthzMiddleware:
             return refuse(request, serving.refused(facts, outcome, accept))
         binding = self._guarded.binding(serving)
         request.authz = access = serving.admitted(facts, outcome, accept, binding)
+        # Our own, since `request.authz` is the project's to drop.
+        if isinstance(earlier := getattr(request, GUARD, None), Access):
+            access.take_over(earlier)
+        setattr(request, GUARD, access)
         if wanted := serving.settings.remote_user:
             set_remote_user(request.META, access, with_issuer=wanted != "sub")
         enter(access)
@@ -180,6 +184,7 @@ def _refused(request: Any, answer: Answer) -> HttpResponseBase:
     """Return a refusal; from now on nobody calls."""
     enter(None)
     request.authz = None
+    setattr(request, GUARD, None)
     return respond(answer, request)
 
 

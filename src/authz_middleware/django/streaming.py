@@ -16,7 +16,10 @@ from authz_middleware.errors import AccessDenied
 from authz_middleware.facts import Answer
 from authz_middleware.frameworks.django import respond
 
-__all__ = ["finished"]
+__all__ = ["GUARD", "finished"]
+
+GUARD = "_authz_access"
+"""Where a request carries the `Access` that its response is held against."""
 
 
 def finished(request: HttpRequest, response: HttpResponseBase, *, ahead: bool) -> HttpResponseBase:
@@ -31,13 +34,18 @@ def finished(request: HttpRequest, response: HttpResponseBase, *, ahead: bool) -
         return _instead_of(response, overruled, request)
     access = getattr(request, "authz", None)
     if not isinstance(access, Access):
-        return response
+        return _checked(request, response)
     if access.denied is not None and response.status_code >= 500:
         return _instead_of(response, access.denied, request)
     if not response.streaming or getattr(response, "file_to_stream", None) is not None:
-        return response  # a file is the server's to send
+        return _checked(request, response)  # a file is the server's to send
     streamed: Any = response
     chunks = streamed.streaming_content
+    # The head goes first there.
+    if streamed.is_async or not ahead:
+        checked = _checked(request, response)
+        if checked is not response:
+            return checked
     if streamed.is_async:
         streamed.streaming_content = _known_async(chunks, access)
     else:
@@ -52,9 +60,18 @@ def finished(request: HttpRequest, response: HttpResponseBase, *, ahead: bool) -
                     _release(response)  # another response is sent, and nobody closes this one
                     raise
                 return _instead_of(response, denied.answer, request)
+            if (checked := _checked(request, response)) is not response:
+                return checked
         streamed.streaming_content = chain(first, known)
     _know_at_close(response, access)
     return response
+
+
+def _checked(request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
+    """Return `response`, or the refusal of one that starts before `must_check` was asked."""
+    access = getattr(request, GUARD, None)
+    unchecked = access.unchecked(response.status_code) if isinstance(access, Access) else None
+    return response if unchecked is None else _instead_of(response, unchecked, request)
 
 
 # What a response holds. Its own `close` would tell everybody that the request is finished.

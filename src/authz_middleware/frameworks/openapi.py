@@ -174,13 +174,17 @@ def _describe(operation: Document, found: tuple[tuple[Requirement, ...], ...]) -
     responses = _within(operation, "responses")
     if not all(opened):
         _answer(responses, "401")
-    if not all(each and all(one.kind in _OPEN for one in each) for each in decided):
+    if not all(each and all(map(_lets_in, each)) for each in decided):
         _answer(responses, "403")
 
 
 def _public(requirements: tuple[Requirement, ...]) -> bool:
     """Whether somebody gets in without a token."""
     return bool(requirements) and is_public(requirements) and not any(map(is_closed, requirements))
+
+
+def _lets_in(requirement: Requirement) -> bool:
+    return requirement.kind in _OPEN and not requirement.must_check
 
 
 def _answer(responses: Document, status: str) -> None:

@@ -1,4 +1,4 @@
-"""The decision log of the standard library: refusals at INFO, our own outages at ERROR.
+"""The decision log of the standard library: refusals at INFO, our outages and defects at ERROR.
 
 A key that is not known yet is no outage, nor are too many unknown tokens: anybody can send such,
 and so could fill the log.
@@ -15,7 +15,9 @@ __all__ = ["LOGGER", "LogObserver"]
 LOGGER = logging.getLogger("authz_middleware")
 
 _ANYBODYS = frozenset({"unknown_key", "busy"})
-_OURS = frozenset({"keys_unavailable", "introspection_unavailable", "policy_not_loaded"})
+_OURS = frozenset(
+    {"keys_unavailable", "introspection_unavailable", "policy_not_loaded", "unchecked"}
+)
 
 
 class LogObserver:

@@ -65,17 +65,19 @@ def check_roles(
             )
 
 
-def check_permission(table: Section, permission: str, names: Names) -> None:
+def check_permission(
+    table: Section, permission: str, names: Names, key: str = "permissions"
+) -> None:
     """Report a permission that is none, or that nobody could have."""
     if WILDCARD in permission:
         table.error(
-            "permissions",
+            key,
             f"`{permission}` is a pattern; a route requires exact permissions",
             "name the permission; patterns belong to [roles]",
         )
     elif not names.token_permissions and not names.roles.could_grant(permission, names.obtainable):
         table.error(
-            "permissions",
+            key,
             f"nobody could ever have permission `{permission}`",
             "give it to a role in [roles] that an issuer grants, or name the claim that carries"
             " permissions in an issuer's `claims.permissions`",

@@ -49,11 +49,12 @@ REQUIREMENT_KEYS = (
     "scopes",
     "acr",
     "max_age",
+    "must_check",
     "any",
     "all",
     "not",
 )
-REQUIREMENT_PLANNED = ("dpop", "load", "pdp", "must_check", "mode")
+REQUIREMENT_PLANNED = ("dpop", "load", "pdp", "mode")
 WORDS: tuple[Literal["public", "authenticated", "deny"], ...] = ("public", "authenticated", "deny")
 
 MAX_DEPTH = 8
@@ -71,9 +72,14 @@ def read(section: Section, text: str, names: Names, params: Mapping[str, str]) -
         return _word(section, text, value, ref)
     if isinstance(value, (list, Mapping)):
         value = cast("object", value)
+        must_check = _must_check(section, text, value, names)
+        if must_check and value == {"must_check": must_check}:
+            return Requirement("authenticated", ref, must_check=must_check)
         reader = _Reader(names, section, params)
         need = reader.requirement((*section.path, text), value, _Around())
-        return Requirement("table", ref, need) if need else Requirement("deny", ref)
+        if need is None:
+            return Requirement("deny", ref)
+        return Requirement("table", ref, need, must_check=must_check)
     section.error(
         text,
         "this is not a requirement",
@@ -81,6 +87,16 @@ def read(section: Section, text: str, names: Names, params: Mapping[str, str]) -
         ' { permissions = ["article:write"] }',
     )
     return Requirement("deny", ref)
+
+
+def _must_check(section: Section, text: str, value: object, names: Names) -> str:
+    """Read the permission that the handler must ask about; "" if none is named."""
+    if not isinstance(value, Mapping) or not (table := section.table(text)):
+        return ""
+    permission = table.text("must_check", example="article:write") or ""
+    if permission:
+        check_permission(table, permission, names, "must_check")
+    return permission
 
 
 def _word(section: Section, text: str, word: str, ref: RuleRef) -> Requirement:
@@ -168,6 +184,12 @@ class _Reader:
     def _table(self, path: KeyPath, mapping: Mapping[str, Any], around: _Around) -> Need | None:
         table = Section(self.section.document, self.section.report, path, mapping)
         table.only(REQUIREMENT_KEYS, REQUIREMENT_PLANNED)
+        if around.depth and "must_check" in table:
+            table.error(
+                "must_check",
+                "`must_check` cannot stand inside `any`, `all` or `not`",
+                "write it in the route's own table: it is about the handler, not the caller",
+            )
         if not mapping:
             table.error(
                 None,

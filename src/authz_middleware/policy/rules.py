@@ -28,13 +28,15 @@ class Requirement:
     """What one key of `[routes]` asks of the caller, or one of `[forbid]` forbids.
 
     A "table" is met if its `need` is. A "forbid" is met by those whom it does not hold for: its
-    `need` says for whom it holds, and without one it holds for everybody.
+    `need` says for whom it holds, and without one it holds for everybody. `must_check` is the
+    permission that the handler must ask about; "" without any.
     """
 
     kind: Kind
     ref: RuleRef
     need: Need | None = None
     refused_as: Reason = "denied_by_rule"  # why a "deny" denies
+    must_check: str = ""
     allowed: Decision = field(init=False, compare=False, repr=False)
     at_once: Predicate = field(init=False, compare=False, repr=False)
     """Whether a look at the caller is enough to let it in: the common case, compiled."""

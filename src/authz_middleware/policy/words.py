@@ -38,9 +38,12 @@ def is_closed(requirement: Requirement) -> bool:
 
 
 def _words(requirement: Requirement, public: str) -> str:
-    if requirement.need is None:
-        return public if requirement.kind == "public" else "every valid token"
-    return in_words(requirement.need, outermost=True)
+    text = public if requirement.kind == "public" else "every valid token"
+    if requirement.need is not None:
+        text = in_words(requirement.need, outermost=True)
+    if requirement.must_check:
+        text += f" and what the handler asks about `{requirement.must_check}`"
+    return text
 
 
 def in_words(need: Need, *, outermost: bool = False) -> str:

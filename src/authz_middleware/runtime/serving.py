@@ -179,12 +179,14 @@ class Serving:
 
     def again(
         self, admit: Admit, facts: RequestFacts, asked: Routed, binding: Binding | None
-    ) -> Decision:
+    ) -> Outcome:
         """Decide what the app's router has made of a request that was let in."""
         if binding is not None and not binding.knows(asked.taken, asked.path):
             self._report_late(asked)
-        decision = self._engine.again(admit, facts, asked, binding, self.clock())
-        return decision if decision.allowed else replace(decision, detail=SECOND_LOOK)
+        outcome = self._engine.again(admit, facts, asked, binding, self.clock())
+        if isinstance(outcome, Admit):
+            return outcome
+        return outcome._replace(decision=replace(outcome.decision, detail=SECOND_LOOK))
 
     def _report_late(self, asked: Routed) -> None:
         if asked.taken not in self._late and len(self._late) < MAX_LATE:

@@ -115,13 +115,13 @@ class Presumed(Serving):
 
     def again(
         self, admit: Admit, facts: RequestFacts, asked: Routed, binding: Binding | None
-    ) -> Decision:
+    ) -> Outcome:
         """Decide inside, between the app's router and its handler."""
         if self.open:
-            return admit.decision
-        decision = super().again(admit, facts, asked, binding)
-        self._decisions.append(decision)
-        return decision
+            return admit
+        outcome = super().again(admit, facts, asked, binding)
+        self._decisions.append(outcome.decision)
+        return outcome
 
     def _tell(
         self,
