@@ -31,6 +31,10 @@ def load(block: Block, folder: Path) -> None:
     if block.mark is None:
         file = folder / (block.title or "authz.toml")
         file.write_text(block.text)
+        if {*tomllib.loads(block.text)} == {"tests"}:
+            # Whether they pass is for the page to say.
+            assert run_policy_tests(folder / "authz.toml", tests=[file]).results
+            return
         report = run_policy_tests(file)
         assert report.ok, f"{block.place}\n{report}"
         return

@@ -10,12 +10,18 @@ from authz_middleware.policy.needs import Asked, ConditionFailed, Verdict, When
 class Says:
     """Returns `result`, or raises it; counts how often it was asked."""
 
-    reads_request = False
-
-    def __init__(self, result: Any, text: str = "said", *, reads_caller: bool = True) -> None:
+    def __init__(
+        self,
+        result: Any,
+        text: str = "said",
+        *,
+        reads_caller: bool = True,
+        reads_request: bool = False,
+    ) -> None:
         self.result = result
         self.text = text
         self.reads_caller = reads_caller
+        self.reads_request = reads_request
         self.asked = 0
 
     def holds(self, asked: Asked) -> bool:

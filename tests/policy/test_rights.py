@@ -193,7 +193,7 @@ CHANGES = {
     "a permission": (permission("z"), True, Change(True, False)),
     "a condition more": (True, X, Change(False, True)),
     "a condition less": (All((X, SCOPE)), SCOPE, Change(True, False)),
-    "the same condition": (X, When(Says(True, "x")), Change(False, False)),
+    "the same condition": (X, OneOf((X, All((X, SCOPE)))), Change(False, False)),
     "another condition": (X, Y, Change(None, None)),
     "one condition of two": (All((X, Y)), X, Change(None, False)),
     "a scope beside other conditions": (All((X, SCOPE)), OneOf((Y, X)), Change(True, False)),

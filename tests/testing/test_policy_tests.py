@@ -217,3 +217,74 @@ allow = [
 def test_a_bad_policy_is_not_run():
     with pytest.raises(PolicyError):
         run_policy_tests(policy({"as": VIEWER, "allow": ["no path"]}))
+
+
+def test_what_was_asked_for_and_what_each_rule_found():
+    (result,) = run(VIEWER, allow=["PUT /articles/1"]).results
+    assert result.got.startswith("refused, permission_missing (needs permission article:write")
+    assert result.explanation.splitlines()[0].startswith("table PUT /articles/<int:id> (")
+    assert "not met: permission article:write; has none" in result.explanation
+    assert run(VIEWER, allow=["GET /articles/1"]).results[0].explanation == ""
+
+
+def test_what_no_test_touches():
+    report = run_policy_tests(
+        policy(
+            {"as": VIEWER, "allow": ["GET /articles/1"], "deny": ["GET /nowhere", "GET /deploy/x"]},
+            routes={"GET /articles/<int:id>": ["viewer"], "GET /me": "authenticated"},
+            forbid={
+                "freeze": {"path": "/deploy/**"},
+                "robots": {"path": "/me", "roles": ["admin"]},
+            },
+        )
+    )
+    assert report.ok
+    assert [rule.key for rule in report.untouched] == ["GET /me", "forbid.robots"]
+    assert report.rules == 4
+    assert report.counts == {"PASS": 3, "FAIL": 0, "ERROR": 0}
+
+
+def test_what_no_test_would_miss():
+    tests = [
+        {"as": EDITOR, "allow": ["PUT /a"], "deny": ["DELETE /a", "GET /deploy"]},
+        {"as": VIEWER, "deny": ["PUT /a", "PUT /n/+1"]},
+    ]
+    mapping = policy(
+        *tests,
+        routes={
+            "PUT /a": {"roles": ["editor"], "not": ["admin"]},
+            "DELETE /a": ["admin"],
+            "GET /deploy": "deny",
+            "GET /untouched": ["viewer"],
+            "/n/<int:id>": ["viewer"],
+        },
+        forbid={"freeze": {"path": "/deploy"}},
+    )
+    report = run_policy_tests(mapping, mutate=True)
+    assert [(rule.key, dropped) for rule, dropped in report.unnoticed] == [
+        ("PUT /a", "not the role `admin`"),
+        ("GET /deploy", "`deny`"),  # the entry of [forbid] holds it
+        ("forbid.freeze", "all of it"),  # and the other way round
+    ]
+    assert run_policy_tests(mapping).unnoticed == ()
+
+
+def test_files_of_tests(tmp_path):
+    mapping = policy({"as": VIEWER, "allow": ["GET /articles/1"]})
+    good, bad = tmp_path / "more.toml", tmp_path / "bad.toml"
+    good.write_text('[[tests]]\nas = "anonymous"\nallow = ["/health", "/me"]\n')
+    report = run_policy_tests(mapping, tests=[good])
+    assert [result.outcome for result in report.results] == ["PASS", "PASS", "FAIL"]
+    assert report.results[2].where == f"{good}:3:21"
+    bad.write_text('routes = {}\n[[tests]]\nas = { roles = ["editr"] }\nallow = ["GET /health"]\n')
+    with pytest.raises(PolicyError) as caught:
+        run_policy_tests(mapping, tests=[good, bad])
+    assert [problem.where for problem in caught.value.problems] == [f"{bad}:1:1", f"{bad}:3:8"]
+
+
+def test_a_role_that_no_token_can_bring_is_a_mistake_in_a_file_of_tests_too(tmp_path):
+    issuer = {**ISSUER.policy_issuer(), "grants": ["editor"]}
+    file = tmp_path / "more.toml"
+    file.write_text('[[tests]]\nas = { roles = ["admin"] }\nallow = ["GET /health"]\n')
+    with pytest.raises(PolicyError, match="can bring role `admin`"):
+        run_policy_tests(policy(issuers=[issuer]), tests=[file])

@@ -35,7 +35,6 @@ from authz_middleware.policy.needs import (
 )
 from authz_middleware.policy.roles import Roles
 from authz_middleware.policy.rules import Requirement
-from authz_middleware.policy.words import in_words
 
 __all__ = ["ANONYMOUS", "Caller", "Change", "Right", "Rights", "change", "role_sets"]
 
@@ -281,7 +280,7 @@ def _told(answers: Sequence[tuple[tuple[Verdict, ...], bool]]) -> Verdict:
 
 
 def _differences(
-    old: Right, new: Right, rows: Iterable[_Row], conditions: Mapping[str, Verdict]
+    old: Right, new: Right, rows: Iterable[_Row], conditions: Mapping[Leaf, Verdict]
 ) -> tuple[bool, bool]:
     gained = lost = False
     for row in rows:
@@ -300,10 +299,10 @@ _OTHER = ""  # a value that no requirement names
 
 def _unknowns(
     leaves: Iterable[Leaf], issuers: tuple[str, ...]
-) -> tuple[dict[_Key, tuple[object, ...]], list[str]]:
+) -> tuple[dict[_Key, tuple[object, ...]], list[Leaf]]:
     """Return what the rights hang on, each with the values that make a difference."""
     known: dict[_Key, tuple[object, ...]] = {}
-    opaque: dict[str, None] = {}
+    opaque: dict[Leaf, None] = {}
     acr: dict[str, None] = {}
     seconds: set[int] = set()
     for leaf in leaves:
@@ -319,7 +318,7 @@ def _unknowns(
             case MaxAge(limit):
                 seconds.add(limit)
             case _:
-                opaque[in_words(leaf)] = None
+                opaque[leaf] = None
     if acr:
         known["acr", ""] = (*acr, _OTHER, None)
     if seconds:
@@ -327,7 +326,7 @@ def _unknowns(
     return known, list(opaque)
 
 
-def _value(right: Right, row: _Row, conditions: Mapping[str, Verdict]) -> Verdict:
+def _value(right: Right, row: _Row, conditions: Mapping[Leaf, Verdict]) -> Verdict:
     match right:
         case bool():
             return right
@@ -350,4 +349,4 @@ def _value(right: Right, row: _Row, conditions: Mapping[str, Verdict]) -> Verdic
             age = row["age", ""]
             return age <= limit if isinstance(age, (int, float)) else None
         case _:
-            return conditions[in_words(right)]
+            return conditions[right]

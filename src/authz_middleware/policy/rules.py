@@ -85,6 +85,12 @@ class Requirement:
         object.__setattr__(told, "request", request)
         return told
 
+    def altered(self, kind: Kind, need: Need | None) -> Requirement:
+        """Return another requirement in the place of this one, told of the same request."""
+        other = Requirement(kind, self.ref, need, self.refused_as)
+        object.__setattr__(other, "request", self.request)
+        return other
+
     def asking(self, asked: Asked) -> Asked:
         """Return what its needs may look at."""
         if self.request is None:

@@ -23,7 +23,7 @@ from authz_middleware.tokens import tenants
 from authz_middleware.tokens.issuers import Issuer, secure_url
 from authz_middleware.tokens.presets import TEMPLATE
 
-__all__ = ["Settings", "load", "obtainable"]
+__all__ = ["Settings", "check_cases", "load", "obtainable"]
 
 KNOWN = (
     "default",
@@ -101,7 +101,7 @@ def load(document: Document) -> Settings:
     resource = _resource(root)
     metadata_url = _metadata_url(resource) if resource else None
     tests = cases.load(root, issuers=names, roles=policy.roles.declared)
-    _check_cases(root, tests, issuers)
+    check_cases(root, tests, issuers)
     settings = Settings(
         policy=policy,
         issuers={issuer.issuer: issuer for issuer in issuers},
@@ -204,7 +204,7 @@ def obtainable(issuers: Iterable[Issuer]) -> frozenset[str] | None:
     return frozenset(names)
 
 
-def _check_cases(root: Section, tests: Sequence[Case], issuers: Sequence[Issuer]) -> None:
+def check_cases(root: Section, tests: Sequence[Case], issuers: Iterable[Issuer]) -> None:
     """Report callers of [[tests]] with a role that no token of their issuer can bring."""
     by_name = {issuer.issuer: issuer for issuer in issuers}
     for index, case in enumerate(tests):
