@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import threading
+from collections.abc import Mapping
 from math import inf
+from typing import Any
 
 import pytest
 
@@ -32,19 +34,20 @@ class FakeAuthority:
 
     def __init__(self) -> None:
         self.told: list[tuple[str, bool, str | None]] = []
+        self.resources: list[Mapping[str, Any]] = []
 
     def know(self, access: Access) -> Decision:
         known = access.principal is not None
         return Decision(known, "allowed" if known else "no_credentials")
 
-    def ask(self, access: Access, permission: str) -> Decision:
+    def ask(self, access: Access, permission: str, resource: Mapping[str, Any]) -> Decision:
+        self.resources.append(resource)
         held = access.principal.permissions if access.principal else frozenset()
         allowed = permission in held
         return Decision(allowed, "allowed" if allowed else "permission_missing")
 
     def report(self, access: Access, permission: str, decision: Decision) -> None:
-        assert decision.allowed
-        self.told.append((permission, True, None))
+        self.told.append((permission, decision.allowed, None))
 
     def again(
         self, admit: Admit, facts: RequestFacts, asked: Routed, binding: Binding | None
@@ -82,14 +85,24 @@ def test_it_carries_what_was_decided() -> None:
     assert access.denied is None
 
 
-def test_allows_answers_and_tells_nobody() -> None:
+def test_allows_answers_and_tells() -> None:
     authority = FakeAuthority()
     access = make(authority=authority)
     assert access.allows("read") is True
     assert access.allows("write", resource={"owner": "ann"}) is False
     assert make(None).allows("read") is False
     assert access.denied is None
-    assert authority.told == []
+    assert authority.told == [("read", True, None), ("write", False, None)]
+    assert authority.resources == [{}, {"owner": "ann"}]
+
+
+@pytest.mark.parametrize("resource", ["ann", [("owner", "ann")], object()])
+def test_what_is_no_mapping_is_no_resource(resource: Any) -> None:
+    access = make()
+    with pytest.raises(TypeError, match="mapping of attributes"):
+        access.allows("read", resource)
+    with pytest.raises(TypeError, match="mapping of attributes"):
+        access.require("read", resource)
 
 
 def test_require_lets_through_and_tells() -> None:

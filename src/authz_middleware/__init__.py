@@ -18,6 +18,7 @@ from authz_middleware.facts import (
 )
 from authz_middleware.observe import DecisionEvent, DecisionObserver
 from authz_middleware.runtime.authz import Authz
+from authz_middleware.runtime.loaders import AttributeLoader
 from authz_middleware.version import __version__
 from authz_middleware.wsgi import WSGIAuthzMiddleware
 
@@ -27,6 +28,7 @@ __all__ = [
     "AccessDenied",
     "Actor",
     "Answer",
+    "AttributeLoader",
     "Authz",
     "AuthzError",
     "Body",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from contextlib import suppress
 from contextvars import ContextVar, Token
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, cast
 
 from authz_middleware.effects import Admit, Outcome, Refuse, Routed
 from authz_middleware.errors import AccessDenied
@@ -23,7 +23,7 @@ class Authority(Protocol):
     def again(
         self, admit: Admit, facts: RequestFacts, asked: Routed, binding: Binding | None
     ) -> Outcome: ...
-    def ask(self, access: Access, permission: str) -> Decision: ...
+    def ask(self, access: Access, permission: str, resource: Mapping[str, Any]) -> Decision: ...
     def report(self, access: Access, permission: str, decision: Decision) -> None: ...
     def refuse(
         self,
@@ -91,18 +91,18 @@ class Access:
         self._demand(admit.requirements)
 
     def allows(self, permission: str, resource: Mapping[str, Any] | None = None) -> bool:
-        """Whether the caller holds `permission`; False for anonymous callers and expired tokens.
+        """Whether the caller has `permission`; False for anonymous callers and expired tokens.
 
-        `resource` holds attributes of the object in question. No condition of the policy can read
-        them in this version; passing them now keeps the call right when one does.
+        `resource` holds attributes of the object in question, for the condition that
+        `[permissions]` may attach to it. One that it lacks counts against access.
         """
-        del resource
-        return self._ask(permission).allowed
+        decision = self._ask(permission, resource)
+        self._authority.report(self, permission, decision)
+        return decision.allowed
 
     def require(self, permission: str, resource: Mapping[str, Any] | None = None) -> None:
-        """Raise `AccessDenied` unless the caller holds `permission`; see `allows`."""
-        del resource
-        decision = self._ask(permission)
+        """Raise `AccessDenied` unless the caller has `permission`; see `allows`."""
+        decision = self._ask(permission, resource)
         if not decision.allowed:
             raise self._denial(permission, decision)
         self._authority.report(self, permission, decision)
@@ -137,10 +137,13 @@ class Access:
                 self._unchecked = self._unchecked or set()
                 self._unchecked.add(requirement.must_check)
 
-    def _ask(self, permission: str) -> Decision:
+    def _ask(self, permission: str, resource: Mapping[str, Any] | None) -> Decision:
+        given: object = {} if resource is None else resource
+        if not isinstance(given, Mapping):
+            raise TypeError("`resource` is a mapping of attributes")
         if self._unchecked:
             self._unchecked.discard(permission)
-        return self._authority.ask(self, permission)
+        return self._authority.ask(self, permission, cast("Mapping[str, Any]", given))
 
     def take_over(self, earlier: Access) -> None:
         """Ask also for what nobody has asked about yet of an `Access` that this one replaces."""

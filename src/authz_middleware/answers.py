@@ -60,8 +60,11 @@ ANSWERS: dict[Reason, Kind] = {
     # RFC 9470 §3
     "acr_not_met": Kind(401, "insufficient_user_authentication"),
     "authentication_too_old": Kind(401, "insufficient_user_authentication"),
+    "resource_missing": Kind(403, "insufficient_scope"),
+    "resource_not_found": Kind(404, challenged=False),
     "keys_unavailable": Kind(503, challenged=False),
     "introspection_unavailable": Kind(503, challenged=False),
+    "resource_unavailable": Kind(503, challenged=False),
     "policy_not_loaded": Kind(503, challenged=False),
     "unguarded": Kind(500, challenged=False),
     "unchecked": Kind(500, challenged=False),

@@ -17,6 +17,7 @@ from authz_middleware.observe.log import LOGGER
 from authz_middleware.policy.canonical import holds_encoded_slash
 from authz_middleware.runtime.authz import Authz, compiled, not_loaded
 from authz_middleware.runtime.guarded import Guarded
+from authz_middleware.runtime.loaders import AttributeLoader
 
 __all__ = ["ASGIAuthzMiddleware", "facts_of"]
 
@@ -47,7 +48,7 @@ class ASGIAuthzMiddleware:
         config: str | os.PathLike[str] | Mapping[str, Any] | Authz | None = None,
         *,
         routes_of: object | None = None,
-        loaders: Mapping[str, Any] | None = None,
+        loaders: Mapping[str, AttributeLoader] | None = None,
         observers: Sequence[DecisionObserver] = (),
         clock: Callable[[], float] | None = None,
         store: object | None = None,

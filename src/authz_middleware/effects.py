@@ -13,6 +13,7 @@ from typing import Any, Literal, NamedTuple, Protocol, TypeAlias
 
 from authz_middleware.facts import Credentials, Decision, Principal, Reason, RequestFacts
 from authz_middleware.policy.model import Requirement
+from authz_middleware.policy.resources import NO_RESOURCES, Loaded, Object, Resources
 from authz_middleware.policy.routes import Taken
 from authz_middleware.tokens.claims import Verified
 from authz_middleware.tokens.compact import Unverified
@@ -31,12 +32,15 @@ __all__ = [
     "KeysAnswer",
     "NeedIntrospection",
     "NeedKeys",
+    "NeedResource",
     "Outcome",
     "Pending",
     "Refuse",
+    "ResourceAnswer",
     "Routed",
     "Steps",
     "TokenCache",
+    "Unresolved",
 ]
 
 
@@ -44,7 +48,7 @@ class Admit(NamedTuple):
     """The request is let through; `valid_until` is in seconds since the epoch.
 
     `anonymous` is why an anonymous caller is refused who asks for more. `requirements` were met;
-    None for a preflight, which asks for nothing.
+    None for a preflight, which asks for nothing. `resources` were loaded for it.
     """
 
     decision: Decision
@@ -53,6 +57,7 @@ class Admit(NamedTuple):
     valid_until: float
     anonymous: Reason = "no_credentials"
     requirements: tuple[Requirement, ...] | None = ()
+    resources: Resources = NO_RESOURCES
 
 
 class Refuse(NamedTuple):
@@ -107,7 +112,21 @@ class IntrospectionAnswer(NamedTuple):
     now: float
 
 
-Effect: TypeAlias = NeedKeys | NeedIntrospection
+class NeedResource(NamedTuple):
+    """Effect: load an object, in so many seconds. Answered by `ResourceAnswer`."""
+
+    object: Object
+    timeout: float
+
+
+class ResourceAnswer(NamedTuple):
+    """The attributes, or why there are none, and the time it is now."""
+
+    found: Loaded
+    now: float
+
+
+Effect: TypeAlias = NeedKeys | NeedIntrospection | NeedResource
 Steps: TypeAlias = Generator[Effect, Any, Outcome]
 """Each effect is answered by the value that it names."""
 
@@ -150,6 +169,18 @@ class TokenCache(Protocol):
     def get(self, digest: bytes, /) -> CachedToken | None: ...
     def put(self, digest: bytes, entry: CachedToken, /) -> None: ...
     def discard(self, digest: bytes, /) -> None: ...
+
+
+class Unresolved(NamedTuple):
+    """A request that must wait for a loader, of a caller who is known.
+
+    `admit` is what is made of it if the requirements are met.
+    """
+
+    admit: Admit
+    requirements: tuple[Requirement, ...]
+    facts: RequestFacts
+    need: NeedResource
 
 
 class Pending(NamedTuple):

@@ -2,9 +2,9 @@
 
 `Engine.start` answers every request that needs nothing from outside, in a straight line: above
 all the common one, whose token was verified before. When keys must be fetched first, or a token's
-issuer must be asked about it, it returns `Pending`, and `Engine.resume` is the generator that goes
-on from there; a driver in `runtime` answers its effects, with or without `await`. Both end in the
-same `_conclude`.
+issuer must be asked about it, it returns `Pending`; when an object must be loaded, `Unresolved`.
+`Engine.resume` is the generator that goes on from there; a driver in `runtime` answers its
+effects, with or without `await`. Both end in the same `_conclude`.
 
 The order of failures is the contract: path 400, `forbid` that reads no caller, rule found (public:
 in), Authorization 400, 401 or 503 of authentication, other `forbid`, then what the rule requires.
@@ -27,16 +27,20 @@ from authz_middleware.effects import (
     KeySource,
     NeedIntrospection,
     NeedKeys,
+    NeedResource,
     Outcome,
     Pending,
     Refuse,
+    ResourceAnswer,
     Routed,
     Steps,
     TokenCache,
+    Unresolved,
 )
 from authz_middleware.facts import (
     Credentials,
     Decision,
+    Principal,
     Reason,
     RequestFacts,
     RuleRef,
@@ -77,7 +81,7 @@ class Engine:
         self._opaque = introspection.prefixes(issuers.values())
         self._preflight = preflight and Decision(True, "allowed", preflight)
 
-    def start(self, facts: RequestFacts, now: float) -> Outcome | Pending:
+    def start(self, facts: RequestFacts, now: float) -> Outcome | Pending | Unresolved:
         """Answer `facts` at `now` (seconds since the epoch), or say that it must wait."""
         method = request_method(facts.kind, facts.method)
         if method is None:
@@ -105,7 +109,7 @@ class Engine:
 
     def again(
         self, admit: Admit, facts: RequestFacts, asked: Routed, binding: Binding | None, now: float
-    ) -> Outcome:
+    ) -> Outcome | Unresolved:
         """Decide for a caller that is known what the app's router makes of its request.
 
         `admit` and `facts` are of the request as it came; `asked` is what it is by now, at `now`
@@ -132,17 +136,27 @@ class Engine:
         if forbidden is not None:
             return Refuse(forbidden, admit.principal, admit.credentials)
         if admit.principal is not None:
-            decision = self.policy.decide(requirements, admit.principal, now, facts)
-        elif is_public(requirements):
-            decision = self.policy.anonymous(requirements, now, facts)
-        else:
+            return self._decided(admit, admit.principal, requirements, facts, now)
+        if not is_public(requirements):
             return _refuse(admit.anonymous, requirements)
+        decision = self.policy.anonymous(requirements, now, facts)
         if not decision.allowed:
             return Refuse(decision, admit.principal, admit.credentials)
         return admit._replace(requirements=requirements)
 
-    def resume(self, pending: Pending) -> Steps:
+    def give_up(self, unresolved: Unresolved, now: float) -> Outcome:
+        """Decide without what would have to be loaded: it is refused."""
+        admit, requirements, facts, _ = unresolved
+        principal = admit.principal
+        if principal is None:  # nothing is loaded for nobody
+            return _refuse(admit.anonymous, requirements)
+        decision = self.policy.decide(requirements, principal, now, facts, admit.resources)
+        return Refuse(decision, principal, admit.credentials)
+
+    def resume(self, pending: Pending | Unresolved) -> Steps:
         """Go on with a request that had to wait."""
+        if isinstance(pending, Unresolved):
+            return self._resolved(pending)
         if isinstance(pending.token, OpaqueToken):
             return self._after_introspection(pending, pending.token)
         return self._after_keys(pending, pending.token)
@@ -155,16 +169,48 @@ class Engine:
             return self._invalid(pending.requirements, rejected, pending.facts, answer.now)
         if verified is None:
             return _unavailable(pending.requirements, answer.view)
-        return self._conclude(pending.requirements, verified, pending.facts, answer.now)
+        concluded = self._conclude(pending.requirements, verified, pending.facts, answer.now)
+        return (yield from self._resolved(concluded))
 
     def _after_introspection(self, pending: Pending, token: OpaqueToken) -> Steps:
         answer: IntrospectionAnswer = yield NeedIntrospection(
             pending.issuer.issuer, token, pending.digest
         )
         try:
-            return self._told(pending, answer.answer, answer.now)
+            told = self._told(pending, answer.answer, answer.now)
         except Rejected as rejected:
             return self._invalid(pending.requirements, rejected, pending.facts, answer.now)
+        return (yield from self._resolved(told))
+
+    def _resolved(self, outcome: Outcome | Unresolved) -> Steps:
+        """Load whatever the outcome hangs on, one object after the other."""
+        while isinstance(outcome, Unresolved):
+            answer: ResourceAnswer = yield outcome.need
+            admit, requirements, facts, need = outcome
+            principal = admit.principal
+            if principal is None or answer.now >= admit.valid_until:
+                return _refuse("invalid_token", requirements, "invalid", "expired")
+            admit = admit._replace(resources={**admit.resources, need.object: answer.found})
+            outcome = self._decided(admit, principal, requirements, facts, answer.now)
+        return outcome
+
+    def _decided(
+        self,
+        admit: Admit,
+        principal: Principal,
+        requirements: tuple[Requirement, ...],
+        facts: RequestFacts,
+        now: float,
+    ) -> Outcome | Unresolved:
+        """Decide with what was loaded so far, or say what must be loaded first."""
+        resources = admit.resources
+        wanted = self.policy.waits_for(requirements, principal, now, facts, resources)
+        if wanted is not None:
+            return Unresolved(admit, requirements, facts, NeedResource(*wanted))
+        decision = self.policy.decide(requirements, principal, now, facts, resources)
+        if decision.allowed:
+            return admit._replace(decision=decision, requirements=requirements)
+        return Refuse(decision, principal, admit.credentials)
 
     def _holds(self, known: CachedToken, now: float) -> bool:
         """Whether what a remembered token rests on is still so: all but the time."""
@@ -206,7 +252,7 @@ class Engine:
         digest: bytes,
         facts: RequestFacts,
         now: float,
-    ) -> Outcome | Pending:
+    ) -> Outcome | Pending | Unresolved:
         if self._opaque and not introspection.names_its_issuer(token):
             issuer = introspection.recipient(token, self._opaque)
             opaque = OpaqueToken(token)
@@ -229,7 +275,7 @@ class Engine:
             return self._anonymous(requirements, "unavailable", "keys_unavailable", facts, now)
         return pending if view.fetchable else _unavailable(requirements, view)
 
-    def _ask(self, pending: Pending, now: float) -> Outcome | Pending:
+    def _ask(self, pending: Pending, now: float) -> Outcome | Pending | Unresolved:
         """Answer from what is held of the token, or wait for its issuer."""
         answer = self._introspected[pending.issuer.issuer].held(pending.digest, now)
         if answer is not None:
@@ -238,7 +284,7 @@ class Engine:
             return self._not_told(pending, now)
         return pending
 
-    def _told(self, pending: Pending, answer: Introspected, now: float) -> Outcome:
+    def _told(self, pending: Pending, answer: Introspected, now: float) -> Outcome | Unresolved:
         requirements = pending.requirements
         if answer.verified is not None:
             check_times(answer.verified, now)
@@ -294,8 +340,13 @@ class Engine:
         verified: Verified,
         facts: RequestFacts,
         now: float,
-    ) -> Outcome:
+    ) -> Outcome | Unresolved:
         principal = verified.principal
+        for requirement in requirements:
+            if requirement.loads:
+                allowed = requirements[0].allowed
+                admit = Admit(allowed, principal, "valid", verified.valid_until)
+                return self._decided(admit, principal, requirements, facts, now)
         decision = self.policy.decide(requirements, principal, now, facts)
         if decision.allowed:
             return Admit(

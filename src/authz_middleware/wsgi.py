@@ -19,6 +19,7 @@ from authz_middleware.observe import DecisionObserver
 from authz_middleware.policy.canonical import from_wsgi, holds_encoded_slash
 from authz_middleware.runtime.authz import Authz, compiled, not_loaded
 from authz_middleware.runtime.guarded import Guarded
+from authz_middleware.runtime.loaders import AttributeLoader
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -45,7 +46,7 @@ class WSGIAuthzMiddleware:
         config: str | os.PathLike[str] | Mapping[str, Any] | Authz | None = None,
         *,
         routes_of: object | None = None,
-        loaders: Mapping[str, Any] | None = None,
+        loaders: Mapping[str, AttributeLoader] | None = None,
         observers: Sequence[DecisionObserver] = (),
         clock: Callable[[], float] | None = None,
         store: object | None = None,

@@ -21,6 +21,10 @@ BASE_ISSUER = {
 }
 
 
+LOADERS: dict[str, Any] = {"article": lambda params: {}}
+"""What fragments name in `load`."""
+
+
 def completed(fragment: dict[str, Any]) -> dict[str, Any]:
     """A fragment with the issuer that a policy cannot do without."""
     issuers = fragment.get("issuers", [{}])
@@ -40,10 +44,10 @@ def load(block: Block, folder: Path) -> None:
         return
     policy = completed(tomllib.loads(block.text))
     if block.mark == "fragment":
-        Authz.from_mapping(policy)
+        Authz.from_mapping(policy, loaders=LOADERS)
         return
     with pytest.raises(PolicyError) as caught:
-        Authz.from_mapping(policy)
+        Authz.from_mapping(policy, loaders=LOADERS)
     assert block.expected, f"{block.place} does not say why it is refused"
     assert block.expected in str(caught.value), block.place
 

@@ -439,9 +439,9 @@ REFUSED = {
         "did you mean `roles`?",
     ),
     "a planned key inside": (
-        route('{ not = { load = "a" } }'),
+        route('{ not = { pdp = "a" } }'),
         "4:22",
-        "`load` is not supported in this version",
+        "`pdp` is not supported in this version",
         "",
     ),
     "an unknown role inside": (
@@ -619,7 +619,6 @@ REFUSED = {
         )
         for key, value in {
             "dpop": "true",
-            "load": '"article"',
             "pdp": '"x"',
             "mode": '"shadow"',
         }.items()
@@ -639,7 +638,6 @@ REFUSED = {
             "include": "[]",
             "candidate": '"x"',
             "state": '"x"',
-            "permissions": "{}",
             "pdp": "{}",
             "insecure_anything": "true",
         }.items()

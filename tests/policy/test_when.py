@@ -101,13 +101,19 @@ REFUSED = {
         "the path has no parameter `id`",
         "",
     ),
-    # For another version
-    "a loader": (
+    "attributes that nothing loads": (
         rule('resource.owner == "x"'),
         "resource",
-        "attributes that a loader returns are not supported in this version",
-        "",
+        "no `load` says where attributes of the resource are from",
+        "write `load",
     ),
+    "attributes in a forbid": (
+        "[forbid]\nf = { when = 'resource.owner == \"x\"' }\n",
+        "resource",
+        "what is forbidden hangs on no loader",
+        "read `resource.params`",
+    ),
+    # For another version
     "an address": (
         rule('subject.authenticated && context.ip == "x"'),
         "context",

@@ -319,7 +319,7 @@ EXPECTED = """\
 29 `GET me` does not name a path
 30 "open" is not a requirement
 31 role `unknown` is not defined in [roles]
-32 `when` is not supported in this version
+32 this reads no attribute, so it is always the same
 34 an empty list lets nobody in
 36 `as` says who calls
 """

@@ -14,8 +14,8 @@ __all__ = ["DecisionEvent", "DecisionObserver"]
 class DecisionEvent:
     """One decision, as observers see it. It holds no token text and no claims.
 
-    `id` is the id that a refused client was given ("" for a request that was let in). `at` is in
-    seconds since the epoch. `asked` is the permission of an `access.require`, else "".
+    `id` is the id that a refused client was given ("" where nobody was refused). `at` is in seconds
+    since the epoch. `asked` is the permission of an `access.require` or `access.allows`, else "".
     """
 
     id: str

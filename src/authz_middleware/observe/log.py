@@ -16,7 +16,13 @@ LOGGER = logging.getLogger("authz_middleware")
 
 _ANYBODYS = frozenset({"unknown_key", "busy"})
 _OURS = frozenset(
-    {"keys_unavailable", "introspection_unavailable", "policy_not_loaded", "unchecked"}
+    {
+        "keys_unavailable",
+        "introspection_unavailable",
+        "resource_unavailable",
+        "policy_not_loaded",
+        "unchecked",
+    }
 )
 
 
@@ -24,9 +30,9 @@ class LogObserver:
     """Writes one line per decision. Text from the request is escaped, so it cannot forge lines."""
 
     def observe(self, event: DecisionEvent) -> None:
-        """Log `event`; a request that was let in is logged at DEBUG."""
+        """Log `event`; at DEBUG where nobody was refused: also what `access.allows` denied."""
         decision = event.decision
-        if decision.allowed:
+        if not event.id:
             level = logging.DEBUG
         else:
             ours = decision.reason in _OURS and decision.detail not in _ANYBODYS

@@ -121,7 +121,7 @@ def _decision(rules: tuple[RuleFinding, ...], asked: Asked) -> Decision:
         scopes = tuple(dict.fromkeys(name for found in findings for name in found.scopes))
         missing = tuple(name for name in scopes if name not in held)
     acr, max_age = _none, None
-    if miss.stage >= Stage.ACR:
+    if Stage.ACR <= miss.stage <= Stage.MAX_AGE:
         acr = miss.missing or next((found.acr for found in findings if found.acr), _none)
         max_age = min((f.max_age for f in findings if f.max_age is not None), default=None)
     return Decision(

@@ -18,6 +18,7 @@ from authz_middleware.policy.needs import (
     AnyRole,
     Asked,
     Leaf,
+    Load,
     MaxAge,
     Need,
     Not,
@@ -31,6 +32,7 @@ from authz_middleware.policy.needs import (
     disjunction,
     negation,
 )
+from authz_middleware.policy.resources import Unloaded
 
 __all__ = ["Finding", "Miss", "Outcome", "find", "first", "named", "outcome", "words"]
 
@@ -160,8 +162,12 @@ def _any(need: OneOf, parts: list[Finding]) -> Finding:
 
 def _not(need: Not, part: Finding) -> Finding:
     value = negation(_VALUES[part.outcome])
-    miss = None
-    if not value:
+    miss = part.miss
+    if value is None and miss is not None and miss.stage in (Stage.LOADER, Stage.UNAVAILABLE):
+        pass  # it is for want of the object that nothing can be told
+    elif value:
+        miss = None
+    else:
         # Nothing that a client could bring makes it good, so no scopes, and no step-up.
         detail = part.miss.detail if part.miss else ""
         miss = Miss(Stage.EXCLUDED, "excluded", (), f"must not meet {words(need.part)}", detail)
@@ -179,6 +185,7 @@ class _Look(NamedTuple):
     missing: tuple[str, ...] = ()
     has: str | None = None
     detail: str = ""  # of an error
+    stage: Stage | None = None  # where it is not that of all such leaves
 
 
 def _look(need: Leaf, asked: Asked) -> _Look:
@@ -192,11 +199,16 @@ def _look(need: Leaf, asked: Asked) -> _Look:
         case AnyIssuer(names):
             has = named({caller.issuer} - {""})
             return _Look("issuers", "issuer_not_accepted", tuple(sorted(names)), has)
+        case Load():
+            return _look_at_object(need, asked)
+        case When(load=Load() as load) if load.value(asked) is None:
+            return _look_at_object(load, asked)._replace(name="when")
         case When():
             _, failed = need.asked(asked)
+            stage = Stage.CONDITIONS if need.load is None else Stage.LOADED_CONDITIONS
             if failed is None:
-                return _Look("when", "condition_not_met")
-            return _Look("when", "condition_error", failed.missing, detail=failed.detail)
+                return _Look("when", "condition_not_met", stage=stage)
+            return _Look("when", "condition_error", failed.missing, None, failed.detail, stage)
         case Scopes(names):
             lacking = tuple(name for name in names if name not in caller.scopes)
             return _Look("scopes", "scope_missing", lacking, named(caller.scopes))
@@ -207,6 +219,24 @@ def _look(need: Leaf, asked: Asked) -> _Look:
             return _Look("max_age", "authentication_too_old", detail=detail)
 
 
+def _look_at_object(need: Load, asked: Asked) -> _Look:
+    match need.found(asked):
+        case Unloaded.MISSING:
+            reason: Reason = "resource_not_found" if need.not_found else "resource_missing"
+            return _Look("load", reason, (), "none", stage=Stage.LOADER)
+        case Unloaded.NO_PARAMETERS:
+            detail = "no_parameters"
+            return _Look("load", "condition_error", (), "none", detail, Stage.LOADER)
+        case Unloaded.FAILED:
+            return _Look("load", "resource_unavailable", (), "no answer", stage=Stage.UNAVAILABLE)
+        case Unloaded.NOT_ASKED:
+            return _Look(
+                "load", "resource_unavailable", (), "not asked", "not_asked", Stage.NOT_ASKED
+            )
+        case _:
+            return _Look("load", "resource_unavailable", (), "one")
+
+
 NOBODY: Final = Principal(subject="", issuer="", expires_at=0)
 
 
@@ -214,14 +244,19 @@ def _leaf(need: Leaf, asked: Asked) -> Finding:
     value, look = need.value(asked), _look(need, asked)
     miss = None
     if not value:
-        lacks = Permissions(look.missing, need.roles) if isinstance(need, Permissions) else need
+        lacks: Need = need
+        if isinstance(need, Permissions):
+            lacks = Permissions(look.missing, need.roles)
+        elif isinstance(need, When) and need.load and look.stage is not Stage.LOADED_CONDITIONS:
+            lacks = need.load  # then it is not the condition that fails
         text = f"needs {words(lacks)}"
         if look.has is not None:
             text += f"; has {look.has}"
         detail = look.detail if value is None else ""
         if isinstance(need, When) and detail:
             text += f"; {detail}"
-        miss = Miss(need.stage, look.reason, look.missing, text, detail)
+        stage = look.stage or need.stage
+        miss = Miss(stage, look.reason, look.missing, text, detail)
     return Finding(
         look.name,
         outcome(value),
@@ -248,8 +283,10 @@ def words(need: Need) -> str:
             return f"permission {_joined(names, 'and')}"
         case AnyIssuer(names):
             return f"issuer {_joined(sorted(names), 'or')}"
-        case When(condition):
-            return f"`{condition.text}`"
+        case Load(loader):
+            return f"an object of loader {loader}"
+        case When(condition, permission=permission):
+            return f"`{condition.text}`{f' of permission {permission}' if permission else ''}"
         case Scopes(names):
             return f"scope {_joined(names, 'and')}"
         case Acr(names):

@@ -21,6 +21,8 @@ __all__ = ["FORBID_KEYS", "read"]
 
 FORBID_KEYS: Final = ("methods", "path", "roles", "issuers", "when")
 
+_ASKS_NOBODY: Final = ("what is forbidden hangs on no loader", "read `resource.params`")
+
 EVERYWHERE: Final = "/**"
 
 
@@ -54,7 +56,10 @@ def _entry(table: Section, ref: RuleRef, names: Names) -> tuple[Template, Forbid
         needs.append(AnyIssuer(frozenset(issuers)))
     template = _template(table)
     params = kinds(template) if template else None
-    if when := conditions.read(table, names, params=params, issuer_named=bool(issuers)):
+    when = conditions.read(
+        table, names, params=params, issuer_named=bool(issuers), unloaded=_ASKS_NOBODY
+    )
+    if when:
         needs.append(when)
     template = template or parse(EVERYWHERE)
     forbid = Forbid(_methods(table), Requirement("forbid", ref, joined(needs)), template)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from authz_middleware.document import Section
 from authz_middleware.document.paths import quoted
 from authz_middleware.facts import RuleRef
-from authz_middleware.policy import forbid_table
+from authz_middleware.policy import forbid_table, permission_table
 from authz_middleware.policy.matcher import Matcher
 from authz_middleware.policy.model import Policy
 from authz_middleware.policy.names import Names
@@ -32,16 +32,18 @@ def load(
     token_permissions: bool,
     obtainable: Collection[str] | None = None,
     leeways: Mapping[str, float] | None = None,
+    loaders: Collection[str] | None = (),
 ) -> Policy:
     """Compile the policy half of a document; mistakes go to the section's report.
 
     `issuers` are the configured issuer identifiers, `obtainable` the roles they may give (None:
     any), `token_permissions` whether their tokens may carry permissions, `leeways` the seconds by
-    which their clocks may differ. What is returned after a mistake was reported must not be
-    served: the caller raises.
+    which their clocks may differ, `loaders` the names that are registered (None: any). What is
+    returned after a mistake was reported must not be served: the caller raises.
     """
     roles = _roles(root)
-    names = Names(roles, issuers, token_permissions, obtainable, leeways or {})
+    names = Names(roles, issuers, token_permissions, obtainable, leeways or {}, loaders)
+    names = replace(names, conditions=permission_table.read(root, names))
     section = root.table("routes")
     groups = _routes(section, names) if section else []
     requirements = [each for group in groups for each in group.by_method.values()]
@@ -58,6 +60,7 @@ def load(
         frozenset(method for group in groups for method in group.by_method if method),
         forbid_table.read(root, names),
         rules,
+        {name: permission_table.asked_about(name, names) for name in names.conditions},
     )
 
 

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from math import inf
+from typing import Any
 
-from authz_middleware.facts import Decision, Principal, RequestFacts
+from authz_middleware.facts import Decision, Principal, RequestFacts, RuleRef
+from authz_middleware.policy.canonical import readings as readings_of
 from authz_middleware.policy.canonical import text_readings
 from authz_middleware.policy.explain import explain
 from authz_middleware.policy.forbids import Forbids
 from authz_middleware.policy.matcher import AMBIGUOUS, Ambiguous, Matcher
-from authz_middleware.policy.needs import Asked
+from authz_middleware.policy.needs import Asked, Need, Permissions
+from authz_middleware.policy.parameters import Params
+from authz_middleware.policy.permission_table import HANDED
+from authz_middleware.policy.resources import NO_RESOURCES, Resources, Wanted, object_of
 from authz_middleware.policy.roles import Roles
+from authz_middleware.policy.routekey import request_method
 from authz_middleware.policy.rules import Requirement, Rule, is_public
 from authz_middleware.policy.spellings import Spellings
 from authz_middleware.policy.template import Template
@@ -33,6 +40,13 @@ class Policy:
     methods: frozenset[str] = frozenset()  # that some key names
     forbids: Forbids = field(default_factory=Forbids)
     rules: tuple[tuple[Template, Rule], ...] = ()  # in the order of the policy
+    permissions: Mapping[str, Need] = field(default_factory=dict[str, Need])
+    """What is asked about each permission that has a condition."""
+
+    @property
+    def loaders(self) -> frozenset[str]:
+        """The names of the loaders that some rule asks."""
+        return frozenset(load.loader for each in self.requirements for load in each.asks)
 
     def find(
         self,
@@ -141,17 +155,83 @@ class Policy:
         principal: Principal,
         now: float = -inf,
         facts: RequestFacts | None = None,
+        resources: Resources = NO_RESOURCES,
     ) -> Decision:
         """Decide for a verified, expanded caller; the first failure in order is the answer.
 
         `now` is in seconds since the epoch; without it no authentication is recent enough.
+        `resources` is what was loaded so far; what was not is an error.
         """
         for requirement in requirements:
             if not requirement.at_once(principal):
                 break
         else:
             return requirements[0].allowed
-        return _refused(requirements, Asked(principal, now, facts)) or requirements[0].allowed
+        asked = Asked(principal, now, facts, resources=resources)
+        return _refused(requirements, asked) or requirements[0].allowed
+
+    def waits_for(
+        self,
+        requirements: tuple[Requirement, ...],
+        principal: Principal,
+        now: float,
+        facts: RequestFacts,
+        resources: Resources,
+    ) -> Wanted | None:
+        """Return the object on which it hangs whether all of `requirements` are met, or None."""
+        asked = Asked(principal, now, facts, resources=resources)
+        if not any(requirement.loads for requirement in requirements):
+            return None
+        found: Wanted | None = None
+        for requirement in requirements:
+            if requirement.met(asked):
+                continue
+            load = requirement.waits_for(asked)
+            if load is None:
+                return None  # it is refused, whatever is loaded
+            found = found or load
+        return found
+
+    def ask(
+        self,
+        permission: str,
+        principal: Principal,
+        now: float,
+        facts: RequestFacts,
+        resource: Mapping[str, Any],
+        rule: RuleRef | None,
+    ) -> Decision:
+        """Answer the object-level question of a handler, with the attributes that it hands over.
+
+        The parameters of the path are those by which the request was let in; where that may be
+        read in several ways, each must do.
+        """
+        need = self.permissions.get(permission) or Permissions((permission,), self.roles)
+        requirement = Requirement("table", rule or RuleRef(permission, "permissions"), need)
+        told = [
+            Asked(
+                principal,
+                now,
+                facts,
+                request_method(facts.kind, facts.method) or "",
+                params,
+                {object_of(HANDED.loader, params): resource},
+            )
+            for params in self._params(facts)
+        ]
+        for asked in told:
+            if not requirement.met(asked):
+                return _refused((requirement,), asked) or Decision(False, "condition_error", rule)
+        return Decision(True, "allowed", rule)
+
+    def _params(self, facts: RequestFacts) -> list[Params]:
+        """Return the parameters of a request's path, once for each way in which it may be read."""
+        found: list[Params] = []
+        for reading in readings_of(facts.path, facts.root_path):
+            rule = self._rule(reading)
+            if isinstance(rule, Rule):
+                found += [each for each in rule.parameters.each((reading,)) if each is not None]
+        return found or [{}]
 
 
 def _refused(requirements: tuple[Requirement, ...], asked: Asked) -> Decision | None:

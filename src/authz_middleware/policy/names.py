@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from authz_middleware.document import Report, Section
 from authz_middleware.document.paths import KeyPath, quoted
+from authz_middleware.policy.conditions import Condition
 from authz_middleware.policy.roles import WILDCARD, Roles
 
 __all__ = ["Names", "check_issuers", "check_permission", "check_roles", "check_tokens"]
@@ -24,6 +25,9 @@ class Names:
     token_permissions: bool  # whether some issuer's tokens may carry permissions
     obtainable: Collection[str] | None  # the roles that issuers may give; None: any
     leeways: Mapping[str, float] = field(default_factory=dict[str, float])  # seconds, by issuer
+    loaders: Collection[str] | None = ()  # those that are registered; None: not known here
+    conditions: Mapping[str, Condition] = field(default_factory=dict[str, Condition])
+    """The conditions of `[permissions]`."""
 
 
 def check_tokens(

@@ -13,13 +13,22 @@ import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
-from typing import ClassVar, NamedTuple, Protocol, TypeAlias
+from typing import ClassVar, Final, NamedTuple, Protocol, TypeAlias
 
 from authz_middleware.facts import Principal, RequestFacts
 from authz_middleware.policy.parameters import Params
+from authz_middleware.policy.resources import (
+    NO_RESOURCES,
+    NOT_ASKED,
+    Loaded,
+    Resources,
+    Unloaded,
+    object_of,
+)
 from authz_middleware.policy.roles import Roles
 
 __all__ = [
+    "DEFAULT_TIMEOUT",
     "Acr",
     "All",
     "AnyIssuer",
@@ -28,6 +37,7 @@ __all__ = [
     "Condition",
     "ConditionFailed",
     "Leaf",
+    "Load",
     "MaxAge",
     "Need",
     "Not",
@@ -53,7 +63,8 @@ class Asked(NamedTuple):
 
     `now` is in seconds since the epoch. `facts` is None where no request is (a policy's tests).
     `method` ("WS" for a handshake) and `params` are those by which a requirement was found, told to
-    one that reads them; None: the path does not tell the parameters.
+    one that reads them; None: the path does not tell the parameters. `resources` is what was loaded
+    so far.
     """
 
     principal: Principal | None
@@ -61,6 +72,7 @@ class Asked(NamedTuple):
     facts: RequestFacts | None = None
     method: str = ""
     params: Params | None = None
+    resources: Resources = NO_RESOURCES
 
 
 class Stage(IntEnum):
@@ -78,6 +90,10 @@ class Stage(IntEnum):
     SCOPES = 9
     ACR = 10
     MAX_AGE = 11
+    LOADER = 12  # there is no such object
+    LOADED_CONDITIONS = 13
+    UNAVAILABLE = 14  # behind all that makes no difference to it
+    NOT_ASKED = 15
 
 
 def negation(value: Verdict) -> Verdict:
@@ -185,15 +201,50 @@ class AnyIssuer:
         return asked.principal is not None and asked.principal.issuer in self.names
 
 
+DEFAULT_TIMEOUT: Final = 5.0
+"""Seconds that a loader may take."""
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """`load`: the object that the path names is there.
+
+    One that is not there is an error, so that a `not` never grants by its absence.
+    """
+
+    stage: ClassVar[Stage] = Stage.LOADER
+    loader: str
+    not_found: bool = False  # whether its absence is answered 404
+    timeout: float = DEFAULT_TIMEOUT  # seconds
+
+    def found(self, asked: Asked) -> Loaded:
+        """Return the attributes of the object, or why there are none."""
+        if asked.params is None:
+            return Unloaded.NO_PARAMETERS
+        return asked.resources.get(object_of(self.loader, asked.params), NOT_ASKED)
+
+    def value(self, asked: Asked) -> Verdict:
+        """Whether the object is there."""
+        return None if isinstance(self.found(asked), Unloaded) else True
+
+
 @dataclass(frozen=True, slots=True)
 class When:
-    """`when`: a condition holds. Whatever it raises is an error of the requirement."""
+    """`when`: a condition holds. Whatever it raises is an error of the requirement.
+
+    `load` gives the attributes of the resource that it reads. `permission` is the one that it
+    belongs to, "" for a condition of the requirement itself.
+    """
 
     stage: ClassVar[Stage] = Stage.CONDITIONS
     condition: Condition
+    load: Load | None = None
+    permission: str = ""
 
     def value(self, asked: Asked) -> Verdict:
         """Whether the condition holds."""
+        if self.load is not None and self.load.value(asked) is None:
+            return None
         return self.asked(asked)[0]
 
     def asked(self, asked: Asked) -> tuple[Verdict, ConditionFailed | None]:
@@ -306,7 +357,7 @@ class Not:
         return negation(self.part.value(asked))
 
 
-Leaf: TypeAlias = AnyRole | Permissions | AnyIssuer | When | Scopes | Acr | MaxAge
+Leaf: TypeAlias = AnyRole | Permissions | AnyIssuer | Load | When | Scopes | Acr | MaxAge
 Need: TypeAlias = Leaf | All | OneOf | Not
 
 

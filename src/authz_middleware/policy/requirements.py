@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, cast
 
@@ -10,6 +10,7 @@ from authz_middleware.document import Section
 from authz_middleware.document.paths import KeyPath, dotted
 from authz_middleware.document.values import kind
 from authz_middleware.facts import RuleRef
+from authz_middleware.policy import load_key
 from authz_middleware.policy import when as conditions
 from authz_middleware.policy.names import (
     Names,
@@ -23,6 +24,7 @@ from authz_middleware.policy.needs import (
     All,
     AnyIssuer,
     AnyRole,
+    Load,
     MaxAge,
     Need,
     Not,
@@ -49,12 +51,13 @@ REQUIREMENT_KEYS = (
     "scopes",
     "acr",
     "max_age",
+    "load",
     "must_check",
     "any",
     "all",
     "not",
 )
-REQUIREMENT_PLANNED = ("dpop", "load", "pdp", "mode")
+REQUIREMENT_PLANNED = ("dpop", "pdp", "mode")
 WORDS: tuple[Literal["public", "authenticated", "deny"], ...] = ("public", "authenticated", "deny")
 
 MAX_DEPTH = 8
@@ -76,7 +79,7 @@ def read(section: Section, text: str, names: Names, params: Mapping[str, str]) -
         if must_check and value == {"must_check": must_check}:
             return Requirement("authenticated", ref, must_check=must_check)
         reader = _Reader(names, section, params)
-        need = reader.requirement((*section.path, text), value, _Around())
+        need = reader.requirement((*section.path, text), value, _Around(must_check=must_check))
         if need is None:
             return Requirement("deny", ref)
         return Requirement("table", ref, need, must_check=must_check)
@@ -112,13 +115,17 @@ def _word(section: Section, text: str, word: str, ref: RuleRef) -> Requirement:
 
 
 class _Around(NamedTuple):
-    """What stands around a requirement: how many joints, and whether one names `issuers`."""
+    """What stands around a requirement: how many joints, and what they and the route name."""
 
     depth: int = 0
     issuers: bool = False
+    load: Load | None = None
+    must_check: str = ""
 
-    def below(self, table: Section) -> _Around:
-        return _Around(self.depth + 1, self.issuers or "issuers" in table)
+    def inside(self, table: Section, load: Load | None) -> _Around:
+        """Return it for what stands in `table`."""
+        issuers = self.issuers or "issuers" in table
+        return self._replace(issuers=issuers, load=load or self.load)
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,11 +203,16 @@ class _Reader:
                 "an empty table requires nothing",
                 'write "authenticated" if any verified caller may, or name what is required',
             )
-        needs = [*self._leaves(table, around), *self._joints(table, around.below(table))]
+        load = load_key.read(table, self.names)
+        inside = around.inside(table, load)
+        needs = self._leaves(table, inside)
+        if load is not None:
+            needs.append(load)
+        needs += self._joints(table, inside._replace(depth=around.depth + 1))
         self._contradictions(table, needs)
         return joined(needs)
 
-    def _leaves(self, table: Section, around: _Around) -> list[Need]:
+    def _leaves(self, table: Section, inside: _Around) -> list[Need]:
         """Read what asks one thing, in the order in which failures answer."""
         names, needs = self.names, list[Need]()
         if roles := required(table, "roles"):
@@ -210,11 +222,14 @@ class _Reader:
             for permission in permissions:
                 check_permission(table, permission, names)
             needs.append(Permissions(permissions, names.roles))
+            needs += self._attached(table, permissions, inside)
         if issuers := required(table, "issuers"):
             check_issuers(table, issuers, names.issuers)
             needs.append(AnyIssuer(frozenset(issuers)))
-        issuer_named = around.issuers or bool(issuers)
-        if when := conditions.read(table, names, params=self.params, issuer_named=issuer_named):
+        when = conditions.read(
+            table, names, params=self.params, issuer_named=inside.issuers, load=inside.load
+        )
+        if when:
             needs.append(when)
         if scopes := required(table, "scopes"):
             check_tokens(table, "scopes", "scope", scopes, "RFC 6749 §3.3")
@@ -226,6 +241,34 @@ class _Reader:
         if seconds is not None:
             needs.append(MaxAge(seconds, names.leeways))
         return needs
+
+    def _attached(
+        self, table: Section, permissions: Sequence[str], inside: _Around
+    ) -> Iterator[Need]:
+        """Yield the conditions that `[permissions]` attaches to these."""
+        for permission in permissions:
+            condition = self.names.conditions.get(permission)
+            if condition is None:
+                continue
+            if unknown := sorted(condition.reads.params - self.params.keys()):
+                table.error(
+                    "permissions",
+                    f"the condition of `{permission}` reads `resource.params.{unknown[0]}`, which"
+                    " this path does not have",
+                    "name the parameter so, or require another permission",
+                )
+            if condition.reads.loaded and inside.load is None:
+                if inside.must_check != permission:
+                    table.error(
+                        "permissions",
+                        f"the condition of `{permission}` reads attributes of an object, and"
+                        " nothing loads it here",
+                        f'write `load = "…"`, or have the handler ask: must_check = "{permission}"',
+                    )
+                continue  # the handler asks, with the object
+            yield conditions.applied(
+                condition, params=self.params, load=inside.load, permission=permission
+            )
 
     def _joints(self, table: Section, inside: _Around) -> list[Need]:
         needs: list[Need] = []

@@ -8,8 +8,10 @@ from typing import Literal, NamedTuple
 
 from authz_middleware.facts import Decision, Principal, Reason, RuleRef
 from authz_middleware.policy.compiled import Predicate, predicate
-from authz_middleware.policy.needs import Asked, Leaf, Need, When, walk
+from authz_middleware.policy.needs import Asked, Leaf, Load, Need, When, walk
 from authz_middleware.policy.parameters import Parameters, Params
+from authz_middleware.policy.resources import Wanted, object_of
+from authz_middleware.policy.waiting import wanted
 
 __all__ = ["Kind", "Request", "Requirement", "Rule", "is_public"]
 
@@ -44,6 +46,8 @@ class Requirement:
     """Whether it is a "forbid" to which it makes no difference who calls."""
     reads_request: bool = field(init=False, compare=False, repr=False)
     """Whether a condition in it reads the method or the path: then it is told of them."""
+    loads: bool = field(init=False, compare=False, repr=False)
+    """Whether it asks for an object, so that it may have to wait for a loader."""
     request: Request | None = field(default=None, init=False, compare=False, repr=False)
     origin: Requirement = field(init=False, compare=False, repr=False)
     """The requirement as the policy has it, of which this one was told of a request."""
@@ -57,6 +61,7 @@ class Requirement:
         object.__setattr__(self, "forbids_all", self.kind == "forbid" and not reads_caller)
         reads_request = any(map(_reads_request, leaves))
         object.__setattr__(self, "reads_request", reads_request)
+        object.__setattr__(self, "loads", any(isinstance(leaf, Load) for leaf in leaves))
         object.__setattr__(self, "origin", self)
 
     def found_by(
@@ -95,7 +100,8 @@ class Requirement:
         """Return what its needs may look at."""
         if self.request is None:
             return asked
-        return Asked(asked.principal, asked.now, asked.facts, *self.request)
+        method, params = self.request
+        return asked._replace(method=method, params=params)
 
     def met(self, asked: Asked) -> bool:
         """Whether the caller meets it. An error never lets in, and in a "forbid" it holds."""
@@ -114,6 +120,20 @@ class Requirement:
             case _:
                 return self.need is not None and self.need.value(asked) is False
 
+    @property
+    def asks(self) -> tuple[Load, ...]:
+        """The loads that are written in it."""
+        leaves = walk(self.need) if self.need is not None else ()
+        return tuple(leaf for leaf in leaves if isinstance(leaf, Load))
+
+    def waits_for(self, asked: Asked) -> Wanted | None:
+        """Return the object on which it hangs whether it is met; None if on none."""
+        asked = self.asking(asked)
+        if self.kind != "table" or self.need is None or asked.params is None:
+            return None
+        load = wanted(self.need, asked)
+        return None if load is None else Wanted(object_of(load.loader, asked.params), load.timeout)
+
 
 _FIELDS = tuple(Requirement.__dataclass_fields__)
 
@@ -123,7 +143,7 @@ def _reads_caller(leaf: Leaf) -> bool:
 
 
 def _reads_request(leaf: Leaf) -> bool:
-    return isinstance(leaf, When) and leaf.condition.reads_request
+    return isinstance(leaf, Load) or (isinstance(leaf, When) and leaf.condition.reads_request)
 
 
 def _at_once(kind: Kind, need: Need | None) -> Predicate:

@@ -8,6 +8,7 @@ from authz_middleware.policy.needs import (
     All,
     AnyIssuer,
     AnyRole,
+    Load,
     MaxAge,
     Need,
     Not,
@@ -57,6 +58,8 @@ def in_words(need: Need, *, outermost: bool = False) -> str:
             return _names("the scopes", "the scope", names)
         case AnyIssuer(names):
             return _names("a token of one of", "a token of", sorted(names))
+        case Load(loader):
+            return f"an object that the loader `{loader}` finds"
         case When(condition):
             return f"the condition `{condition.text}`"
         case Acr(names):

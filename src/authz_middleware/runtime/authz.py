@@ -13,10 +13,12 @@ from authz_middleware.document import Document
 from authz_middleware.errors import PolicyError, Problem
 from authz_middleware.facts import Answer, Decision, Readiness
 from authz_middleware.observe import DecisionObserver
+from authz_middleware.observe.log import LOGGER
 from authz_middleware.policy.binding import Binding
 from authz_middleware.runtime import settings
 from authz_middleware.runtime.drivers import MAX_WAIT
 from authz_middleware.runtime.guarded import Guarded
+from authz_middleware.runtime.loaders import AttributeLoader, checked
 from authz_middleware.runtime.serving import Clock, Serving
 
 __all__ = ["Authz", "compiled", "not_loaded"]
@@ -26,25 +28,29 @@ class Authz:
     """A compiled policy. Make one with `from_file` or `from_mapping`; both raise `PolicyError`.
 
     `observers` are told of every decision. `clock` returns seconds since the epoch. `renderer`
-    writes the bodies of refusals. `loaders` and `store` are not supported in this version and
-    refused.
+    writes the bodies of refusals. `loaders` maps the names that `load` may have to what loads the
+    attributes of an object. `store` is not supported in this version and refused.
     """
 
     def __init__(
         self,
         document: Document,
         *,
-        loaders: Mapping[str, Any] | None = None,
+        loaders: Mapping[str, AttributeLoader] | None = None,
         observers: Sequence[DecisionObserver] = (),
         clock: Clock | None = None,
         store: object | None = None,
         renderer: RefusalRenderer | None = None,
     ) -> None:
-        unsupported(loaders=loaders, store=store)
+        unsupported(store=store)
         _check_arguments(document, observers, clock, renderer)
+        registered = checked(loaders)
         self.source: Final = document.source
+        compiled = settings.load(document, loaders=registered)
+        for name in sorted(registered.keys() - compiled.policy.loaders):
+            LOGGER.warning("the loader %a is registered, but no rule names it", name)
         self.serving: Final = Serving(
-            settings.load(document), observers=observers, clock=clock, renderer=renderer
+            compiled, loaders=registered, observers=observers, clock=clock, renderer=renderer
         )
         """The policy in force; an adapter looks at it once a request."""
 
@@ -53,7 +59,7 @@ class Authz:
         cls,
         path: str | os.PathLike[str] | None = None,
         *,
-        loaders: Mapping[str, Any] | None = None,
+        loaders: Mapping[str, AttributeLoader] | None = None,
         observers: Sequence[DecisionObserver] = (),
         clock: Clock | None = None,
         store: object | None = None,
@@ -77,7 +83,7 @@ class Authz:
         cls,
         mapping: Mapping[str, Any],
         *,
-        loaders: Mapping[str, Any] | None = None,
+        loaders: Mapping[str, AttributeLoader] | None = None,
         observers: Sequence[DecisionObserver] = (),
         clock: Clock | None = None,
         store: object | None = None,
@@ -179,7 +185,7 @@ def _document(config: object) -> Document:
 def compiled(
     config: str | os.PathLike[str] | Mapping[str, Any] | Authz | None,
     *,
-    loaders: Mapping[str, Any] | None,
+    loaders: Mapping[str, AttributeLoader] | None,
     observers: Sequence[DecisionObserver],
     clock: Clock | None,
     store: object | None,

@@ -10,17 +10,20 @@ from dataclasses import dataclass
 from typing import Any, Protocol, cast
 
 from authz_middleware.effects import (
-    Effect,
     IntrospectionAnswer,
     KeysAnswer,
+    NeedIntrospection,
     NeedKeys,
+    NeedResource,
     Outcome,
+    ResourceAnswer,
     Steps,
 )
+from authz_middleware.policy.resources import Loaded
 from authz_middleware.tokens.freshness import KeyView
 from authz_middleware.tokens.introspection import Introspected, OpaqueToken
 
-__all__ = ["Askable", "Outside", "Refreshable", "drive", "drive_async"]
+__all__ = ["Askable", "Loading", "Outside", "Refreshable", "drive", "drive_async"]
 
 MAX_WAIT = 10.0
 """Seconds that a request waits; nobody joins a fetch of keys that is almost as old (OVERDUE)."""
@@ -39,6 +42,13 @@ class Askable(Protocol):
     def ask(self, token: OpaqueToken, digest: bytes) -> Future[Introspected]: ...
 
 
+class Loading(Protocol):
+    """What loads attributes, within the time that the effect names; it raises nothing."""
+
+    def load(self, effect: NeedResource) -> Loaded: ...
+    async def load_async(self, effect: NeedResource) -> Loaded: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Outside:
     """Where the effects lead, by issuer, and the time. What it begins never fails."""
@@ -46,14 +56,17 @@ class Outside:
     keys: Mapping[str, Refreshable]
     introspection: Mapping[str, Askable]
     clock: Callable[[], float]
+    loaders: Loading
 
-    def begin(self, effect: Effect) -> Future[Any]:
+    def begin(self, effect: NeedKeys | NeedIntrospection) -> Future[Any]:
         """Begin what `effect` wants, or join it where it has begun already."""
         if isinstance(effect, NeedKeys):
             return self.keys[effect.issuer].refresh(effect.arrived)
         return self.introspection[effect.issuer].ask(effect.token, effect.digest)
 
-    def answer(self, effect: Effect, flight: Future[Any]) -> KeysAnswer | IntrospectionAnswer:
+    def answer(
+        self, effect: NeedKeys | NeedIntrospection, flight: Future[Any]
+    ) -> KeysAnswer | IntrospectionAnswer:
         """Answer `effect` when its flight has landed, or was waited for long enough."""
         now = self.clock()
         if isinstance(effect, NeedKeys):
@@ -67,6 +80,10 @@ def drive(steps: Steps, outside: Outside) -> Outcome:
     try:
         effect = next(steps)
         while True:
+            if isinstance(effect, NeedResource):
+                found = outside.loaders.load(effect)
+                effect = steps.send(ResourceAnswer(found, outside.clock()))
+                continue
             flight = outside.begin(effect)
             with suppress(TimeoutError):
                 flight.result(MAX_WAIT)
@@ -80,6 +97,10 @@ async def drive_async(steps: Steps, outside: Outside) -> Outcome:
     try:
         effect = next(steps)
         while True:
+            if isinstance(effect, NeedResource):
+                found = await outside.loaders.load_async(effect)
+                effect = steps.send(ResourceAnswer(found, outside.clock()))
+                continue
             # A client that goes away cancels its own waiting only: a flight cannot be cancelled.
             flight = outside.begin(effect)
             with suppress(TimeoutError):

@@ -9,16 +9,16 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import wait
 from contextlib import suppress
 from dataclasses import replace
-from typing import Final
+from typing import Any, Final
 from uuid import uuid4
 
 from authz_middleware.access import Access
 from authz_middleware.answers import RefusalRenderer, checked_body
-from authz_middleware.effects import Admit, Outcome, Pending, Refuse, Routed
+from authz_middleware.effects import Admit, Outcome, Refuse, Routed, Unresolved
 from authz_middleware.engine import Engine
 from authz_middleware.facts import Answer, Decision, Principal, Readiness, RequestFacts
 from authz_middleware.observe import DecisionEvent, DecisionObserver
@@ -29,6 +29,7 @@ from authz_middleware.runtime.cache import VerifiedTokens
 from authz_middleware.runtime.drivers import Outside, drive, drive_async
 from authz_middleware.runtime.introspection import Introspector
 from authz_middleware.runtime.keys import FixedKeys, RemoteKeys
+from authz_middleware.runtime.loaders import AttributeLoader, Loaders
 from authz_middleware.runtime.settings import Settings
 from authz_middleware.tokens.issuers import Introspection, StaticKeys
 
@@ -50,6 +51,7 @@ class Serving:
         self,
         settings: Settings,
         *,
+        loaders: Mapping[str, AttributeLoader] | None = None,
         observers: Sequence[DecisionObserver] = (),
         clock: Clock | None = None,
         renderer: RefusalRenderer | None = None,
@@ -88,21 +90,21 @@ class Serving:
         )
         self._bindings: dict[int, Binding] = {}  # by the identity of what they keep alive
         self._late: set[Taken] = set()
-        self._outside = Outside(self._remote, introspectors, self.clock)
+        self._outside = Outside(self._remote, introspectors, self.clock, Loaders(loaders))
 
     def outcome(self, facts: RequestFacts) -> Outcome:
         """Decide a request, blocking this thread where somebody must be asked first."""
         outcome = self._engine.start(facts, self.clock())
-        if isinstance(outcome, Pending):
-            return drive(self._engine.resume(outcome), self._outside)
-        return outcome
+        if isinstance(outcome, (Admit, Refuse)):
+            return outcome
+        return drive(self._engine.resume(outcome), self._outside)
 
     async def outcome_async(self, facts: RequestFacts) -> Outcome:
         """Decide a request, leaving the event loop free where somebody must be asked first."""
         outcome = self._engine.start(facts, self.clock())
-        if isinstance(outcome, Pending):
-            return await drive_async(self._engine.resume(outcome), self._outside)
-        return outcome
+        if isinstance(outcome, (Admit, Refuse)):
+            return outcome
+        return await drive_async(self._engine.resume(outcome), self._outside)
 
     def admitted(
         self,
@@ -184,9 +186,28 @@ class Serving:
         if binding is not None and not binding.knows(asked.taken, asked.path):
             self._report_late(asked)
         outcome = self._engine.again(admit, facts, asked, binding, self.clock())
+        if isinstance(outcome, Unresolved):
+            outcome = self._resolved(outcome)
         if isinstance(outcome, Admit):
             return outcome
         return outcome._replace(decision=replace(outcome.decision, detail=SECOND_LOOK))
+
+    def _resolved(self, unresolved: Unresolved) -> Outcome:
+        """Load what only the route that was taken asks for, where this thread may block.
+
+        In an event loop it may not, so nobody is let in. It takes a router that takes another route
+        than the policy calls the most specific, or a middleware that rewrites the path.
+        """
+        try:
+            asyncio.get_running_loop()
+        except RuntimeError:
+            return drive(self._engine.resume(unresolved), self._outside)
+        LOGGER.error(
+            "the route that was taken loads %a, which the rule of the path does not, and between"
+            " the router and the handler there is no waiting in an event loop",
+            unresolved.need.object.loader,
+        )
+        return self._engine.give_up(unresolved, self.clock())
 
     def _report_late(self, asked: Routed) -> None:
         if asked.taken not in self._late and len(self._late) < MAX_LATE:
@@ -198,20 +219,30 @@ class Serving:
                 asked.path,
             )
 
-    def ask(self, access: Access, permission: str) -> Decision:
-        """Answer the object-level question of a handler."""
+    def ask(self, access: Access, permission: str, resource: Mapping[str, Any]) -> Decision:
+        """Answer the object-level question of a handler about an object with these attributes."""
         known = self.know(access)
         if access.principal is None or not known.allowed:
             return known
-        if self.settings.policy.roles.grant(access.principal, permission):
+        policy = self.settings.policy
+        if permission in policy.permissions:
+            return policy.ask(
+                permission,
+                access.principal,
+                self.clock(),
+                access.facts,
+                resource,
+                access.decision.rule,
+            )
+        if policy.roles.grant(access.principal, permission):
             return known
         rule = access.decision.rule
         miss = f"needs permission {permission}"
         return Decision(False, "permission_missing", rule, missing=(permission,), nearest_miss=miss)
 
     def report(self, access: Access, permission: str, decision: Decision) -> None:
-        """Tell the observers of an `access.require` that was met."""
-        self._tell(access.facts, decision, access.principal, permission)
+        """Tell the observers of a question that is not answered by a refusal."""
+        self._tell(access.facts, decision, access.principal, permission, refused=False)
 
     def refuse(
         self,
@@ -242,11 +273,14 @@ class Serving:
         decision: Decision,
         principal: Principal | None,
         asked: str = "",
+        *,
+        refused: bool | None = None,
     ) -> str:
-        if decision.allowed and not self._observers and not LOGGER.isEnabledFor(logging.DEBUG):
+        refused = not decision.allowed if refused is None else refused
+        if not refused and not self._observers and not LOGGER.isEnabledFor(logging.DEBUG):
             return ""  # nobody listens to what goes well
         event = DecisionEvent(
-            id="" if decision.allowed else str(uuid4()),
+            id=str(uuid4()) if refused else "",
             at=self.clock(),
             kind=facts.kind,
             method=facts.method,

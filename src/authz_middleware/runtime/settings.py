@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from errno import EFBIG, EINVAL
 from pathlib import Path
@@ -36,6 +36,7 @@ KNOWN = (
     "unmatched",
     "issuers",
     "roles",
+    "permissions",
     "routes",
     "forbid",
     "tests",
@@ -48,7 +49,6 @@ PLANNED = (
     "include",
     "candidate",
     "state",
-    "permissions",
     "pdp",
 )
 
@@ -78,8 +78,11 @@ class Settings:
     directory: Path  # where relative files are
 
 
-def load(document: Document) -> Settings:
-    """Compile `document`; raises PolicyError with every mistake that was found."""
+def load(document: Document, *, loaders: Collection[str] | None = None) -> Settings:
+    """Compile `document`; raises PolicyError with every mistake that was found.
+
+    `loaders` are the names of those that are registered; None where nobody will ask them.
+    """
     report = Report(document)
     root = Section.top(report)
     insecure = [name for name in root.mapping if name.startswith("insecure_")]
@@ -95,6 +98,7 @@ def load(document: Document) -> Settings:
         token_permissions=not complete or any(issuer.claims.permissions for issuer in issuers),
         obtainable=obtainable(issuers) if complete and issuers else None,
         leeways={issuer.issuer: issuer.leeway for issuer in issuers},
+        loaders=loaders,
     )
     _check_roles(sections, policy)
     _check_key_files(sections, document.directory)

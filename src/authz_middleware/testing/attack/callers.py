@@ -13,7 +13,7 @@ from dataclasses import replace
 from math import inf
 from typing import Literal, NamedTuple
 
-from authz_middleware.effects import Admit, CachedToken, Outcome, Pending, Routed
+from authz_middleware.effects import Admit, CachedToken, Outcome, Pending, Routed, Unresolved
 from authz_middleware.engine import Engine
 from authz_middleware.facts import Claims, Decision, Principal, RequestFacts
 from authz_middleware.policy.binding import Binding
@@ -104,6 +104,8 @@ class Presumed(Serving):
         outcome = self._presumed.start(facts, self.clock())
         if isinstance(outcome, Pending):  # there is no issuer to be asked
             raise RuntimeError("an attack waits for nobody")
+        if isinstance(outcome, Unresolved):
+            outcome = self._presumed.give_up(outcome, self.clock())
         if isinstance(outcome, Admit) or not self.open:
             return outcome
         decision = Decision(True, "allowed", outcome.decision.rule)
@@ -129,8 +131,10 @@ class Presumed(Serving):
         decision: Decision,
         principal: Principal | None,
         asked: str = "",
+        *,
+        refused: bool | None = None,
     ) -> str:
-        del facts, principal
+        del facts, principal, refused
         if not asked:
             self._decisions.append(decision)
         if decision.allowed and self._on_admission is not None:

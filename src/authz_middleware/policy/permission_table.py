@@ -1,0 +1,46 @@
+"""`[permissions]`: conditions that belong to a permission, wherever it is asked about."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from authz_middleware.document import Section
+from authz_middleware.policy import when as conditions
+from authz_middleware.policy.conditions import Condition
+from authz_middleware.policy.names import Names, check_permission
+from authz_middleware.policy.needs import All, Load, Need, Permissions
+
+__all__ = ["HANDED", "PERMISSION_KEYS", "asked_about", "read"]
+
+PERMISSION_KEYS: Final = ("when",)
+
+HANDED: Final = Load("")
+"""Stands for the object that a handler hands over when it asks."""
+
+
+def read(root: Section, names: Names) -> dict[str, Condition]:
+    """Read `[permissions]`; mistakes go to the section's report."""
+    section = root.table("permissions")
+    found: dict[str, Condition] = {}
+    for permission in section or ():
+        if section is None or (table := section.table(permission)) is None:
+            continue
+        check_permission(section, permission, names, permission)
+        table.only(PERMISSION_KEYS)
+        if not table.mapping:
+            table.error(None, "an empty table says nothing", 'write `when = "…"`, or remove it')
+        # Where it is asked about, the path and the object will be known.
+        condition = conditions.checked(table, names, params=None, issuer_named=False)
+        if condition is not None:
+            found[permission] = condition
+    return found
+
+
+def asked_about(permission: str, names: Names) -> Need:
+    """Return what a caller needs of whom a handler asks about `permission`."""
+    held = Permissions((permission,), names.roles)
+    condition = names.conditions.get(permission)
+    if condition is None:
+        return held
+    attached = conditions.applied(condition, params=None, load=HANDED, permission=permission)
+    return All((held, attached))

@@ -1,0 +1,85 @@
+"""Whether a request hangs on an object that is not loaded yet, and on which one first.
+
+A need whose object is not loaded may still come to several values. Its loader is asked only while
+the whole of what must be met may still be met, and only for a part on which that hangs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from functools import reduce
+from itertools import product
+
+from authz_middleware.policy.needs import (
+    All,
+    Asked,
+    Load,
+    Need,
+    Not,
+    OneOf,
+    Verdict,
+    When,
+    conjunction,
+    disjunction,
+    negation,
+)
+from authz_middleware.policy.resources import NOT_ASKED
+
+__all__ = ["possible", "wanted"]
+
+Values = frozenset[Verdict]
+
+_LOADED: Values = frozenset((True, None))  # of `load`: there, or not, or it failed
+_ANY: Values = frozenset((True, False, None))
+
+
+def possible(need: Need, asked: Asked) -> Values:
+    """Return every value that `need` may come to once its objects are loaded."""
+    match need:
+        case All(parts):
+            return _joined(conjunction, [possible(part, asked) for part in parts])
+        case OneOf(parts):
+            return _joined(disjunction, [possible(part, asked) for part in parts])
+        case Not(part):
+            return frozenset(map(negation, possible(part, asked)))
+        case Load():
+            return _LOADED if _is_open(need, asked) else frozenset((need.value(asked),))
+        case When(load=Load() as load) if _is_open(load, asked):
+            return _ANY
+        case _:
+            return frozenset((need.value(asked),))
+
+
+def wanted(need: Need, asked: Asked) -> Load | None:
+    """Return the load to ask for first; None if `need` is met, or can not be met any more."""
+    values = possible(need, asked)
+    if True not in values or len(values) == 1:
+        return None
+    return next(_open(need, asked), None)
+
+
+def _open(need: Need, asked: Asked) -> Iterator[Load]:
+    """Yield the loads that `need` hangs on, in the order of the policy."""
+    if len(possible(need, asked)) == 1:
+        return
+    match need:
+        case All(parts) | OneOf(parts):
+            for part in parts:
+                yield from _open(part, asked)
+        case Not(part):
+            yield from _open(part, asked)
+        case Load():
+            yield need
+        case When(load=Load() as load):
+            yield load
+        case _:
+            pass
+
+
+def _is_open(load: Load, asked: Asked) -> bool:
+    return load.found(asked) is NOT_ASKED
+
+
+def _joined(join: Callable[[Iterable[Verdict]], Verdict], parts: Iterable[Values]) -> Values:
+    # One after the other: both joins are associative, and values are three at most.
+    return reduce(lambda one, other: frozenset(map(join, product(one, other))), parts)
