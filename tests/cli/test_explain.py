@@ -1,0 +1,139 @@
+"""`authz explain`: what it prints, and how it ends."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from authz_middleware.testing import DevelopmentIssuer
+from tests.cli.conftest import ISSUER
+
+POLICY = ISSUER + (
+    '[roles]\nviewer = ["read"]\neditor = { inherits = ["viewer"], permissions = ["write"] }\n'
+    '[routes]\n"GET /a" = ["viewer"]\n'
+    '"PUT /a" = { permissions = ["write"], scopes = ["w"] }\n"GET /open" = "public"\n'
+)
+
+REFUSED = """\
+PUT /a
+  ok         path       /a
+  unchecked  token      none: a caller is assumed
+  ok         caller     roles editor, viewer; permissions read, write; scopes none
+refused: scope_missing by PUT /a (authz.toml:9:1)
+  because    needs scope w; has none
+PUT /a (authz.toml:9:1): not met
+  | "PUT /a" = { permissions = ["write"], scopes = ["w"] }
+  not met: (permission write and scope w)
+    met: permission write; has read, write
+    not met: scope w; has none
+"""
+
+LINE = (
+    "2026-01-01 INFO refused 'GET' '/a': role_missing missing=['viewer'] rule=GET /a (x:8:1)"
+    " subject='bob' issuer='i' asked='' id=6c1f\n"
+)
+
+
+@pytest.fixture(autouse=True)
+def policy(folder: Path) -> None:
+    (folder / "authz.toml").write_text(POLICY)
+
+
+def test_a_refusal(authz) -> None:
+    result = authz("explain", "put", "/a", "--as", "editor")
+    assert result.output == REFUSED
+    assert result.exit_code == 1
+
+
+def test_a_request_that_is_let_in(authz) -> None:
+    result = authz("explain", "PUT", "/a", "--as", "editor", "--scope", "w")
+    assert "allowed by PUT /a (authz.toml:9:1)\n" in result.output
+    assert result.exit_code == 0
+    assert authz("explain", "PUT", "/a", "--permission", "write", "--scope", "w").exit_code == 0
+
+
+def test_colours(authz) -> None:
+    output = authz("explain", "PUT", "/a", "--as", "editor", color=True).output
+    assert "    \x1b[32mmet" in output or "\x1b[32m    met\x1b[0m: permission" in output
+
+
+def test_a_rule_that_stands_nowhere(authz) -> None:
+    output = authz("explain", "GET", "/none", "--as", "viewer").output
+    assert "refused: no_rule by default (authz.toml)\n" in output
+    assert "  |" not in output
+
+
+def test_a_path_that_could_be_two(authz) -> None:
+    result = authz("explain", "GET", "//a")
+    assert result.output.endswith("refused: path_ambiguous\n")
+    assert result.exit_code == 1
+
+
+def test_claims(authz, folder: Path) -> None:
+    claims = '{"sub": "ann", "roles": ["viewer"]}'
+    (folder / "claims.json").write_text(claims)
+    for words in (("--claims", claims), ("--claims", "@claims.json")):
+        assert authz("explain", "GET", "/a", *words).exit_code == 0
+    assert authz("explain", "GET", "/a", "--claims", "-", input=claims).exit_code == 0
+
+
+def test_a_token_is_never_printed(authz, folder: Path) -> None:
+    issuer = DevelopmentIssuer("https://login.example.com", "orders")
+    (folder / "keys.json").write_text(json.dumps(issuer.jwks))
+    (folder / "authz.toml").write_text(
+        POLICY.replace('["orders"]', '["orders"]\njwks_file = "keys.json"')
+    )  # noqa: E501
+    for token in (
+        issuer.mint("ann", roles=["viewer"]),
+        issuer.expired("ann"),
+        issuer.mint("ann") + "x",
+        "opaque-token-text",
+    ):
+        for more in ((), ("--json",)):
+            result = authz("explain", "GET", "/a", "--token", "-", *more, input=token + "\n")
+            assert not any(part in result.output for part in token.split("."))
+    assert authz(
+        "explain", "GET", "/a", "--token", issuer.mint("ann", roles=["viewer"])
+    ).exit_code == 0  # fmt: skip
+    output = authz("explain", "GET", "/a", "--token", issuer.expired("ann")).output
+    assert "refused: invalid_token by GET /a (authz.toml:9:1)\n  detail     expired\n" in output
+
+
+def test_a_decision_that_was_logged(authz, folder: Path) -> None:
+    (folder / "service.log").write_text("other\n" + LINE)
+    result = authz("explain", "--id", "6c1f", "--log", "service.log", "--as", "viewer")
+    assert "GET /a\n  logged     refused, role_missing missing=['viewer']" in result.output
+    assert result.exit_code == 0
+    result = authz("explain", "--id", "6c1f", "--log", "-", "--json", input=LINE)
+    assert json.loads(result.output)["recorded"]["path"] == "/a"
+
+
+def test_json(authz) -> None:
+    document = json.loads(authz("explain", "PUT", "/a", "--as", "editor", "--json").output)
+    assert document["decision"]["reason"] == "scope_missing"
+    assert document["steps"][0] == {"name": "path", "came": "ok", "said": "/a"}
+    assert document["rules"][0]["finding"]["parts"][1]["outcome"] == "not met"
+    assert document["recorded"] is None
+
+
+MISTAKES = {
+    "no request": ((), "name METHOD and PATH, or --id and --log"),
+    "an id without a log": (("--id", "x"), "--id and --log belong together"),
+    "no such log": (("--id", "x", "--log", "no.log"), "no.log cannot be read: No such file"),
+    "no such id": (("--id", "x", "--log", "authz.toml"), "no decision with the id x is in"),
+    "two callers": (("GET", "/a", "--as", "viewer", "--claims", "{}"), "give one of --as"),
+    "no such role": (("GET", "/a", "--as", "viewr"), "role `viewr` is not defined in [roles]"),
+    "claims that are none": (("GET", "/a", "--claims", "[1]"), "--claims is a JSON object"),
+    "claims that are no JSON": (("GET", "/a", "--claims", "{"), "--claims is a JSON object"),
+    "no such file": (("GET", "/a", "--claims", "@no"), "what --claims names cannot be read"),
+    "no such policy": (("GET", "/a", "--policy", "no.toml"), "there is no such file"),
+}
+
+
+@pytest.mark.parametrize(("words", "said"), MISTAKES.values(), ids=MISTAKES)
+def test_a_mistake(authz, words, said: str) -> None:
+    result = authz("explain", *words)
+    assert said in result.output
+    assert result.exit_code == 2
