@@ -84,7 +84,7 @@ def test_a_token_is_never_printed(authz, folder: Path) -> None:
     (folder / "keys.json").write_text(json.dumps(issuer.jwks))
     (folder / "authz.toml").write_text(
         POLICY.replace('["orders"]', '["orders"]\njwks_file = "keys.json"')
-    )  # noqa: E501
+    )
     for token in (
         issuer.mint("ann", roles=["viewer"]),
         issuer.expired("ann"),

@@ -10,7 +10,7 @@ from authz_middleware.document.paths import KeyPath
 from authz_middleware.errors import Notice
 from authz_middleware.policy.converters import strict
 from authz_middleware.policy.model import Policy
-from authz_middleware.policy.needs import AnyRole, Need, Permissions, walk
+from authz_middleware.policy.needs import AnyIssuer, AnyRole, Need, Permissions, walk
 from authz_middleware.policy.rights import ANONYMOUS, Caller, Rights, change, role_sets
 from authz_middleware.policy.rules import Requirement, Rule
 from authz_middleware.policy.segments import (
@@ -143,8 +143,8 @@ def _unobtainable(policy: Policy, rights: Rights) -> Iterator[Notice]:
 def _constant(policy: Policy, rights: Rights) -> Iterator[Notice]:
     names = role_names(policy)
     for requirement, need in _needs(policy):
-        if isinstance(need, AnyRole | Permissions):
-            continue  # what nearly every rule is: neither always met nor never
+        if not _may_be_constant(need):
+            continue
         met = [
             (rights.of((requirement,), caller), rights.given_by(caller))
             for caller in map(Caller, role_sets(names, [(policy.roles, [need])]))
@@ -159,6 +159,14 @@ def _constant(policy: Policy, rights: Rights) -> Iterator[Notice]:
             what = "it holds for nobody" if forbid else "every valid token meets this"
             fix = "remove it" if forbid else 'write "authenticated", or take a part out'
             yield Notice("always-met", about, where, what, fix)
+
+
+def _may_be_constant(need: Need) -> bool:
+    """Whether it excludes anything, or asks for an issuer, of which there may be but one."""
+    positive = sum(1 for _ in walk(need, into_not=False))
+    return positive < sum(1 for _ in walk(need)) or any(
+        isinstance(leaf, AnyIssuer) for leaf in walk(need)
+    )
 
 
 def _public_trees(policy: Policy) -> Iterator[Notice]:
@@ -176,45 +184,80 @@ def _public_trees(policy: Policy) -> Iterator[Notice]:
 
 
 def _wider(policy: Policy, rights: Rights) -> Iterator[Notice]:
-    trees = [
-        (template, rule)
-        for template, rule in policy.rules
-        if template.segments
-        and isinstance(template.segments[-1], DoubleStar | PathTail)
-        and not rule.catches_all  # the policy's own default
-    ]
+    trees = _Trees(policy)
     names = role_names(policy)
+    known: dict[tuple[object, ...], list[Caller]] = {}  # of which few differ in a policy
     for template, rule in policy.rules:
-        around = [each for each in trees if each[0] is not template and _covers(each[0], template)]
-        if not around:
+        tree = trees.around(template)
+        if tree is None:
             continue
-        tree = min(around, key=lambda each: each[0].rank)[1]
         for method, inner in (*rule.by_method.items(), ("", rule.otherwise)):
             outer = tree.requirement(method)
             # A closed tree is a default of its own.
             if is_closed(outer) or is_closed(inner):
                 continue
-            callers = [ANONYMOUS, *_callers(names, policy, inner, outer)]
-            more = [each for each in callers if _gains(rights, each, outer, inner)]
-            if more:
+            key = (outer.kind, outer.need, inner.kind, inner.need)
+            if key not in known:
+                known[key] = _let_in(policy, rights, names, outer, inner)
+            if known[key]:
                 yield Notice(
                     "wider-rule",
                     inner.ref.key,
                     inner.ref.where,
-                    f"it lets in {_some(more)}, whom `{outer.ref.key}` ({outer.ref.where}) around"
-                    " it keeps out",
+                    f"it lets in {_some(known[key])}, whom `{outer.ref.key}` ({outer.ref.where})"
+                    " around it keeps out",
                     "is that meant?",
                 )
 
 
-def _callers(names: Sequence[str], policy: Policy, *asked: Requirement) -> Iterator[Caller]:
-    needs = [each.need for each in asked if each.need is not None]
-    return map(Caller, role_sets(names, [(policy.roles, needs)]))
+class _Trees:
+    """The rules for subtrees, but for the whole tree: that is the policy's own default."""
+
+    def __init__(self, policy: Policy) -> None:
+        self._under: dict[str | None, list[_Ruled]] = {}  # by the text of the first segment
+        for template, rule in policy.rules:
+            last = template.segments[-1:]
+            if last and isinstance(last[0], DoubleStar | PathTail) and not rule.catches_all:
+                self._under.setdefault(_first(template), []).append((template, rule))
+
+    def around(self, inner: Template) -> Rule | None:
+        """Return the most specific one that all paths of `inner` are in."""
+        first = _first(inner)
+        near = self._under.get(first, ()) if first is not None else ()
+        found = [
+            (template.rank, rule)
+            for template, rule in (*near, *self._under.get(None, ()))
+            if template is not inner and _covers(template, inner)
+        ]
+        return min(found, key=lambda each: each[0])[1] if found else None
 
 
-def _gains(rights: Rights, caller: Caller, outer: Requirement, inner: Requirement) -> bool:
-    before, after = rights.of((outer,), caller), rights.of((inner,), caller)
-    return change(before, after, rights.given_by(caller)).gained is not False
+def _first(template: Template) -> str | None:
+    match template.segments[:1]:
+        case (Exact(text),):
+            return text
+        case _:
+            return None
+
+
+def _let_in(
+    policy: Policy,
+    rights: Rights,
+    names: Sequence[str],
+    outer: Requirement,
+    inner: Requirement,
+) -> list[Caller]:
+    """Return the callers whom `inner` lets in, or may, and `outer` does not."""
+    needs = [each.need for each in (outer, inner) if each.need is not None]
+    callers = (ANONYMOUS, *map(Caller, role_sets(names, [(policy.roles, needs)])))
+    return [
+        each
+        for each in callers
+        if change(
+            rights.of((outer,), each), rights.of((inner,), each), rights.given_by(each)
+        ).gained
+        is not False
+    ]
 
 
 def _some(callers: Sequence[Caller]) -> str:

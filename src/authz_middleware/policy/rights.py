@@ -74,12 +74,17 @@ class Rights:
         default_factory=dict[str, frozenset[str] | None]
     )
     token_permissions: bool = False
+    _callers: dict[Caller, _Known] = field(
+        default_factory=dict["Caller", "_Known"], init=False, compare=False, repr=False
+    )
 
     def of(self, requirements: Iterable[Requirement] | None, caller: Caller) -> Right:
         """Return what `caller` may, where `requirements` must all be met; None is a 400."""
         if requirements is None:
             return False
-        known = self._known(caller)
+        known = self._callers.get(caller)
+        if known is None:
+            known = self._callers[caller] = self._known(caller)
         return _all(self._required(each, known) for each in requirements)
 
     @property
