@@ -74,13 +74,15 @@ Outcome = Admit | Refuse
 class Routed(NamedTuple):
     """A request where the app's router has chosen: the route taken, and what it was chosen by.
 
-    `path` is decoded, and as the guard sees it: with what the app is mounted under.
+    `path` is decoded, and as the guard sees it: with what the app is mounted under. `late` is
+    whether the app did not have the route when the look was put before its handlers.
     """
 
     taken: Taken
     kind: Literal["http", "websocket"]
     method: str
     path: str
+    late: bool = False
 
 
 class NeedKeys(NamedTuple):

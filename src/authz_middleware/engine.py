@@ -128,7 +128,9 @@ class Engine:
         also: tuple[Requirement, ...] | None = ()
         if binding is not None:
             paths = readings(asked.path, facts.root_path)
-            also = binding.also(asked.taken, method, asked.path, requirements or (), paths)
+            also = binding.also(
+                asked.taken, method, asked.path, requirements or (), paths, late=asked.late
+            )
         if not requirements or also is None:
             return _refuse("path_ambiguous")
         requirements += also

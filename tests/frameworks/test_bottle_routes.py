@@ -314,6 +314,16 @@ def test_a_route_that_is_added_later_has_no_rule(caplog: pytest.LogCaptureFixtur
     assert caplog.text.count("a route that was added after the start has no rule") == 1
 
 
+def test_a_late_route_beside_a_foreign_app_has_no_rule() -> None:
+    app = bottle.Bottle()
+    app.mount("/foreign", foreign)
+    guarded = WSGIAuthzMiddleware(app, authz({"/**": ["viewer"]}))
+    assert ask(guarded, "GET", "/foreign/late", bearer("viewer")).status == 200
+    app.route("/foreign/late", "PROXY", run)  # what mounts are too
+    assert ask(guarded, "GET", "/foreign/late", bearer("viewer")).status == 403
+    assert ask(guarded, "GET", "/foreign/later", bearer("viewer")).status == 200
+
+
 def test_the_look_is_put_there_once() -> None:
     app = shop()
     for _ in range(2):

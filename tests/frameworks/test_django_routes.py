@@ -42,7 +42,7 @@ from authz_middleware.policy.routes import NO_ROUTE
 from authz_middleware.testing import DevelopmentIssuer
 from tests.adapters.exchange import environ_for, scope_for
 from tests.django import urls as module
-from tests.django.projects import changing, configure, rewriting, send_wsgi
+from tests.django.projects import OURS, changing, configure, rewriting, send_wsgi
 from tests.frameworks.django_sites import FORMS, Site, serving, urls
 from tests.frameworks.installed import installed
 from tests.frameworks.laws import Declared, World, worlds
@@ -483,6 +483,57 @@ def test_a_route_that_is_added_later_has_no_rule(
     for _ in range(2):
         assert site.ask("GET", "/late", bearer("viewer")).status == 403
     assert caplog.text.count("a route that was added after the start has no rule") == 1
+
+
+class Article(View):
+    def get(self, request: Any) -> HttpResponse:
+        return HttpResponse("get")
+
+    def delete(self, request: Any) -> HttpResponse:
+        return HttpResponse("delete")
+
+
+class AsyncArticle(View):
+    async def get(self, request: Any) -> HttpResponse:
+        return HttpResponse("get")
+
+    async def delete(self, request: Any) -> HttpResponse:
+        return HttpResponse("delete")
+
+
+class LateOverride:
+    """A middleware that has another method, or path, by the time when the view is called."""
+
+    def __init__(self, get_response: Any) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: Any) -> Any:
+        return self.get_response(request)
+
+    def process_view(self, request: Any, *_: Any) -> None:
+        request.method = request.headers.get("X-Method", request.method)
+        request.path_info = request.headers.get("X-Path", request.path_info)
+
+    def process_exception(self, *_: Any) -> HttpResponse:
+        raise NotImplementedError
+
+
+@pytest.mark.parametrize("view", [Article, AsyncArticle])
+@pytest.mark.parametrize("form", [*FORMS, "both wsgi", "both asgi"])
+def test_what_a_process_view_changes_is_looked_at(form: str, view: Any) -> None:
+    """Django takes the view before that, but a class takes its method after it."""
+    rules = authz({"GET /item": ["viewer"], "DELETE /item": ["admin"], "/other": ["admin"]})
+    site = Site([path("item", view.as_view())], rules, form, [LateOverride])
+    if form.startswith("both"):
+        site.settings |= {
+            "AUTHZ_CONFIG": rules,
+            "MIDDLEWARE": [f"{OURS}", *site.settings["MIDDLEWARE"]],
+        }
+    assert site.ask("GET", "/item", bearer("viewer")).body == b"get"
+    for header in (("X-Method", "DELETE"), ("X-Path", "/other"), ("X-Path", "")):
+        assert site.ask("GET", "/item", [*bearer("viewer"), header]).status in (400, 403)
+    sent = site.ask("GET", "/item", [*bearer("admin", "viewer"), ("X-Method", "DELETE")])
+    assert (sent.status, sent.body) == (200, b"delete")
 
 
 @pytest.mark.parametrize("form", FORMS)

@@ -478,6 +478,18 @@ def test_a_route_that_is_added_later_has_no_rule(
 
 
 @both
+def test_a_late_route_beside_a_sink_has_no_rule(kind: Falcon) -> None:
+    """It is no part of what a sink hides, though the sink takes its path too."""
+    app = shop(kind)
+    app.add_sink(kind.responder(name), "/")
+    guarded = kind.wrap(app, authz({"/**": ["viewer"]}))
+    assert kind.ask(guarded, "GET", "/late", bearer("viewer")).status == 200
+    app.add_route("/late", kind.resource(name, "GET"))
+    assert kind.ask(guarded, "GET", "/late", bearer("viewer")).status == 403
+    assert kind.ask(guarded, "GET", "/later", bearer("viewer")).status == 200
+
+
+@both
 def test_the_look_is_put_there_once(kind: Falcon) -> None:
     app = shop(kind)
     for _ in range(2):

@@ -294,3 +294,133 @@ def test_without_unmatched_it_is_refused() -> None:
     guarded = WSGIAuthzMiddleware(shop(), authz(RULES))
     assert ask(guarded, "GET", "/nowhere", []).status == 401
     assert ask(guarded, "GET", "/nowhere", bearer("viewer")).status == 403
+
+
+# --- What the app makes of a request behind the first look ---
+
+
+class Methods(installed("flask.views").MethodView):  # type: ignore[misc]
+    def get(self) -> str:
+        return "get"
+
+    def delete(self) -> str:
+        return "delete"
+
+
+def overriding(cls: type[Any] = flask.Flask) -> Any:
+    app = cls("overriding", static_folder=None)
+    app.add_url_rule("/public", "public", lambda: "public")
+    app.add_url_rule("/admin", "admin", lambda: "admin")
+    app.add_url_rule("/item", view_func=Methods.as_view("item"))
+    app.add_url_rule("/in/<path:rest>", "in", lambda rest: rest)
+    return app
+
+
+def by_method(app: Any) -> None:
+    @app.before_request
+    def override() -> None:
+        flask.request.method = flask.request.headers.get("X-Now", flask.request.method)
+
+
+def by_rule(app: Any) -> None:
+    @app.before_request
+    def override() -> None:
+        if "X-Now" in flask.request.headers:
+            flask.request.routing_exception = None
+            rules = app.url_map.iter_rules(flask.request.headers["X-Now"])
+            flask.request.url_rule, flask.request.view_args = next(rules), {}
+
+
+def by_class(app: Any) -> None:
+    class Request(flask.Request):  # type: ignore[misc]
+        @property
+        def method(self) -> str:
+            return str(self.environ.get("HTTP_X_NOW", self.environ["REQUEST_METHOD"]))
+
+        @method.setter
+        def method(self, value: str) -> None:
+            """Werkzeug sets it."""
+
+    app.request_class = Request
+
+
+class Elsewhere(flask.Flask):  # type: ignore[misc]
+    def create_url_adapter(self, request: Any) -> Any:
+        adapter = super().create_url_adapter(request)
+        if request is not None and "X-Now" in request.headers:
+            adapter.path_info = request.headers["X-Now"]
+        return adapter
+
+
+class Silent(flask.Flask):  # type: ignore[misc]
+    """It asks none of the functions that stand before a view."""
+
+    def preprocess_request(self) -> None:
+        return None
+
+
+OVERRIDDEN: dict[str, Any] = {
+    "GET /public": "public",
+    "GET /admin": ["admin"],
+    "GET /item": ["viewer"],
+    "DELETE /item": ["admin"],
+    "GET /in/public": "public",
+    "GET /in/**": ["admin"],
+}
+
+
+@pytest.mark.parametrize(
+    ("make", "method", "path", "now"),
+    [
+        (by_method, "GET", "/item", "DELETE"),
+        (by_class, "GET", "/item", "DELETE"),
+        (by_rule, "GET", "/public", "admin"),
+        (by_rule, "GET", "/nowhere", "admin"),
+        (Elsewhere, "GET", "/public", "admin"),
+        (Elsewhere, "GET", "/in/public", "in/secret"),
+    ],
+)
+def test_what_an_app_makes_of_a_request_is_looked_at(
+    make: Any, method: str, path: str, now: str
+) -> None:
+    app = overriding(*([make] if isinstance(make, type) else []))
+    if not isinstance(make, type):
+        make(app)
+    app.wsgi_app = WSGIAuthzMiddleware(app.wsgi_app, authz(OVERRIDDEN, unmatched="app"))
+    header = [("X-Now", now)]
+    assert ask(app, method, path, [*bearer("viewer"), *header]).status == 403
+    if path != "/nowhere":
+        assert ask(app, method, path, bearer("viewer")).status == 200
+        sent = ask(app, method, path, [*bearer("viewer", "admin"), *header])
+        assert (sent.status, sent.body) == (200, now.removeprefix("in/").lower().encode())
+
+
+def test_a_view_is_looked_at_without_the_functions_before_it() -> None:
+    app = overriding(Silent)
+    app.wsgi_app = rewriting(app.wsgi_app, PATH_INFO="/admin")
+    guard = WSGIAuthzMiddleware(app.wsgi_app, authz(OVERRIDDEN), routes_of=app)
+    assert ask(guard, "GET", "/public", bearer("viewer")).status == 403
+    assert ask(guard, "GET", "/public", bearer("admin")).body == b"admin"
+
+
+@pytest.mark.parametrize("name", ["dispatch_request", "full_dispatch_request"])
+def test_what_calls_views_in_a_way_of_its_own_cannot_be_seen(name: str) -> None:
+    def own(self: Any) -> Any:
+        return getattr(super(made, self), name)()
+
+    made = type("Made", (flask.Flask,), {name: own})
+    guard = WSGIAuthzMiddleware(overriding(made).wsgi_app, authz(OVERRIDDEN))
+    for _ in range(2):  # also when our look stands there
+        gaps = guard.guarded.laid(guard.authz.serving).gaps
+        assert [gap.where.partition(" (")[0] for gap in gaps if gap.kind == "opaque"] == ["/**"]
+    assert ask(guard, "GET", "/item", bearer("viewer")).body == b"get"
+    assert ask(guard, "GET", "/item", bearer("other")).status == 403
+
+
+def test_a_late_route_of_such_an_app_has_no_rule() -> None:
+    made = type("Made", (flask.Flask,), {"dispatch_request": lambda _: "x"})
+    app = overriding(made)
+    guard = WSGIAuthzMiddleware(app.wsgi_app, authz({"/**": ["viewer"]}))
+    assert ask(guard, "GET", "/item", bearer("viewer")).status == 200
+    app.url_map.add(app.url_rule_class("/late", endpoint="item"))
+    assert ask(guard, "GET", "/late", bearer("viewer")).status == 403

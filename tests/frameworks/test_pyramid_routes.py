@@ -20,6 +20,7 @@ from tests.frameworks.installed import installed
 from tests.frameworks.laws import Declared, World, check, worlds
 
 Configurator = installed("pyramid.config").Configurator
+Request = installed("pyramid.request").Request
 ContextFound = installed("pyramid.events").ContextFound
 Response = installed("pyramid.response").Response
 not_: Any = installed("pyramid.config").not_
@@ -449,6 +450,50 @@ def test_traversal_that_goes_where_no_path_says_leaves_it_to_the_route(to: str) 
     guarded = WSGIAuthzMiddleware(app, authz({"/t/**": ["viewer"], "/area/**": ["admin"]}))
     assert ask(guarded, "GET", "/t/secret", bearer("viewer")).status == 200
     assert ask(guarded, "GET", "/t/secret", bearer("admin")).status == 403
+
+
+def test_a_late_route_beside_traversal_has_no_rule() -> None:
+    made = traversed("open")
+    made.add_route("item", "/item")
+    app = made.make_wsgi_app()
+    guarded = WSGIAuthzMiddleware(app, authz({"/**": ["viewer"]}))
+    assert ask(guarded, "GET", "/open", bearer("viewer")).status == 200
+    config = Configurator(registry=app.registry, autocommit=True)
+    config.add_route("late", "/late")
+    config.add_view(lambda _: Response("late"), route_name="late")
+    assert ask(guarded, "GET", "/late", bearer("viewer")).status == 403
+
+
+class Telling(Request):  # type: ignore[misc, valid-type]
+    """A request whose fields say what it is."""
+
+    @property
+    def method(self) -> str:
+        return str(self.environ.get("HTTP_X_METHOD", self.environ["REQUEST_METHOD"]))
+
+    @property
+    def path_info(self) -> str:
+        return str(self.environ.get("HTTP_X_PATH", self.environ["PATH_INFO"]))
+
+
+@pytest.mark.parametrize(
+    ("header", "ran"),
+    [("X-Method", b"DELETE"), ("X-Path", b"/secret")],
+)
+def test_what_a_class_of_requests_says_is_looked_at(header: str, ran: bytes) -> None:
+    config = traversed("secret")
+    config.set_request_factory(Telling)
+    config.add_route("item", "/item")
+    for method in ("GET", "DELETE"):
+        config.add_view(
+            lambda request: Response(request.method), route_name="item", request_method=method
+        )
+    rules = {"GET /item": ["viewer"], "DELETE /item": ["admin"], "/secret": ["admin"]}
+    guarded = WSGIAuthzMiddleware(config.make_wsgi_app(), authz(rules))
+    said = (header, ran.decode())
+    assert ask(guarded, "GET", "/item", bearer("viewer")).body == b"GET"
+    assert ask(guarded, "GET", "/item", [*bearer("viewer"), said]).status == 403
+    assert ask(guarded, "GET", "/item", [*bearer("viewer", "admin"), said]).status == 200
 
 
 # --- Mounts and gaps ---

@@ -149,6 +149,9 @@ def test_also(taken: str, path: str, also: tuple[str, ...]) -> None:
     assert found is not None
     assert tuple(each.ref.key for each in found) == also
     assert binding.knows(("", taken), path) == (taken != "GET /other" or path == "/m/x")
+    late = binding.also(("", taken), "GET", path, asked, late=True)
+    assert binding.knows(("", taken), path, late=True) == (taken != "GET /other")
+    assert late == (found if taken != "GET /other" else (policy.default,))
 
 
 def test_rules_below_a_route_for_everything_decide_alone() -> None:

@@ -23,7 +23,12 @@ from authz_middleware.django.streaming import GUARD, finished
 from authz_middleware.effects import Outcome, Refuse, Routed
 from authz_middleware.errors import AccessDenied
 from authz_middleware.facts import Answer, RequestFacts
-from authz_middleware.frameworks.django import answer_denials, respond
+from authz_middleware.frameworks.django import (
+    answer_denials,
+    look_at_changes,
+    looked,
+    respond,
+)
 from authz_middleware.frameworks.django_routes import key
 from authz_middleware.runtime.authz import not_loaded
 from authz_middleware.runtime.guarded import Guarded
@@ -52,6 +57,7 @@ class AuthzMiddleware:
         self.get_response = get_response
         self.authz = configured()
         answer_denials()
+        look_at_changes()
         # Not the one of `inspect`, which knows no marks before Python 3.12.
         self._is_async = iscoroutinefunction(get_response)  # pyright: ignore[reportDeprecated]
         # Django asks each of the two whether it is a coroutine function, and would put one that is
@@ -177,6 +183,7 @@ def _look_at(request: Any, view: object) -> HttpResponseBase | None:
         request.authz.look_again(asked)
     except AccessDenied as denied:
         return _overruled(request, denied.answer)
+    looked(request, "inside", asked, request.authz.look_again)
     return None
 
 

@@ -75,8 +75,9 @@ def install(app: Any) -> frozenset[Taken]:
     """Put the look around the router's `match`, and install in whatever is mounted."""
     search: Any = app.router.match
     if not isinstance(search, _Look):
-        app.router.match = _Look(app, search)
-    own = {("", _key(route)) for route in app.routes} if _is_known(app) else {("", ("", ""))}
+        app.router.match = search = _Look(app, search)
+    search.known = {_key(route) for route in app.routes} if _is_known(app) else None
+    own = {("", key) for key in search.known or {("", "")}}
     inside = {
         named_below(prefix, taken)
         for prefix, mounted in _followed(app).items()
@@ -91,6 +92,7 @@ class _Look:
     def __init__(self, app: Any, search: Callable[..., Any]) -> None:
         self._app = app
         self.search = search
+        self.known: set[_Key] | None = None  # or what was there at the start
         self._asked: dict[Any, tuple[_Key | None, bool]] = {}  # by route
 
     def __call__(self, environ: Any) -> Any:
@@ -114,7 +116,8 @@ class _Look:
             path = from_wsgi(path) or ""
         method = environ.get("REQUEST_METHOD", "")
         try:
-            look_again(environ, Routed((mount, key), "http", method, mount + path))
+            late = self.known is not None and key not in self.known
+            look_again(environ, Routed((mount, key), "http", method, mount + path, late))
         except AccessDenied as denied:
             # Of anything but a response Bottle writes a traceback.
             raise refusal(self._app, denied) from denied

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from functools import cache, wraps
+from functools import cache, partial, wraps
 from io import BytesIO
 from typing import Any, Final, cast
 
+from asgiref.sync import iscoroutinefunction
 from django.conf import settings
 from django.core.exceptions import BadRequest, PermissionDenied, SuspiciousOperation
 from django.core.handlers import exception as handling
 from django.core.handlers.asgi import ASGIHandler, ASGIRequest
+from django.core.handlers.base import BaseHandler
 from django.core.handlers.wsgi import WSGIHandler
 from django.http import Http404, HttpRequest, HttpResponse
 from django.http.multipartparser import MultiPartParserError
@@ -40,6 +42,8 @@ __all__ = [
     "Project",
     "answer_denials",
     "install",
+    "look_at_changes",
+    "looked",
     "own_root_path",
     "prepare",
     "resolve",
@@ -65,6 +69,7 @@ def prepare(handler: Any) -> None:
     """
     urlconfs()
     answer_denials()
+    look_at_changes()
     handler = getattr(handler, "application", handler)  # behind a StaticFilesHandler
     if isinstance(handler, (WSGIHandler, ASGIHandler)):
         entry = "get_response" if isinstance(handler, WSGIHandler) else "get_response_async"
@@ -188,7 +193,60 @@ def install(app: Any) -> frozenset[Taken]:
 def _look(request: Any, view: object, *_arguments: object) -> None:
     mount: str = getattr(request, "_authz_mount", "")
     path = mount + request.path_info
-    look_again(_carrier(request), Routed((mount, key(request, view)), "http", request.method, path))
+    asked = Routed((mount, key(request, view)), "http", request.method, path)
+    look = partial(look_again, _carrier(request))
+    look(asked)
+    looked(request, "outside", asked, look)
+
+
+def looked(request: Any, place: str, asked: Routed, look: Callable[[Routed], None]) -> None:
+    """Remember what the guard at this place has looked at, and how, for `look_at_changes`."""
+    vars(request).setdefault("_authz_looked", {})[place] = asked, request.path_info, look
+
+
+@cache
+def look_at_changes() -> None:
+    """Look again where a `process_view` has made another request of it; in this process, once.
+
+    Django calls `make_view_atomic` when all of those have been asked, and calls what it returns.
+    The view was found by then, but a class takes its method by what the request says.
+    """
+    original: Callable[..., Any] = BaseHandler.make_view_atomic
+
+    @wraps(original)
+    def make_view_atomic(handler: Any, view: Any) -> Any:
+        made = original(handler, view)
+        # Not the one of `inspect`, which knows no marks before Python 3.12.
+        if iscoroutinefunction(made):  # pyright: ignore[reportDeprecated]
+
+            @wraps(made)
+            async def look_and_await(request: Any, *args: Any, **kwargs: Any) -> Any:
+                refusal = _look_if_changed(request)
+                return await made(request, *args, **kwargs) if refusal is None else refusal
+
+            return look_and_await
+
+        @wraps(made)
+        def look_and_call(request: Any, *args: Any, **kwargs: Any) -> Any:
+            refusal = _look_if_changed(request)
+            return made(request, *args, **kwargs) if refusal is None else refusal
+
+        return look_and_call
+
+    BaseHandler.make_view_atomic = make_view_atomic  # type: ignore[assignment, method-assign]
+
+
+def _look_if_changed(request: Any) -> HttpResponse | None:
+    """Return the refusal, which is sent whatever the middlewares make of it, or None."""
+    for asked, path, look in vars(request).get("_authz_looked", {}).values():
+        if (asked.method, path) != (request.method, request.path_info):
+            mount = asked.path.removesuffix(path)
+            try:
+                look(asked._replace(method=request.method or "", path=mount + request.path_info))
+            except AccessDenied as denied:
+                request._authz_overruled = denied.answer  # noqa: SLF001 - ours
+                return respond(denied.answer, request)
+    return None
 
 
 async def _look_async(request: Any, view: object, *_arguments: object) -> None:

@@ -72,8 +72,10 @@ def install(app: Any) -> frozenset[Taken]:
     if search is None:
         return frozenset()
     if not isinstance(search, _Look):
-        app._router_search = _Look(app, search)  # noqa: SLF001 - there is no public hook for all
-    return frozenset(route.taken for route in routes(app))
+        app._router_search = search = _Look(app, search)  # noqa: SLF001 - there is no public hook for all
+    known = frozenset(route.taken for route in routes(app))
+    search.known = known if _router(app) is not None else None
+    return known
 
 
 class _Look:
@@ -82,6 +84,7 @@ class _Look:
     def __init__(self, app: Any, search: Callable[..., Any]) -> None:
         self.app = app
         self.search = search
+        self.known: frozenset[Taken] | None = None  # or what was there at the start
         self._asgi = isinstance(app, AsgiApp)
 
     def __call__(self, path: str, req: Any = None) -> Any:
@@ -96,7 +99,8 @@ class _Look:
             carrier = req.env
             mount = mount_of(carrier, from_wsgi(carrier.get("PATH_INFO", "") or "/") or "")
         kind: Literal["http", "websocket"] = "websocket" if websocket else "http"
-        asked = Routed((mount, taken), kind, req.method, mount + path)
+        late = self.known is not None and ("", taken) not in self.known
+        asked = Routed((mount, taken), kind, req.method, mount + path, late)
         look_again(carrier, asked)
         if matched is not None and "/" not in path[matched - 1 : matched + 1] and path[matched:]:
             # `/files` is the start of `/filesystem` to a sink, which must be allowed below it too.

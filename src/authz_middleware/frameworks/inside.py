@@ -38,15 +38,29 @@ def look_again(carrier: Mapping[str, Any], asked: Routed) -> None:
     access.look_again(asked, overrule=carrier.get(KEY) is access)
 
 
-def look_again_wsgi(environ: Mapping[str, Any], key: Hashable) -> None:
+def look_again_wsgi(
+    environ: Mapping[str, Any],
+    key: Hashable,
+    *,
+    method: str = "",
+    path: str = "",
+    late: bool = False,
+) -> Routed:
     """Do so for a WSGI app that takes its route `key`, and knows nothing of where it is mounted.
 
-    In the policy's table the route is named by the pair of that place and `key`.
+    In the policy's table the route is named by the pair of that place and `key`. `path` is what the
+    router got, if that is not the environ's; `method` what the view is told, if it is another than
+    the router was: both must be allowed. Returns what was asked last.
     """
-    path = from_wsgi(environ.get("PATH_INFO", "") or "/") or ""
-    mount = mount_of(environ, path)
-    method = environ.get("REQUEST_METHOD", "")
-    look_again(environ, Routed((mount, key), "http", method, mount + path))
+    sent = from_wsgi(environ.get("PATH_INFO", "") or "/") or ""
+    mount = mount_of(environ, sent)
+    routed = environ.get("REQUEST_METHOD", "")
+    asked = Routed((mount, key), "http", routed, mount + (path or sent), late)
+    look_again(environ, asked)
+    if method and method != routed:
+        asked = asked._replace(method=method)
+        look_again(environ, asked)
+    return asked
 
 
 def mount_of(environ: Mapping[str, Any], path: str) -> str:

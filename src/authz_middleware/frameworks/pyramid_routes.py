@@ -26,11 +26,9 @@ from pyramid.urldispatch import (  # type: ignore[import-untyped]
 )
 from webob.exc import WSGIHTTPException  # type: ignore[import-untyped]
 
-from authz_middleware.effects import Routed
 from authz_middleware.frameworks.endpoints import where
-from authz_middleware.frameworks.inside import look_again, mount_of
+from authz_middleware.frameworks.inside import look_again, look_again_wsgi
 from authz_middleware.frameworks.patterns import Piece, segments_of, taken_by
-from authz_middleware.policy.canonical import from_wsgi
 from authz_middleware.policy.routes import NO_ROUTE, UNSEEN, Resolved, Route, RouteKind, Taken
 from authz_middleware.policy.segments import DoubleStar, PathTail, Plain, Segment
 
@@ -65,17 +63,20 @@ def resolve(app: Any, environ: Mapping[str, Any]) -> Taken | Resolved:
 def install(app: Any) -> frozenset[Taken]:
     """Subscribe to what comes before each view, behind the app's own subscribers."""
     registry = app.registry
-    if not any(isinstance(each.handler, _Look) for each in registry.registeredHandlers()):
-        registry.registerHandler(_Look(registry), (ContextFound,))
-    return frozenset(
-        [("", _TRAVERSAL), *(("", _key(route)) for route in _mapped(registry))],
-    )
+    handlers = (each.handler for each in registry.registeredHandlers())
+    look = next((each for each in handlers if isinstance(each, _Look)), None)
+    if look is None:
+        look = _Look(registry)
+        registry.registerHandler(look, (ContextFound,))
+    look.known = {_TRAVERSAL, *map(_key, _mapped(registry))}
+    return frozenset(("", key) for key in look.known)
 
 
 class _Look:
     """Subscribes to the end of Pyramid's search: the view is what comes next."""
 
     def __init__(self, registry: Any) -> None:
+        self.known: set[tuple[str, str]] = set()
         self._registry = registry
         self._traverses = False
 
@@ -84,16 +85,17 @@ class _Look:
         route = getattr(request, "matched_route", None)
         if route is None and not self._finds():
             return  # Pyramid's 404
-        environ = request.environ
-        path = from_wsgi(environ.get("PATH_INFO", "") or "/") or ""
-        mount = mount_of(environ, path)
         key = _TRAVERSAL if route is None else _key(route)
-        asked = Routed((mount, key), "http", environ.get("REQUEST_METHOD", ""), mount + path)
-        look_again(environ, asked)
+        # Both are what a class of requests may make of them.
+        method, path = request.method, request.path_info or "/"
+        asked = look_again_wsgi(
+            request.environ, key, method=method, path=path, late=key not in self.known
+        )
         if route is None or "traverse" in (request.matchdict or ()):
             plain = _path_of_view(request, path)
             if plain is not None and plain != path:
-                look_again(environ, asked._replace(path=mount + plain))
+                mount = asked.path.removesuffix(path)
+                look_again(request.environ, asked._replace(path=mount + plain))
 
     def _finds(self) -> bool:
         """Whether there is a view without a route by now; nobody tells of those added late."""

@@ -87,9 +87,12 @@ class Binding:
         """Whether some key of the policy was written for it, or it is a 400 anyway."""
         return _is_ruled(self._policy, decided)
 
-    def knows(self, taken: Taken, path: str) -> bool:
-        """Whether the route was there when the policy was bound, or may be where nobody sees."""
-        return taken in self._accepted or any(_matching(self._opaque, path))
+    def knows(self, taken: Taken, path: str, *, late: bool = False) -> bool:
+        """Whether the route was there when the policy was bound, or may be where nobody sees.
+
+        One that its own app calls `late` is no part of what cannot be seen.
+        """
+        return taken in self._accepted or (not late and any(_matching(self._opaque, path)))
 
     def also(
         self,
@@ -98,6 +101,8 @@ class Binding:
         path: str,
         requirements: Iterable[Requirement],
         readings: tuple[str, ...] = (),
+        *,
+        late: bool = False,
     ) -> tuple[Requirement, ...] | None:
         """Return what a request must meet that takes this route, beside `requirements`.
 
@@ -107,7 +112,7 @@ class Binding:
         """
         by_method = self._accepted.get(taken)
         if by_method is None:
-            return () if self.knows(taken, path) else (self._policy.default,)
+            return () if self.knows(taken, path, late=late) else (self._policy.default,)
         # GET covers HEAD, of a view that takes whatever is asked too.
         asked = "GET" if method == "HEAD" and method not in by_method else method
         accepted = by_method.get(asked if asked in by_method else OTHER)
