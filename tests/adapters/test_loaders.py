@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from authz_middleware import AccessDenied, Authz, PolicyError
+from authz_middleware.effects import Routed
 from authz_middleware.testing import FrozenClock
 from tests.adapters.exchange import WORLDS, ask
 
@@ -229,6 +230,48 @@ def test_a_policy_whose_loader_is_not_registered_is_not_served(policy):
         Authz.from_mapping({**policy, "routes": routes}, loaders={"article": print})
     with pytest.raises(PolicyError, match="give it where the policy is loaded"):
         Authz.from_mapping({**policy, "routes": routes})
+
+
+# The second look
+
+
+def look(path: str) -> Any:
+    return lambda access: access.look_again(Routed("taken", "http", "PUT", path))
+
+
+@pytest.mark.parametrize("world", WORLDS)
+def test_what_was_loaded_is_not_asked_again_between_router_and_handler(
+    world, authz, issuer, loading
+):
+    sent = ask(world, authz, "PUT", "/articles/1", bearer(issuer), during=look("/articles/1"))
+    assert sent.status == 200
+    assert loading.asked == [{"id": 1}]
+
+
+@pytest.mark.parametrize("path", ["/articles/1", "/articles/2", "/articles/3", "/articles/4"])
+@pytest.mark.parametrize("world", WORLDS)
+def test_the_route_that_was_taken_may_ask_for_another_object(
+    world, path, authz, issuer, loading, caplog
+):
+    """A middleware inside rewrites the path: under WSGI it is loaded, in a loop nobody gets in."""
+    sent = ask(world, authz, "GET", "/ask/1", bearer(issuer), during=look(path))
+    if world == "asgi":
+        assert sent.status == 503
+        assert loading.asked == []
+        assert "there is no waiting in an event loop" in caplog.text
+    else:
+        statuses = {"/articles/1": 200, "/articles/4": 503}
+        assert sent.status == statuses.get(path, 403)
+        assert len(loading.asked) == 1
+
+
+@pytest.mark.parametrize("world", WORLDS)
+def test_where_a_role_is_enough_nothing_has_to_be_loaded_there(world, authz, issuer, loading):
+    asked = Routed("taken", "http", "PATCH", "/articles/4")
+    headers = bearer(issuer, "ann", "admin")
+    sent = ask(world, authz, "GET", "/ask/1", headers, during=lambda a: a.look_again(asked))
+    assert sent.status == 200
+    assert loading.asked == []
 
 
 # What a handler asks

@@ -22,9 +22,9 @@ from authz_middleware import (
 )
 from authz_middleware.answers import ANSWERS
 from authz_middleware.facts import Reason
-from authz_middleware.policy import forbid_table, requirements
+from authz_middleware.policy import forbid_table, load_key, needs, requirements
 from authz_middleware.policy.canonical import readings
-from authz_middleware.runtime import cache, drivers, introspection, settings
+from authz_middleware.runtime import cache, drivers, introspection, settings, workers
 from authz_middleware.tokens import (
     claim_paths,
     freshness,
@@ -100,6 +100,15 @@ def test_tokens_page_names_every_detail_of_a_failed_introspection():
     details = set(re.findall(r'unavailable="([^"]+)"', source))
     assert len(details) == 6
     assert [detail for detail in sorted(details) if f"| `{detail}` |" not in text] == []
+
+
+def test_pages_have_the_figures_of_loaders():
+    assert first_cells("Requirements") >= {*load_key.LOAD_KEYS}
+    assert f"| `timeout` | number | {needs.DEFAULT_TIMEOUT:g} |" in POLICY
+    assert f"more than 0 and at most {load_key.MAX_TIMEOUT:g}" in POLICY
+    text = " ".join(prose(DOCS / "access.md").split())
+    assert f"at most {workers.MAX_THREADS} run at a time" in text
+    assert f"at most {workers.MAX_TAKEN} run or wait" in text
 
 
 def test_policy_page_lists_every_place_of_a_claim():

@@ -10,6 +10,7 @@ from authz_middleware.document import Document, Report, Section
 from authz_middleware.facts import Principal
 from authz_middleware.policy import cases
 from authz_middleware.policy.cases import EVERY_METHOD, Case, Expectation
+from authz_middleware.policy.resources import Unloaded
 
 
 def load(*tests, issuers=("https://x",), roles=None) -> tuple[tuple[Case, ...], list[str]]:
@@ -114,3 +115,29 @@ def test_a_caller_of_another_type_is_reported() -> None:
     (case,), problems = load({"as": 1, "allow": ["/"]})
     assert case.principal is None
     assert any("`as` says who calls" in problem for problem in problems)
+
+
+@pytest.mark.parametrize(
+    ("resource", "found"),
+    [
+        ({"owner": "ann"}, {"owner": "ann"}),
+        ({}, {}),
+        ("missing", Unloaded.MISSING),
+    ],
+)
+def test_what_loaders_find(resource: object, found: object) -> None:
+    (case,), problems = load({"as": {}, "resource": resource, "allow": ["/"]})
+    assert problems == []
+    assert case.resource == found
+
+
+@pytest.mark.parametrize(
+    ("resource", "what"),
+    [
+        ("mising", "`resource` says what loaders find"),
+        (["ann"], "`resource` must be a table"),
+    ],
+)
+def test_what_loaders_cannot_find(resource: object, what: str) -> None:
+    _, problems = load({"as": {}, "resource": resource, "allow": ["/"]})
+    assert [what in str(problem) for problem in problems] == [True]

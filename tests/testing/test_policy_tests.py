@@ -288,3 +288,28 @@ def test_a_role_that_no_token_can_bring_is_a_mistake_in_a_file_of_tests_too(tmp_
     file.write_text('[[tests]]\nas = { roles = ["admin"] }\nallow = ["GET /health"]\n')
     with pytest.raises(PolicyError, match="can bring role `admin`"):
         run_policy_tests(policy(issuers=[issuer]), tests=[file])
+
+
+OWNER = "resource.owner == subject.id"
+EDITING = {"any": [["admin"], {"load": {"name": "article", "missing": 404}, "when": OWNER}]}
+
+
+@pytest.mark.parametrize(
+    ("caller", "resource", "reason", "outcome"),
+    [
+        ({"subject": "ann"}, {"owner": "ann"}, "allowed", "PASS"),
+        ({"subject": "ann"}, {"owner": "bob"}, "condition_not_met", "FAIL"),
+        ({"subject": "ann"}, {}, "condition_error", "FAIL"),
+        ({"subject": "ann"}, "missing", "resource_not_found", "FAIL"),
+        ({"subject": "ann"}, None, "resource_unavailable", "ERROR"),
+        ({"subject": "ann", "roles": ["admin"]}, None, "allowed", "PASS"),
+    ],
+)
+def test_what_loaders_find_is_said_by_the_test(caller, resource, reason, outcome):
+    case = {"as": caller, "allow": ["PUT /edited/1"]}
+    if resource is not None:
+        case["resource"] = resource
+    mapping = policy(case)
+    mapping["routes"] = mapping["routes"] | {"PUT /edited/<int:id>": EDITING}
+    [result] = run_policy_tests(mapping).results
+    assert (result.decision.reason, result.outcome) == (reason, outcome)

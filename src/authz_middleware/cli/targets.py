@@ -12,7 +12,7 @@ from authz_middleware import frameworks
 from authz_middleware.asgi import ASGIAuthzMiddleware
 from authz_middleware.cli.policies import Mistake
 from authz_middleware.errors import PolicyError
-from authz_middleware.runtime.authz import Authz
+from authz_middleware.runtime.authz import NOT_ASKED, Authz
 from authz_middleware.runtime.guarded import Guarded
 from authz_middleware.wsgi import WSGIAuthzMiddleware
 
@@ -46,7 +46,7 @@ def find_target(text: str, policy: str | None) -> Target:
     app = _imported(text)
     try:
         if policy is not None:
-            return Target(Authz.from_file(policy), Guarded(app))
+            return Target(Authz.from_file(policy, loaders=NOT_ASKED), Guarded(app))
         return _guard(app) or _of_django(app)
     except PolicyError as error:
         raise Mistake(str(error)) from error

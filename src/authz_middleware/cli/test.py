@@ -12,7 +12,7 @@ import click
 from authz_middleware.cli.junit import junit
 from authz_middleware.cli.policies import policy_argument, read, unusable
 from authz_middleware.errors import PolicyError
-from authz_middleware.runtime.authz import Authz
+from authz_middleware.runtime.authz import NOT_ASKED, Authz
 from authz_middleware.testing import PolicyTestReport, PolicyTestResult, run_policy_tests
 
 __all__ = ["test"]
@@ -56,7 +56,7 @@ def test(
       authz test authz.toml --tests more.toml --mutate --junit report.xml
     """
     try:
-        authz = Authz(read(policy))
+        authz = Authz(read(policy), loaders=NOT_ASKED)
         report = run_policy_tests(authz, tests=files, mutate=mutate)
     except PolicyError as error:
         raise unusable(error) from error

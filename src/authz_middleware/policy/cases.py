@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from math import inf
-from typing import Literal, NamedTuple
+from typing import Final, Literal, NamedTuple
 
 from authz_middleware.document import Section
 from authz_middleware.facts import Claims, Principal
 from authz_middleware.policy.canonical import canonical
+from authz_middleware.policy.resources import Loaded, Unloaded
 from authz_middleware.policy.routekey import RouteKeyError, split_key
 
 __all__ = ["EVERY_METHOD", "Case", "Expectation", "load"]
@@ -29,13 +30,21 @@ class Expectation(NamedTuple):
     where: str
 
 
+MISSING: Final = "missing"
+"""Says in a test that loaders find nothing."""
+
+
 @dataclass(frozen=True, slots=True)
 class Case:
-    """One entry of `[[tests]]`. `principal` is None for an anonymous caller."""
+    """One entry of `[[tests]]`. `principal` is None for an anonymous caller.
+
+    `resource` is what any loader is taken to find; None if the test does not say.
+    """
 
     principal: Principal | None
     expectations: tuple[Expectation, ...]
     where: str
+    resource: Loaded | None = None
 
 
 def load(
@@ -49,11 +58,28 @@ def load(
 
 
 def _case(section: Section, issuers: Collection[str], roles: Collection[str] | None) -> Case:
-    section.only({"as", "allow", "deny"})
+    section.only({"as", "resource", "allow", "deny"})
     if not section.raw("allow") and not section.raw("deny"):
         section.error(None, "this test expects nothing", 'write `allow = ["GET /path"]` or `deny`')
     expectations = (*_expected(section, "allow", True), *_expected(section, "deny", False))
-    return Case(_principal(section, issuers, roles), expectations, section.where())
+    principal = _principal(section, issuers, roles)
+    return Case(principal, expectations, section.where(), _resource(section))
+
+
+def _resource(section: Section) -> Loaded | None:
+    if section.raw("resource") == MISSING:
+        return Unloaded.MISSING
+    if section.raw("resource") is None:
+        return None
+    if isinstance(section.raw("resource"), str):
+        section.error(
+            "resource",
+            "`resource` says what loaders find",
+            f'write `resource = {{ owner = "ann" }}` or `resource = "{MISSING}"`',
+        )
+        return None
+    table = section.table("resource")
+    return table.mapping if table else None
 
 
 def _expected(

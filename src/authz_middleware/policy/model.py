@@ -175,7 +175,7 @@ class Policy:
         requirements: tuple[Requirement, ...],
         principal: Principal,
         now: float,
-        facts: RequestFacts,
+        facts: RequestFacts | None,
         resources: Resources,
     ) -> Wanted | None:
         """Return the object on which it hangs whether all of `requirements` are met, or None."""

@@ -61,7 +61,7 @@ class Requirement:
         object.__setattr__(self, "forbids_all", self.kind == "forbid" and not reads_caller)
         reads_request = any(map(_reads_request, leaves))
         object.__setattr__(self, "reads_request", reads_request)
-        object.__setattr__(self, "loads", any(isinstance(leaf, Load) for leaf in leaves))
+        object.__setattr__(self, "loads", any(map(_loads, leaves)))
         object.__setattr__(self, "origin", self)
 
     def found_by(
@@ -144,6 +144,10 @@ def _reads_caller(leaf: Leaf) -> bool:
 
 def _reads_request(leaf: Leaf) -> bool:
     return isinstance(leaf, Load) or (isinstance(leaf, When) and leaf.condition.reads_request)
+
+
+def _loads(leaf: Leaf) -> bool:
+    return isinstance(leaf, Load) or (isinstance(leaf, When) and leaf.load is not None)
 
 
 def _at_once(kind: Kind, need: Need | None) -> Predicate:

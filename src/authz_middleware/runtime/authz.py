@@ -21,7 +21,11 @@ from authz_middleware.runtime.guarded import Guarded
 from authz_middleware.runtime.loaders import AttributeLoader, checked
 from authz_middleware.runtime.serving import Clock, Serving
 
-__all__ = ["Authz", "compiled", "not_loaded"]
+__all__ = ["NOT_ASKED", "Authz", "compiled", "not_loaded"]
+
+
+NOT_ASKED: Final[Mapping[str, AttributeLoader]] = {}
+"""Stands for loaders of any name, where a policy is looked at, and not served."""
 
 
 class Authz:
@@ -46,7 +50,8 @@ class Authz:
         _check_arguments(document, observers, clock, renderer)
         registered = checked(loaders)
         self.source: Final = document.source
-        compiled = settings.load(document, loaders=registered)
+        names = None if loaders is NOT_ASKED else registered
+        compiled = settings.load(document, loaders=names)
         for name in sorted(registered.keys() - compiled.policy.loaders):
             LOGGER.warning("the loader %a is registered, but no rule names it", name)
         self.serving: Final = Serving(

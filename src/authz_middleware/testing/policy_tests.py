@@ -6,7 +6,7 @@ import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, cast
 
 from authz_middleware.document import Document, Report, Section
 from authz_middleware.facts import Decision, Principal, RuleRef
@@ -17,7 +17,8 @@ from authz_middleware.policy.explain import explain
 from authz_middleware.policy.model import Policy, Requirement
 from authz_middleware.policy.mutants import mutants
 from authz_middleware.policy.needs import Asked
-from authz_middleware.runtime.authz import Authz
+from authz_middleware.policy.resources import NO_RESOURCES, Loaded, Object, Resources
+from authz_middleware.runtime.authz import NOT_ASKED, Authz
 from authz_middleware.runtime.settings import Settings, check_cases
 
 __all__ = ["PolicyTestReport", "PolicyTestResult", "run_policy_tests"]
@@ -25,8 +26,10 @@ __all__ = ["PolicyTestReport", "PolicyTestResult", "run_policy_tests"]
 
 @dataclass(frozen=True, slots=True)
 class PolicyTestResult:
-    """One request of a test. ERROR means that the request decides nothing: it is ambiguous.
+    """One request of a test.
 
+    ERROR means that it decides nothing: its path is ambiguous, or it hangs on an object of which
+    the test says nothing.
     `explanation` is what each rule found that had a say, on lines of their own.
     """
 
@@ -106,9 +109,8 @@ def run_policy_tests(
     callers are taken at the test's word.
     """
     if not isinstance(policy, Authz):
-        policy = (
-            Authz.from_mapping(policy) if isinstance(policy, Mapping) else Authz.from_file(policy)
-        )
+        compiled = Authz.from_mapping if isinstance(policy, Mapping) else Authz.from_file
+        policy = compiled(cast("Any", policy), loaders=NOT_ASKED)
     settings, now = policy.serving.settings, policy.serving.clock()
     every = [*settings.cases, *(case for name in tests for case in _read(name, settings))]
     asked = list(_asked(every, settings.policy, now))
@@ -148,20 +150,32 @@ class _Asked(NamedTuple):
         if forbidden := policy.forbidden(requirements, self.now):
             return forbidden
         if self.principal is not None:
-            return policy.decide(requirements, self.principal, self.now)
+            resources = self.resources(policy, requirements)
+            return policy.decide(requirements, self.principal, self.now, None, resources)
         return policy.anonymous(requirements, self.now)
+
+    def resources(self, policy: Policy, requirements: tuple[Requirement, ...]) -> Resources:
+        """Return what is loaded, by the word of the test."""
+        if self.principal is None or self.case.resource is None:
+            return NO_RESOURCES
+        found: dict[Object, Loaded] = {}
+        while wanted := policy.waits_for(requirements, self.principal, self.now, None, found):
+            found[wanted.object] = self.case.resource
+        return found
 
     def result(self, policy: Policy) -> PolicyTestResult:
         decision = self.decision(policy, self.requirements)
         expected = self.expectation
         outcome: Literal["PASS", "FAIL", "ERROR"]
-        if decision.reason == "path_ambiguous":
+        if decision.reason in ("path_ambiguous", "resource_unavailable"):
             outcome = "ERROR"
         else:
             outcome = "PASS" if decision.allowed == expected.allowed else "FAIL"
         why = ""
         if outcome == "FAIL" and self.requirements:
-            rules = explain(self.requirements, Asked(self.principal, self.now)).rules
+            resources = self.resources(policy, self.requirements)
+            asked = Asked(self.principal, self.now, resources=resources)
+            rules = explain(self.requirements, asked).rules
             why = "\n".join(map(str, rules))
         return PolicyTestResult(
             outcome,
