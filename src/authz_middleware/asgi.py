@@ -11,13 +11,14 @@ from authz_middleware.access import Access, enter, leave
 from authz_middleware.answers import RefusalRenderer
 from authz_middleware.effects import Refuse
 from authz_middleware.errors import AccessDenied, PolicyError
-from authz_middleware.facts import Answer, RequestFacts
+from authz_middleware.facts import Answer, ContextReads, RequestFacts
 from authz_middleware.observe import DecisionObserver
 from authz_middleware.observe.log import LOGGER
 from authz_middleware.policy.canonical import holds_encoded_slash
 from authz_middleware.runtime.authz import Authz, compiled, not_loaded
 from authz_middleware.runtime.guarded import Guarded
 from authz_middleware.runtime.loaders import AttributeLoader
+from authz_middleware.surroundings import from_scope
 
 __all__ = ["ASGIAuthzMiddleware", "facts_of"]
 
@@ -124,7 +125,13 @@ class ASGIAuthzMiddleware:
         root_path = self._own_root_path() or scope.get("root_path") or ""
         use = self._use_of_root_path
         prefix = "" if use == "kept" else root_path
-        facts, accept = facts_of(scope, prefix, whole=use == "kept inside", exact=self._exact)
+        facts, accept = facts_of(
+            scope,
+            prefix,
+            whole=use == "kept inside",
+            exact=self._exact,
+            reads=serving.settings.policy.context_reads,
+        )
         if document := serving.metadata(facts):
             await exchange.answer(document)
             return
@@ -150,12 +157,17 @@ class ASGIAuthzMiddleware:
 
 
 def facts_of(
-    scope: Mapping[str, Any], root_path: str, *, whole: bool = False, exact: bool = False
+    scope: Mapping[str, Any],
+    root_path: str,
+    *,
+    whole: bool = False,
+    exact: bool = False,
+    reads: ContextReads | None = None,
 ) -> tuple[RequestFacts, str | None]:
     """Return what a decision may look at, and the Accept field, which our answer looks at.
 
     `root_path` is the prefix that the app may cut off; with `whole` it is what stands around the
-    app that may. `exact` is what is known of the app's router.
+    app that may. `exact` is what is known of the app's router, and `reads` of the conditions.
     """
     authorization, accept, upgrade, elsewhere = _fields(scope)
     websocket = scope["type"] == "websocket"
@@ -172,6 +184,7 @@ def facts_of(
         or holds_encoded_slash((scope.get("raw_path") or b"").decode("latin-1")),
         whole=whole,
         exact=exact,
+        around=from_scope(scope, reads) if reads is not None else None,
     )
     return facts, accept
 

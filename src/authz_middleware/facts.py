@@ -6,6 +6,7 @@ threads, tasks and the verified-token cache without one of them changing it for 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple, NoReturn, cast
 
@@ -13,6 +14,7 @@ __all__ = [
     "Actor",
     "Answer",
     "Claims",
+    "ContextReads",
     "Credentials",
     "Decision",
     "KeyReadiness",
@@ -22,6 +24,7 @@ __all__ = [
     "Reason",
     "RequestFacts",
     "RuleRef",
+    "Surroundings",
 ]
 
 Credentials = Literal["valid", "absent", "invalid", "unavailable"]
@@ -132,6 +135,31 @@ class Principal:
     actor: Actor | None = None
 
 
+class ContextReads(NamedTuple):
+    """What the conditions of a policy read of a request's surroundings."""
+
+    fields: frozenset[str]  # names of header fields, in lower case
+    every_field: bool = False  # a condition looks for names that it does not write out
+    hidden: frozenset[str] = frozenset()  # fields that it does not see then
+    query: bool = False
+
+    def takes(self, name: str) -> bool:
+        """Whether the field of this name (in lower case) is read."""
+        return name in self.fields or (self.every_field and name not in self.hidden)
+
+
+class Surroundings(NamedTuple):
+    """What came with a request beside path, method and credentials: as received, believed by none.
+
+    Texts hold bytes as latin-1 has them. Several fields of one name are joined by commas.
+    """
+
+    peer: str | None  # the address of the other end of the connection
+    scheme: str
+    fields: Mapping[str, str]  # by names in lower case, those that the policy reads
+    query: str  # as it stands behind the `?`; "" if the policy does not read it
+
+
 class RequestFacts(NamedTuple):
     """All of a request that a decision may look at, as WSGI and ASGI both can tell it."""
 
@@ -146,6 +174,7 @@ class RequestFacts(NamedTuple):
     whole: bool = False  # whether the app routes on the whole path, if nothing cuts it on the way
     mount: str = ""  # the WSGI prefix before `path`, as it was received; it decides nothing
     exact: bool = False  # whether the app is known to route by the letter, case and all
+    around: Surroundings | None = None  # where a condition of the policy reads something of it
 
     def __repr__(self) -> str:
         """Everything but the credentials (RFC 9700 §4.9.3: error trackers show local variables)."""

@@ -14,12 +14,13 @@ from authz_middleware.access import Access, enter
 from authz_middleware.answers import RefusalRenderer
 from authz_middleware.effects import Refuse
 from authz_middleware.errors import AccessDenied
-from authz_middleware.facts import Answer, RequestFacts
+from authz_middleware.facts import Answer, ContextReads, RequestFacts
 from authz_middleware.observe import DecisionObserver
 from authz_middleware.policy.canonical import from_wsgi, holds_encoded_slash
 from authz_middleware.runtime.authz import Authz, compiled, not_loaded
 from authz_middleware.runtime.guarded import Guarded
 from authz_middleware.runtime.loaders import AttributeLoader
+from authz_middleware.surroundings import from_environ
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -69,8 +70,9 @@ class WSGIAuthzMiddleware:
         """Serve one request."""
         enter(None)
         environ.pop(KEY, None)
-        facts = facts_of(environ, exact=self._exact)
         serving = self.authz.serving
+        reads = serving.settings.policy.context_reads
+        facts = facts_of(environ, exact=self._exact, reads=reads)
         binding = self.guarded.served(serving)
         if binding is None:
             return _send(not_loaded(_accept(environ)), environ, start_response)
@@ -96,8 +98,13 @@ class WSGIAuthzMiddleware:
         return _serve(self.app, environ, start_response, access)
 
 
-def facts_of(environ: WSGIEnvironment, *, exact: bool = False) -> RequestFacts:
-    """Return what a decision may look at; `exact` is what is known of the app's router."""
+def facts_of(
+    environ: WSGIEnvironment, *, exact: bool = False, reads: ContextReads | None = None
+) -> RequestFacts:
+    """Return what a decision may look at.
+
+    `exact` is what is known of the app's router, `reads` what the policy's conditions look at.
+    """
     authorization = environ.get("HTTP_AUTHORIZATION")
     method = environ.get("REQUEST_METHOD", "")
     return RequestFacts(
@@ -117,6 +124,7 @@ def facts_of(environ: WSGIEnvironment, *, exact: bool = False) -> RequestFacts:
         or holds_encoded_slash(environ.get("RAW_URI") or environ.get("REQUEST_URI") or ""),
         mount=environ.get("SCRIPT_NAME", ""),
         exact=exact,
+        around=from_environ(environ, reads) if reads is not None else None,
     )
 
 

@@ -212,19 +212,23 @@ def ask(
     *,
     during: Callable[[Any], None] = lambda access: None,
     run: Any = asyncio.run,
+    **extra: Any,
 ) -> Sent:
-    """Send one request to a wrapped `Recorder`; method "WS" is a handshake (ASGI only)."""
+    """Send one request to a wrapped `Recorder`; method "WS" is a handshake (ASGI only).
+
+    `extra` goes into the environ or the scope as it is.
+    """
     headers = list(headers)
     recorder = Recorder(during=during)
     if world == "wsgi":
-        environ = environ_for(method, path, headers)
+        environ = environ_for(method, path, headers, **extra)
         # The validator itself objects to requests that real servers do pass on.
         plain = method in PLAIN_METHODS and environ["PATH_INFO"].startswith("/")
         app = validated(recorder.wsgi) if plain else recorder.wsgi
         sent = call_wsgi(WSGIAuthzMiddleware(app, authz), environ, validated=plain)
     else:
         kind = "websocket" if method == "WS" else "http"
-        scope = scope_for(method, path, headers, kind)
+        scope = scope_for(method, path, headers, kind, **extra)
         sent = call_asgi(ASGIAuthzMiddleware(recorder.asgi, authz), scope, run=run)
     assert len(recorder.seen) < 2
     sent.access = recorder.seen[0] if recorder.seen else None

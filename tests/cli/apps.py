@@ -34,6 +34,13 @@ def shop() -> Any:
     return app
 
 
+def trusting() -> Any:
+    rules = {"/health": {"when": "'x-plan' in context.headers"}, "/**": "deny"}
+    app = bare()
+    app.wsgi_app = WSGIAuthzMiddleware(app.wsgi_app, {**POLICY, "routes": rules})
+    return app
+
+
 def gappy() -> Any:
     app = shop()
     app.add_url_rule("/late/<name>", "late", lambda name: name)

@@ -116,3 +116,13 @@ def test_a_mistake_ends_it_with_2(arguments: list[str], said: str) -> None:
 
 def test_the_version() -> None:
     assert run("--version").output == f"authz, version {version('authz-middleware')}\n"
+
+
+def test_what_lets_in_by_the_clients_word_is_named() -> None:
+    result = run("audit", "tests.cli.apps:trusting()")
+    said = 'by the client: /health (routes."/health") lets in by header fields or the query'
+    assert f"{said}, which the client chooses" in result.output
+    assert "the condition `'x-plan' in context.headers` (of what the client sends)" in result.output
+    document = json.loads(run("audit", "tests.cli.apps:trusting()", "--json").output)
+    assert document["by_client"] == ['/health (routes."/health")']
+    assert result.exit_code == 0

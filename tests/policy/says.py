@@ -10,6 +10,8 @@ from authz_middleware.policy.needs import Asked, ConditionFailed, Verdict, When
 class Says:
     """Returns `result`, or raises it; counts how often it was asked."""
 
+    from_client = False
+
     def __init__(
         self,
         result: Any,

@@ -631,8 +631,6 @@ REFUSED = {
             "",
         )
         for key, value in {
-            "trusted_proxies": "[]",
-            "hosts": "[]",
             "close_at_expiry": "true",
             "ws_token": '"subprotocol"',
             "include": "[]",

@@ -47,6 +47,13 @@ FOUND: dict[str, tuple[dict[str, Any], str]] = {
             " brings; remove it, unless the app itself asks"
         ),
     ),
+    "what the client says": (
+        routes({"GET /x": {"roles": ["admin"], "when": "has(context.headers.x)"}}),
+        (
+            'by-client GET /x: routes."GET /x": it lets in by header fields or the query, which the'
+            " client chooses; ask for"
+        ),
+    ),
     "a permission no role brings": (
         routes({"GET /x": {"permissions": ["wriet"]}}),
         (

@@ -41,6 +41,7 @@ class Says:
     load: Load | None = None
     reads_caller: bool = False
     reads_request: bool = True
+    from_client: bool = False
 
     def holds(self, asked: Asked) -> bool:
         value = self.value

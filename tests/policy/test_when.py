@@ -11,12 +11,16 @@ import pytest
 
 from authz_middleware.document import Document
 from authz_middleware.errors import PolicyError
-from authz_middleware.facts import Claims, Decision, Principal
+from authz_middleware.facts import Claims, ContextReads, Decision, Principal
 from authz_middleware.policy.binding import bind
 from authz_middleware.policy.canonical import readings
+from authz_middleware.policy.conditions import UNREADABLE
+from authz_middleware.policy.explain import explain
 from authz_middleware.policy.model import Policy, Requirement
+from authz_middleware.policy.needs import Asked
 from authz_middleware.policy.routes import Route, RouteTable
 from authz_middleware.policy.template import parse
+from authz_middleware.policy.words import who
 from authz_middleware.runtime import settings
 
 ISSUER = "https://login.example.com"
@@ -113,19 +117,58 @@ REFUSED = {
         "what is forbidden hangs on no loader",
         "read `resource.params`",
     ),
-    # For another version
+    # What needs more of the policy
     "an address": (
         rule('subject.authenticated && context.ip == "x"'),
         "context",
-        "`context.ip` is not supported in this version",
-        "",
+        "`context.ip` needs `trusted_proxies`",
+        "`trusted_proxies = []`",
     ),
-    "a header": (
-        rule('context.headers["x-a"] == "x"'),
+    "a scheme": (
+        "hosts = ['a']\n" + rule('context.scheme == "https"'),
         "context",
-        "`context.headers` is not supported in this version",
+        "`context.scheme` needs `trusted_proxies`",
         "",
     ),
+    "a host": (
+        "trusted_proxies = []\n" + rule('context.host == "a"'),
+        "context",
+        "`context.host` needs `hosts`",
+        'hosts = ["api.example.com"]',
+    ),
+    # Header fields
+    **{
+        f"the field {name}": (rule(f'context.headers["{name}"] == "x"'), f'"{name}"', what, fix)
+        for name, what, fix in (
+            ("X-A", "in lower case", '`context.headers["x-a"]`'),
+            ("x_a", "no name of a header field", '`context.headers["x-a"]`'),
+            ("x a", "no name of a header field", ""),
+            ("authorization", "credentials are not for conditions", ""),
+            ("proxy-authorization", "credentials are not for conditions", ""),
+            ("cookie", "credentials are not for conditions", ""),
+            ("x-forwarded-for", "everybody can write this field", "`context.ip`"),
+            ("x-real-ip", "everybody can write this field", "`context.ip`"),
+            ("forwarded", "everybody can write this field", "`context.ip`"),
+            ("x-forwarded-proto", "everybody can write this field", "`context.scheme`"),
+            ("host", "everybody can write this field", "`context.host`"),
+        )
+    },
+    # Proxies and hosts
+    **{
+        f"{name} {value}": (f"{name} = [{value}]\n", name, what, fix)
+        for name, value, what, fix in (
+            ("trusted_proxies", '"10.0.0.1/8"', "bits outside of its mask", "zero"),
+            ("trusted_proxies", '"proxy"', "`proxy` is no network", "an address or a network"),
+            ("trusted_proxies", '"0.0.0.0/0"', "is everybody", ""),
+            ("trusted_proxies", '"::/0"', "is everybody", ""),
+            ("trusted_proxies", '"::ffff:10.0.0.0/104"', "for peers over IPv4", "IPv4 network"),
+            ("hosts", "", "an empty `hosts` names none", ""),
+            ("hosts", '"*.example.com"', "is no host name", "without scheme"),
+            ("hosts", '"https://a"', "is no host name", ""),
+            ("hosts", '"a:80"', "is no host name", ""),
+            ("hosts", '"A"', "is no host name", "lower case"),
+        )
+    },
 }
 
 
@@ -435,3 +478,48 @@ def test_the_route_taken_is_asked_with_the_parameters_of_the_path(
     # Where the rule of the path is that of the route, it has been asked.
     asked = policy.find("GET", ("/t/acme",)) or ()
     assert binding.also(("", "/t/<x>"), "GET", "/t/acme", asked, ("/t/acme",)) == ()
+
+
+BY_CLIENT = {
+    "a header": ('{ when = "has(context.headers.x)" }', True),
+    "the query": ('{ when = "has(context.query.x)" }', True),
+    "inside not": ('{ not = { when = "has(context.query.x)" } }', True),
+    "inside any": ('{ any = [["v"], { when = "has(context.query.x)" }] }', True),
+    "the time": ('{ when = "context.time.getHours() < 9" }', False),
+    "a proxy": ('{ when = "context.ip == subject.claims.ip" }', False),
+}
+
+
+@pytest.mark.parametrize(("requirement", "chosen"), BY_CLIENT.values(), ids=BY_CLIENT)
+def test_what_lets_in_by_what_the_client_chooses_is_named(load, requirement, chosen) -> None:
+    forbid = "[forbid]\nf = { when = 'has(context.headers.x)' }\n"  # takes access away only
+    policy = load(f"trusted_proxies = []\n[routes]\n'/a' = {requirement}\n{forbid}{HEAD}")
+    assert [ref.key for ref in policy.by_client] == (["/a"] if chosen else [])
+    rules = found(policy, "/a")[:1]
+    said = "(of what the client sends)"
+    assert (said in who(rules)) == chosen
+    assert (said in str(explain(rules, Asked(ann(), NOW)))) == chosen
+
+
+READS = [
+    ("subject.id == 'x' && context.time.getHours() < 9", None),
+    ("context.ip == 'x'", ContextReads(frozenset(("forwarded", "x-forwarded-for")))),
+    (
+        "context.scheme == 'https'",
+        ContextReads(frozenset(("forwarded", "x-forwarded-for", "x-forwarded-proto"))),
+    ),
+    ("context.host == 'a'", ContextReads(frozenset(("host", "forwarded", "x-forwarded-host")))),
+    ("context.headers['x-a'] == 'a'", ContextReads(frozenset(("x-a",)))),
+    ("context.headers.exists(n, n == 'x')", ContextReads(frozenset(), True)),
+    ("'x' in context.query", ContextReads(frozenset(), query=True)),
+]
+
+
+@pytest.mark.parametrize(("when", "reads"), READS, ids=[when for when, _ in READS])
+@pytest.mark.parametrize("where", ["routes", "forbid"])
+def test_only_what_some_condition_reads_is_taken_from_a_request(load, when, reads, where) -> None:
+    entry = f"'/a' = {{ any = [['v'], {{ when = \"{when}\" }}] }}"
+    if where == "forbid":
+        entry = f'f = {{ when = "{when}" }}'
+    policy = load(f"trusted_proxies = []\nhosts = ['a']\n[{where}]\n{entry}\n{HEAD}")
+    assert policy.context_reads == (reads and reads._replace(hidden=UNREADABLE))

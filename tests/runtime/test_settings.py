@@ -289,7 +289,7 @@ editor = {{ inherits = ["nobody"] }}
 "GET me" = "authenticated"
 "GET /a" = "open"
 "GET /b" = ["unknown"]
-"GET /c" = {{ when = "true" }}
+"GET /c" = {{ when = "subject.rolls == []" }}
 "GET /d" = {{ permissions = ["never:had"] }}
 "GET /e" = []
 
@@ -319,7 +319,7 @@ EXPECTED = """\
 29 `GET me` does not name a path
 30 "open" is not a requirement
 31 role `unknown` is not defined in [roles]
-32 this reads no attribute, so it is always the same
+32 `subject` has no attribute `rolls`
 34 an empty list lets nobody in
 36 `as` says who calls
 """

@@ -313,3 +313,12 @@ def test_what_loaders_find_is_said_by_the_test(caller, resource, reason, outcome
     mapping["routes"] = mapping["routes"] | {"PUT /edited/<int:id>": EDITING}
     [result] = run_policy_tests(mapping).results
     assert (result.decision.reason, result.outcome) == (reason, outcome)
+
+
+def test_what_lets_in_by_the_clients_word_is_named() -> None:
+    issuer = {"issuer": "https://login.example.com", "audience": ["x"]}
+    rule = {"when": "'x-plan' in context.headers"}
+    report = run_policy_tests({"issuers": [issuer], "routes": {"GET /a": rule, "/b": ["v"]}})
+    assert [ref.key for ref in report.by_client] == ["GET /a"]
+    said = "lets in by header fields or the query, which the client chooses"
+    assert str(report).splitlines()[-1] == f'NOTE   GET /a (routes."GET /a") {said}'

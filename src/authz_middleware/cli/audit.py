@@ -10,10 +10,11 @@ from typing import Any, Final, Literal, TypeAlias
 import click
 
 from authz_middleware.cli.targets import Target, find_target
+from authz_middleware.facts import RuleRef
 from authz_middleware.policy.binding import OTHER, Binding, Decided, Gap
 from authz_middleware.policy.routes import Resolved, Route
 from authz_middleware.policy.rules import is_public
-from authz_middleware.policy.words import is_closed, who
+from authz_middleware.policy.words import BY_CLIENT, is_closed, who
 
 __all__ = ["audit"]
 
@@ -75,15 +76,17 @@ def audit(app: str, policy: str | None, *, as_json: bool) -> None:
     binding = target.guarded.laid(serving)
     rows = [*_rows(binding, resolves=target.guarded.resolves)]
     differences = [*_differences(binding, target)]
+    by_client = serving.settings.policy.by_client
     if as_json:
         document = {
             "routes": [asdict(row) for row in rows],
             "differences": [asdict(each) for each in differences],
             "gaps": [asdict(gap) for gap in binding.gaps],
+            "by_client": [str(ref) for ref in by_client],
         }
         click.echo(json.dumps(document, indent=2))
     else:
-        _print(rows, differences, binding.gaps)
+        _print(rows, differences, binding.gaps, by_client)
     raise SystemExit(GAPS if binding.gaps else 0)
 
 
@@ -95,7 +98,7 @@ def _rows(binding: Binding, *, resolves: bool) -> Iterator[Row]:
     for found in sorted(by_route.values(), key=lambda few: few[0].route.text):
         alike: dict[tuple[State, tuple[int, ...]], list[Decided]] = {}
         for each in found:
-            asked = tuple(map(id, each.requirements or ()))
+            asked = tuple(id(one.origin) for one in each.requirements or ())
             alike.setdefault((_state(binding, each), asked), []).append(each)
         for (state, _), few in alike.items():
             yield _row(few, state, alone=_alone(few, found), resolves=resolves)
@@ -193,7 +196,12 @@ def request(method: str, path: str) -> dict[str, Any]:
 # --- For people ---
 
 
-def _print(rows: list[Row], differences: list[Difference], gaps: Iterable[Gap]) -> None:
+def _print(
+    rows: list[Row],
+    differences: list[Difference],
+    gaps: Iterable[Gap],
+    by_client: Iterable[RuleRef],
+) -> None:
     table = [("METHODS", "ROUTE", "RULE", "WHO", "LOOKS", "STATE")]
     for row in rows:
         path = f"{row.route} (as {row.example})" if row.example else row.route
@@ -211,6 +219,8 @@ def _print(rows: list[Row], differences: list[Difference], gaps: Iterable[Gap]) 
         text = f"{each.method} {each.path} is taken by {each.taken}, not by {each.expected}"
         also = f"; it must also meet {' and '.join(each.also)}" if each.also else ""
         click.secho(f"differs: {text}{also}", fg="yellow")
+    for ref in by_client:
+        click.secho(f"by the client: {ref} {BY_CLIENT}", fg="yellow")
     for gap in gaps:
         click.secho(f"{gap.kind}: {gap}", fg="red")
 

@@ -79,7 +79,7 @@ class AuthzMiddleware:
 
     def _serve(self, request: HttpRequest) -> HttpResponseBase:
         serving = self.authz.serving
-        facts = _begin(request)
+        facts = _begin(request, serving)
         if answer := self._answer(request, serving, facts):
             return respond(answer, request)
         outcome = self._left(request, serving, serving.outcome(facts))
@@ -93,7 +93,7 @@ class AuthzMiddleware:
 
     async def _serve_async(self, request: HttpRequest) -> HttpResponseBase:
         serving = self.authz.serving
-        facts = _begin(request)
+        facts = _begin(request, serving)
         if answer := self._answer(request, serving, facts):
             return respond(answer, request)
         outcome = self._left(request, serving, await serving.outcome_async(facts))
@@ -127,9 +127,9 @@ class AuthzMiddleware:
     def _look_again(
         self, request: HttpRequest, view: object, *_arguments: object
     ) -> HttpResponseBase | None:
-        facts = changed_facts(request)
+        serving = self.authz.serving
+        facts = changed_facts(request, serving.settings.policy.context_reads)
         if facts is not None:
-            serving = self.authz.serving
             outcome = serving.outcome(facts)
             if refusal := self._concluded(request, serving, facts, outcome, _overruled):
                 return refusal
@@ -138,9 +138,9 @@ class AuthzMiddleware:
     async def _look_again_async(
         self, request: HttpRequest, view: object, *_arguments: object
     ) -> HttpResponseBase | None:
-        facts = changed_facts(request)
+        serving = self.authz.serving
+        facts = changed_facts(request, serving.settings.policy.context_reads)
         if facts is not None:
-            serving = self.authz.serving
             outcome = await serving.outcome_async(facts)
             if refusal := self._concluded(request, serving, facts, outcome, _overruled):
                 return refusal
@@ -170,10 +170,10 @@ class AuthzMiddleware:
         return None
 
 
-def _begin(request: Any) -> RequestFacts:
+def _begin(request: Any, serving: Serving) -> RequestFacts:
     enter(None)
     request.authz = None
-    return facts_of(request)
+    return facts_of(request, serving.settings.policy.context_reads)
 
 
 def _look_at(request: Any, view: object) -> HttpResponseBase | None:

@@ -7,7 +7,7 @@ from django.http import HttpRequest
 
 from authz_middleware import asgi, wsgi
 from authz_middleware.access import Access
-from authz_middleware.facts import RequestFacts
+from authz_middleware.facts import ContextReads, RequestFacts
 
 __all__ = [
     "AuthorizedRequest",
@@ -25,21 +25,23 @@ class AuthorizedRequest(HttpRequest):
     authz: Access
 
 
-def facts_of(request: HttpRequest) -> RequestFacts:
-    """Return the facts of `request` as they are now.
+def facts_of(request: HttpRequest, reads: ContextReads | None = None) -> RequestFacts:
+    """Return the facts of `request` as they are now; `reads` are the policy's conditions'.
 
     Path and method are the request's, so that a rewrite by a middleware before us counts. What can
     only speak against a request is read from the server.
     """
     # META has the keys of an environ in both worlds, and a middleware may have changed it.
-    facts = wsgi.facts_of(request.META)
+    facts = wsgi.facts_of(request.META, reads=reads)
     sent = facts.method
     if isinstance(request, ASGIRequest):
-        received, _ = asgi.facts_of(request.scope, "")  # `path_info` is what Django routes on
+        # `path_info` is what Django routes on.
+        received, _ = asgi.facts_of(request.scope, "", reads=reads)
         sent = received.method
         facts = facts._replace(
             upgrade=False,  # the server has decided what is a WebSocket
             ambiguous=received.ambiguous,
+            around=received.around,
             authorization=_lines(received.authorization, facts.authorization),
         )
     # Django upper-cases the method, which is only safe for ASCII: then as it was sent.
@@ -47,14 +49,14 @@ def facts_of(request: HttpRequest) -> RequestFacts:
     return facts._replace(method=method, path=path_of(request))
 
 
-def changed_facts(request: HttpRequest) -> RequestFacts | None:
+def changed_facts(request: HttpRequest, reads: ContextReads | None = None) -> RequestFacts | None:
     """Return the facts if Django is about to serve another request than the one decided."""
     access = getattr(request, "authz", None)
     if isinstance(access, Access):
         decided = access.facts
         if decided.path == path_of(request) and decided.method.upper() == request.method:
             return None
-    return facts_of(request)
+    return facts_of(request, reads)
 
 
 def mounted_facts(request: HttpRequest, facts: RequestFacts) -> tuple[RequestFacts, str]:

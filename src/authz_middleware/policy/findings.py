@@ -286,7 +286,9 @@ def words(need: Need) -> str:
         case Load(loader):
             return f"an object of loader {loader}"
         case When(condition, permission=permission):
-            return f"`{condition.text}`{f' of permission {permission}' if permission else ''}"
+            chosen = " (of what the client sends)" if condition.from_client else ""
+            attached = f" of permission {permission}" if permission else ""
+            return f"`{condition.text}`{attached}{chosen}"
         case Scopes(names):
             return f"scope {_joined(names, 'and')}"
         case Acr(names):

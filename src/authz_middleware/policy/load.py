@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from authz_middleware.document import Section
 from authz_middleware.document.paths import quoted
 from authz_middleware.facts import RuleRef
-from authz_middleware.policy import forbid_table, permission_table
+from authz_middleware.policy import clients, forbid_table, permission_table
 from authz_middleware.policy.matcher import Matcher
 from authz_middleware.policy.model import Policy
 from authz_middleware.policy.names import Names
@@ -21,6 +21,7 @@ from authz_middleware.policy.routekey import RouteKeyError, parse_key
 from authz_middleware.policy.rules import Requirement, Rule
 from authz_middleware.policy.spellings import Spellings
 from authz_middleware.policy.template import DoubleStar, PathTail, Template
+from authz_middleware.policy.when import context_reads
 
 __all__ = ["load"]
 
@@ -42,13 +43,25 @@ def load(
     returned after a mistake was reported must not be served: the caller raises.
     """
     roles = _roles(root)
-    names = Names(roles, issuers, token_permissions, obtainable, leeways or {}, loaders)
+    names = Names(
+        roles,
+        issuers,
+        token_permissions,
+        obtainable,
+        leeways or {},
+        loaders,
+        clients=clients.read(root),
+    )
     names = replace(names, conditions=permission_table.read(root, names))
     section = root.table("routes")
     groups = _routes(section, names) if section else []
     requirements = [each for group in groups for each in group.by_method.values()]
     scopes = {scope for each in requirements if each.need for scope in required_scopes(each.need)}
     rules = tuple((group.template, _rule(group)) for group in groups)
+    forbids = forbid_table.read(root, names)
+    permissions = {name: permission_table.asked_about(name, names) for name in names.conditions}
+    needs = [each.need for each in (*requirements, *forbids.requirements) if each.need]
+    needs += permissions.values()
     return Policy(
         Matcher(rules),
         roles,
@@ -58,9 +71,10 @@ def load(
         tuple(group.template for group in groups),
         tuple({id(each): each for each in requirements}.values()),
         frozenset(method for group in groups for method in group.by_method if method),
-        forbid_table.read(root, names),
+        forbids,
         rules,
-        {name: permission_table.asked_about(name, names) for name in names.conditions},
+        permissions,
+        context_reads(needs),
     )
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from math import inf
 from typing import Any
 
-from authz_middleware.facts import Decision, Principal, RequestFacts, RuleRef
+from authz_middleware.facts import ContextReads, Decision, Principal, RequestFacts, RuleRef
 from authz_middleware.policy.canonical import readings as readings_of
 from authz_middleware.policy.canonical import text_readings
 from authz_middleware.policy.explain import explain
@@ -42,11 +42,17 @@ class Policy:
     rules: tuple[tuple[Template, Rule], ...] = ()  # in the order of the policy
     permissions: Mapping[str, Need] = field(default_factory=dict[str, Need])
     """What is asked about each permission that has a condition."""
+    context_reads: ContextReads | None = None  # what conditions read beside path and method
 
     @property
     def loaders(self) -> frozenset[str]:
         """The names of the loaders that some rule asks."""
         return frozenset(load.loader for each in self.requirements for load in each.asks)
+
+    @property
+    def by_client(self) -> tuple[RuleRef, ...]:
+        """The rules that let in by what the client chooses; every report names them."""
+        return tuple(each.ref for each in self.requirements if each.by_client)
 
     def find(
         self,

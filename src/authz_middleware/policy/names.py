@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from authz_middleware.document import Report, Section
 from authz_middleware.document.paths import KeyPath, quoted
+from authz_middleware.policy.clients import Clients
 from authz_middleware.policy.conditions import Condition
 from authz_middleware.policy.roles import WILDCARD, Roles
 
@@ -28,6 +29,7 @@ class Names:
     loaders: Collection[str] | None = ()  # those that are registered; None: not known here
     conditions: Mapping[str, Condition] = field(default_factory=dict[str, Condition])
     """The conditions of `[permissions]`."""
+    clients: Clients = field(default_factory=Clients)
 
 
 def check_tokens(

@@ -139,9 +139,10 @@ class Condition(Protocol):
     """What a `when` is compiled to.
 
     `text` is the condition as written. `reads_request`: whether it reads the method or parameters
-    of the path. `holds` raises `ConditionFailed` where it comes to no
-    result (an attribute is missing, a type is wrong). It waits for nothing, and answers the same
-    for the same question: a refusal asks it again to explain itself.
+    of the path; `from_client`: whether the caller chooses what it reads. `holds` raises
+    `ConditionFailed` where it comes to no result (an attribute is missing, a type is wrong). It
+    waits for nothing, and answers the same for the same question: a refusal asks it again to
+    explain itself.
     """
 
     @property
@@ -150,6 +151,8 @@ class Condition(Protocol):
     def reads_caller(self) -> bool: ...
     @property
     def reads_request(self) -> bool: ...
+    @property
+    def from_client(self) -> bool: ...
     def holds(self, asked: Asked, /) -> bool: ...
 
 

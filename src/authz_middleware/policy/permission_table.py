@@ -42,5 +42,5 @@ def asked_about(permission: str, names: Names) -> Need:
     condition = names.conditions.get(permission)
     if condition is None:
         return held
-    attached = conditions.applied(condition, params=None, load=HANDED, permission=permission)
+    attached = conditions.applied(condition, names, params=None, load=HANDED, permission=permission)
     return All((held, attached))

@@ -267,7 +267,11 @@ class _Reader:
                     )
                 continue  # the handler asks, with the object
             yield conditions.applied(
-                condition, params=self.params, load=inside.load, permission=permission
+                condition,
+                self.names,
+                params=self.params,
+                load=inside.load,
+                permission=permission,
             )
 
     def _joints(self, table: Section, inside: _Around) -> list[Need]:

@@ -23,12 +23,13 @@ from authz_middleware.policy.segments import (
     Typed,
 )
 from authz_middleware.policy.template import Template
-from authz_middleware.policy.words import is_closed
+from authz_middleware.policy.words import BY_CLIENT, is_closed
 
 __all__ = ["KINDS", "role_names", "review"]
 
 KINDS = (
     "always-met",
+    "by-client",
     "never-met",
     "public-tree",
     "ungranted-permission",
@@ -51,6 +52,7 @@ def review(policy: Policy, rights: Rights, where: Where) -> list[Notice]:
         *_permissions(policy),
         *_unobtainable(policy, rights),
         *_constant(policy, rights),
+        *_by_client(policy),
         *_public_trees(policy),
         *_wider(policy, rights),
     ]
@@ -167,6 +169,12 @@ def _may_be_constant(need: Need) -> bool:
     return positive < sum(1 for _ in walk(need)) or any(
         isinstance(leaf, AnyIssuer) for leaf in walk(need)
     )
+
+
+def _by_client(policy: Policy) -> Iterator[Notice]:
+    fix = "ask for what a token or the path says, or keep it for what a client may choose"
+    for ref in policy.by_client:
+        yield Notice("by-client", ref.key, ref.where, f"it {BY_CLIENT}", fix)
 
 
 def _public_trees(policy: Policy) -> Iterator[Notice]:

@@ -49,6 +49,8 @@ class Requirement:
     loads: bool = field(init=False, compare=False, repr=False)
     """Whether it asks for an object, so that it may have to wait for a loader."""
     request: Request | None = field(default=None, init=False, compare=False, repr=False)
+    by_client: bool = field(init=False, compare=False, repr=False)
+    """Whether it lets in by what the caller chooses: header fields, the query."""
     origin: Requirement = field(init=False, compare=False, repr=False)
     """The requirement as the policy has it, of which this one was told of a request."""
 
@@ -62,6 +64,8 @@ class Requirement:
         reads_request = any(map(_reads_request, leaves))
         object.__setattr__(self, "reads_request", reads_request)
         object.__setattr__(self, "loads", any(map(_loads, leaves)))
+        by_client = self.kind == "table" and any(map(_from_client, leaves))
+        object.__setattr__(self, "by_client", by_client)
         object.__setattr__(self, "origin", self)
 
     def found_by(
@@ -148,6 +152,10 @@ def _reads_request(leaf: Leaf) -> bool:
 
 def _loads(leaf: Leaf) -> bool:
     return isinstance(leaf, Load) or (isinstance(leaf, When) and leaf.load is not None)
+
+
+def _from_client(leaf: Leaf) -> bool:
+    return isinstance(leaf, When) and leaf.condition.from_client
 
 
 def _at_once(kind: Kind, need: Need | None) -> Predicate:

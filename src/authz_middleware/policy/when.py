@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
+from urllib.parse import parse_qs
 
 from authz_middleware.document import Section
-from authz_middleware.policy.conditions import Condition, Inputs, read_condition
+from authz_middleware.facts import ContextReads, RequestFacts
+from authz_middleware.policy.clients import Clients
+from authz_middleware.policy.conditions import UNREADABLE, Condition, Inputs, read_condition
 from authz_middleware.policy.names import Names
-from authz_middleware.policy.needs import Asked, ConditionFailed, Load, When
+from authz_middleware.policy.needs import Asked, ConditionFailed, Load, Need, When, walk
 from authz_middleware.policy.resources import Unloaded
 
-__all__ = ["Applied", "applied", "checked", "read"]
+__all__ = ["MAX_QUERY_FIELDS", "Applied", "applied", "checked", "context_reads", "read"]
 
 NAME = "when"
 
@@ -20,6 +23,9 @@ NOTHING_LOADED: Final = (
     "no `load` says where attributes of the resource are from",
     'write `load = "…"` beside it, or read `resource.params`',
 )
+
+MAX_QUERY_FIELDS = 1000
+"""Fields of a query beyond which a condition knows nothing of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,27 +35,34 @@ class Applied:
     text: str
     params: tuple[tuple[str, str], ...] | None  # of the path, each with its converter
     condition: Condition = field(compare=False, repr=False)
+    clients: Clients = field(compare=False, repr=False)
     load: Load | None = None
     reads_caller: bool = field(init=False, compare=False, repr=False)
     reads_request: bool = field(init=False, compare=False, repr=False)
+    from_client: bool = field(init=False, compare=False, repr=False)
+    context: frozenset[str] = field(init=False, compare=False, repr=False)
+    """What it reads of `context`, but for the time."""
 
     def __post_init__(self) -> None:
         reads = self.condition.reads
         object.__setattr__(self, "reads_caller", reads.subject)
         # Also of a resource whose attributes are not those of the path: it costs little.
         object.__setattr__(self, "reads_request", reads.any("action") or reads.any("resource"))
+        object.__setattr__(self, "from_client", reads.from_client)
+        object.__setattr__(self, "context", reads.context - {"time"})
 
     def holds(self, asked: Asked) -> bool:
         """Whether the condition holds. Raises ConditionFailed where that cannot be told."""
-        found = self.condition.evaluate(
-            Inputs(
-                asked.principal,
-                _method(asked.method),
-                asked.now,
-                asked.params,
-                self._resource(asked),
-            )
+        inputs = Inputs(
+            asked.principal,
+            _method(asked.method),
+            asked.now,
+            asked.params,
+            self._resource(asked),
         )
+        if self.context:
+            inputs = self._with_context(inputs, asked.facts)
+        found = self.condition.evaluate(inputs)
         if isinstance(found, bool):
             return found
         raise ConditionFailed(found.detail, found.missing)
@@ -58,10 +71,40 @@ class Applied:
         found = self.load.found(asked) if self.load is not None else None
         return None if isinstance(found, Unloaded) else found
 
+    def _with_context(self, inputs: Inputs, facts: RequestFacts | None) -> Inputs:
+        around = facts.around if facts is not None else None
+        if around is None:
+            return inputs
+        reads, clients = self.context, self.clients
+        fields = None
+        if "headers" in reads:
+            fields = {
+                name: value for name, value in around.fields.items() if name not in UNREADABLE
+            }
+        return inputs._replace(
+            ip=clients.ip(around) if "ip" in reads else None,
+            scheme=clients.scheme(around) if "scheme" in reads else None,
+            host=clients.host(around) if "host" in reads else None,
+            headers=fields,
+            query=_query(around.query) if "query" in reads else None,
+        )
+
 
 def _method(method: str) -> str:
     """Return `action.name`. GET covers HEAD wherever methods are compared (RFC 9110 §9.3.2)."""
     return "GET" if method == "HEAD" else method
+
+
+def _query(text: str) -> dict[str, list[str]] | None:
+    """Return the values of each name; None for what parties may read in several ways."""
+    if not text.isascii():
+        return None
+    try:
+        return parse_qs(
+            text, keep_blank_values=True, errors="strict", max_num_fields=MAX_QUERY_FIELDS
+        )
+    except ValueError:  # bytes that are not UTF-8; too many
+        return None
 
 
 def read(
@@ -83,8 +126,8 @@ def read(
     if condition is None:
         return None
     if condition.reads.loaded and load is None:
-        _error(table, condition, _place_of_resource(condition), *unloaded)
-    return applied(condition, params=params, load=load)
+        table.error_inside(NAME, condition.text, _place_of_resource(condition) or 0, *unloaded)
+    return applied(condition, names, params=params, load=load)
 
 
 def checked(
@@ -99,6 +142,7 @@ def checked(
 
 def applied(
     condition: Condition,
+    names: Names,
     *,
     params: Mapping[str, str] | None,
     load: Load | None,
@@ -107,7 +151,7 @@ def applied(
     """Return `condition` as it is asked where it stands."""
     load = load if condition.reads.loaded else None
     known = None if params is None else tuple(params.items())
-    return When(Applied(condition.text, known, condition, load), load, permission)
+    return When(Applied(condition.text, known, condition, names.clients, load), load, permission)
 
 
 def _place_of_resource(condition: Condition) -> int | None:
@@ -118,27 +162,53 @@ def _place_of_resource(condition: Condition) -> int | None:
 
 
 def _check(table: Section, condition: Condition, names: Names, *, issuer_named: bool) -> None:
+    def error(at: int | None, what: str, fix: str = "") -> None:
+        table.error_inside(NAME, condition.text, at or 0, what, fix)
+
     reads = condition.reads
     if reads.subject_without_issuer and len(names.issuers) > 1 and not issuer_named:
-        _error(
-            table,
-            condition,
+        error(
             reads.place("subject", "id") or reads.place("subject", "claims", "sub"),
             "subjects of several issuers may be equal",
             'compare `subject.issuer` too, or name `issuers = ["…"]` beside the condition',
         )
-    for path in sorted(reads.paths):
-        if what := _unsupported(path):
-            _error(table, condition, reads.place(*path), f"{what} not supported in this version")
+    for name in ("ip", "scheme"):
+        if name in reads.context and names.clients.proxies is None:
+            error(
+                reads.place("context", name),
+                f"`context.{name}` needs `trusted_proxies`",
+                "write `trusted_proxies = []` at the top level if clients connect to the app"
+                " itself, else list the proxies before it",
+            )
+    if "host" in reads.context and names.clients.hosts is None:
+        error(
+            reads.place("context", "host"),
+            "`context.host` needs `hosts`",
+            'list the names at the top level: `hosts = ["api.example.com"]`',
+        )
 
 
-def _unsupported(path: tuple[str, ...]) -> str:
-    match path:
-        case ("context", name, *_) if name != "time":
-            return f"`context.{name}` is"
-        case _:
-            return ""
+_FIELDS: Mapping[str, frozenset[str]] = {
+    "ip": frozenset(("forwarded", "x-forwarded-for")),
+    "scheme": frozenset(("forwarded", "x-forwarded-for", "x-forwarded-proto")),
+    "host": frozenset(("host", "forwarded", "x-forwarded-host")),
+}
 
 
-def _error(table: Section, condition: Condition, at: int | None, what: str, fix: str = "") -> None:
-    table.error_inside(NAME, condition.text, at or 0, what, fix)
+def context_reads(needs: Iterable[Need]) -> ContextReads | None:
+    """Return what these read of a request's surroundings; None if it is nothing at all."""
+    fields, every, names = set[str](), False, set[str]()
+    leaves = [leaf for need in needs for leaf in walk(need)]
+    for condition in (leaf.condition for leaf in leaves if isinstance(leaf, When)):
+        if not isinstance(condition, Applied):
+            continue
+        names |= condition.context
+        for name in condition.context:
+            fields |= _FIELDS.get(name, frozenset())
+        for path in condition.condition.reads.paths:
+            if path[:2] == ("context", "headers"):
+                fields.update(path[2:3])
+                every = every or len(path) == 2
+    if not names:
+        return None
+    return ContextReads(frozenset(fields), every, UNREADABLE, "query" in names)

@@ -17,7 +17,10 @@ from authz_middleware.policy.needs import (
     When,
 )
 
-__all__ = ["is_closed", "who"]
+__all__ = ["BY_CLIENT", "is_closed", "who"]
+
+BY_CLIENT = "lets in by header fields or the query, which the client chooses"
+"""Said of such a rule in every report."""
 
 
 def who(requirements: tuple[Requirement, ...], public: str = "everybody") -> str:
@@ -61,7 +64,8 @@ def in_words(need: Need, *, outermost: bool = False) -> str:
         case Load(loader):
             return f"an object that the loader `{loader}` finds"
         case When(condition):
-            return f"the condition `{condition.text}`"
+            chosen = " (of what the client sends)" if condition.from_client else ""
+            return f"the condition `{condition.text}`{chosen}"
         case Acr(names):
             return _names("an authentication of one of", "an authentication of", names)
         case MaxAge(seconds):

@@ -34,6 +34,8 @@ KNOWN = (
     "problem_base",
     "strict",
     "unmatched",
+    "trusted_proxies",
+    "hosts",
     "issuers",
     "roles",
     "permissions",
@@ -42,8 +44,6 @@ KNOWN = (
     "tests",
 )
 PLANNED = (
-    "trusted_proxies",
-    "hosts",
     "close_at_expiry",
     "ws_token",
     "include",

@@ -18,6 +18,7 @@ from authz_middleware.policy.model import Policy, Requirement
 from authz_middleware.policy.mutants import mutants
 from authz_middleware.policy.needs import Asked
 from authz_middleware.policy.resources import NO_RESOURCES, Loaded, Object, Resources
+from authz_middleware.policy.words import BY_CLIENT
 from authz_middleware.runtime.authz import NOT_ASKED, Authz
 from authz_middleware.runtime.settings import Settings, check_cases
 
@@ -72,6 +73,7 @@ class PolicyTestReport:
     unnoticed: tuple[tuple[RuleRef, str], ...] = ()
     rules: int = 0
     """How many rules and entries of [forbid] there are."""
+    by_client: tuple[RuleRef, ...] = ()  # rules that let in by header fields or the query
 
     @property
     def ok(self) -> bool:
@@ -92,6 +94,7 @@ class PolicyTestReport:
         lines.append(
             f"{total}: {counts['PASS']} passed, {counts['FAIL']} failed, {counts['ERROR']} in error"
         )
+        lines += [f"NOTE   {ref} {BY_CLIENT}" for ref in self.by_client]
         return "\n".join(lines)
 
 
@@ -121,6 +124,7 @@ def run_policy_tests(
         tuple(each.ref for each in known if id(each) not in touched),
         tuple(_unnoticed(known, asked, settings.policy)) if mutate else (),
         len(known),
+        settings.policy.by_client,
     )
 
 

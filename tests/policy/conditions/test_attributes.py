@@ -47,17 +47,17 @@ def test_the_resource(text, loaded, params):
 
 
 @pytest.mark.parametrize(
-    ("text", "proxies", "client"),
+    ("text", "context", "client"),
     [
         ("cidr('10.0.0.0/8').containsIP(context.ip)", {"ip"}, False),
         ("context.scheme == 'https' && context.host == 'x'", {"scheme", "host"}, False),
-        ("context.headers['x'] == 'y'", set(), True),
-        ("'x' in context.query", set(), True),
-        ("context.time.getHours() > 1", set(), False),
+        ("context.headers['x'] == 'y'", {"headers"}, True),
+        ("'x' in context.query", {"query"}, True),
+        ("context.time.getHours() > 1", {"time"}, False),
     ],
 )
-def test_the_context(text, proxies, client):
-    assert reads(text).from_proxies == proxies
+def test_the_context(text, context, client):
+    assert reads(text).context == context
     assert reads(text).from_client is client
 
 

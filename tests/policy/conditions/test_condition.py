@@ -82,7 +82,7 @@ cidr("10.0.0.0/8").containsIP(context.ip)
 !cidr("fd00::/8").containsIP(context.ip)
 context.headers["x-plan"] == "gold"
 "x-plan" in context.headers
-context.headers.host == context.host
+context.headers["x-plan"] != context.host
 "b" in context.query.tag
 context.query["tag"][0] == "a"
 !("q" in context.query)

@@ -6,7 +6,7 @@ comes the text that the evaluator gets. `condition` is what the rest of the poli
 
 from __future__ import annotations
 
-from authz_middleware.policy.conditions.attributes import Reads
+from authz_middleware.policy.conditions.attributes import UNREADABLE, Reads
 from authz_middleware.policy.conditions.condition import (
     Condition,
     ConditionError,
@@ -17,6 +17,7 @@ from authz_middleware.policy.conditions.reading import read_condition
 from authz_middleware.policy.conditions.values import Inputs
 
 __all__ = [
+    "UNREADABLE",
     "Condition",
     "ConditionError",
     "Inputs",

@@ -5,6 +5,7 @@ A name that is none of them is a mistake, since a condition over it could never 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -19,7 +20,7 @@ from authz_middleware.policy.conditions.kinds import (
     Kind,
 )
 
-__all__ = ["ROOTS", "Path", "Reads", "Step", "kind_of"]
+__all__ = ["ROOTS", "UNREADABLE", "Path", "Reads", "Step", "kind_of"]
 
 Path = tuple[str, ...]
 """Where an attribute stands: `("subject", "claims", "tenant")`."""
@@ -49,6 +50,21 @@ _SCHEMA: Mapping[str, Mapping[str, Kind]] = {
     },
 }
 ROOTS = frozenset(_SCHEMA)
+
+CREDENTIALS = frozenset(("authorization", "cookie", "proxy-authorization"))
+# Everybody can write these; what listed proxies say in them stands elsewhere.
+_TOLD = {
+    "forwarded": "ip",
+    "host": "host",
+    "x-forwarded-for": "ip",
+    "x-forwarded-host": "host",
+    "x-forwarded-proto": "scheme",
+    "x-real-ip": "ip",
+}
+UNREADABLE = CREDENTIALS | _TOLD.keys()
+"""Header fields that no condition sees."""
+
+_FIELD = re.compile(r"[a-z0-9!#$%&'*+.^`|~-]+")  # RFC 9110 §5.6.2, without `_`
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,10 +103,9 @@ class Reads:
         return any(path[0] == "resource" and path[1:2] != ("params",) for path in self.paths)
 
     @property
-    def from_proxies(self) -> frozenset[str]:
-        """What only listed proxies and hosts can make trustworthy."""
-        names = ("ip", "scheme", "host")
-        return frozenset(name for name in names if self.any("context", name))
+    def context(self) -> frozenset[str]:
+        """The attributes of the context that are read."""
+        return frozenset(path[1] for path in self.paths if path[0] == "context")
 
     @property
     def from_client(self) -> bool:
@@ -136,9 +151,7 @@ def _member(path: str, steps: list[Step], params: Mapping[str, Kind] | None) -> 
     kind = ANY
     match path:
         case "context.headers":
-            if name != name.lower():
-                what = "the names of header fields are in lower case here"
-                raise Unreadable(at, what, f'write `context.headers["{name.lower()}"]`')
+            _check_field(name, at)
             kind = TEXT
         case "context.query":
             kind = TEXTS
@@ -153,6 +166,21 @@ def _member(path: str, steps: list[Step], params: Mapping[str, Kind] | None) -> 
         what = f"`{path}.{name}` is {kind}, without attributes of its own"
         raise Unreadable(deeper[0][1], what)
     return kind
+
+
+def _check_field(name: str, at: int) -> None:
+    if name != name.lower():
+        what = "the names of header fields are in lower case here"
+        raise Unreadable(at, what, f'write `context.headers["{name.lower()}"]`')
+    if not _FIELD.fullmatch(name):
+        # A WSGI server makes `_` of `-`, so that nobody can tell them apart.
+        fix = f'write `context.headers["{name.replace("_", "-")}"]`' if "_" in name else ""
+        raise Unreadable(at, "this is no name of a header field", fix)
+    if name in CREDENTIALS:
+        raise Unreadable(at, "credentials are not for conditions to read")
+    if name in _TOLD:
+        what = "everybody can write this field"
+        raise Unreadable(at, what, f"write `context.{_TOLD[name]}`, which asks listed proxies only")
 
 
 def _example(root: str) -> str:

@@ -55,8 +55,8 @@ class Inputs(NamedTuple):
     params: Mapping[str, Any] | None = None
     resource: Mapping[str, Any] | None = None
     ip: str | None = None
-    headers: Mapping[str, str] = {}
-    query: Mapping[str, Sequence[str]] = {}
+    headers: Mapping[str, str] | None = None
+    query: Mapping[str, Sequence[str]] | None = None
     scheme: str | None = None
     host: str | None = None
 
@@ -248,8 +248,8 @@ _HEADS: Mapping[Path, Getter] = {
     ("resource", "params"): _optional("params"),
     ("context", "time"): lambda inputs: datetime.fromtimestamp(inputs.time, UTC),
     ("context", "ip"): _optional("ip"),
-    ("context", "headers"): lambda inputs: inputs.headers,
-    ("context", "query"): lambda inputs: inputs.query,
+    ("context", "headers"): _optional("headers"),
+    ("context", "query"): _optional("query"),
     ("context", "scheme"): _optional("scheme"),
     ("context", "host"): _optional("host"),
 }
