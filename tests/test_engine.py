@@ -30,10 +30,15 @@ from authz_middleware.effects import (
 from authz_middleware.engine import Engine
 from authz_middleware.facts import Decision, Principal, RequestFacts, RuleRef
 from authz_middleware.policy import load as loading
+from authz_middleware.policy.binding import bind
 from authz_middleware.policy.forbids import Forbid, Forbids
+from authz_middleware.policy.model import Policy
 from authz_middleware.policy.needs import Asked, When
+from authz_middleware.policy.routekey import split_key
+from authz_middleware.policy.routes import Route, RouteTable
 from authz_middleware.policy.rules import Requirement
 from authz_middleware.policy.template import parse
+from authz_middleware.runtime import settings
 from authz_middleware.tokens.claims import Verified
 from authz_middleware.tokens.freshness import KeyView
 from authz_middleware.tokens.introspection import Introspected, OpaqueToken
@@ -815,6 +820,65 @@ def test_where_the_app_has_come_to_counts_too(world: World, path, method, roles,
     assert not isinstance(outcome, Unresolved)
     decision = outcome.decision
     assert (decision.allowed, decision.reason) == (reason == "allowed", reason)
+
+
+def ruled(rules: dict[str, Any]) -> Policy:
+    issuer = {"issuer": ISSUER, "audience": ["orders"]}
+    return settings.load(Document.from_mapping({"issuers": [issuer], "routes": rules})).policy
+
+
+def table_of(*keys: str) -> RouteTable:
+    split = [(key, *split_key(key)) for key in keys]
+    return RouteTable(
+        tuple(
+            Route(key, path, parse(path).segments, frozenset(methods), "app:view")
+            for key, methods, path in split
+        )
+    )
+
+
+@pytest.mark.parametrize(
+    ("taken", "kind", "method", "path", "roles", "reason"),
+    [
+        ("GET /admins", "http", "GET", "/admins", ["admin"], "allowed"),
+        ("GET /admins", "http", "GET", "/public", ["viewer"], "role_missing"),
+        ("GET /admins", "websocket", "GET", "/either", ["viewer"], "role_missing"),
+        ("GET /admins", "websocket", "GET", "/either", ["admin"], "allowed"),
+        ("WS /feed", "http", "GET", "/either", ["admin"], "role_missing"),
+        ("WS /feed", "http", "GET", "/either", ["viewer"], "allowed"),
+        ("WS /feed", "http", "DELETE", "/admins", ["viewer"], "method_not_listed"),
+    ],
+)
+def test_the_route_that_was_taken_counts_too(
+    world: World, taken, kind, method, path, roles, reason
+) -> None:
+    """What is written for one method is not to be had by another: nor HTTP by a handshake."""
+    anybody = dict.fromkeys(["/either", "WS /admins", "GET /feed"], "authenticated")
+    kept = {"GET /admins": ["admin"], "WS /feed": ["viewer"]}
+    world.engine.policy = ruled({**anybody, "GET /public": "public", **kept})
+    table = table_of("GET /admins", "WS /feed", "GET /either")
+    binding = bind(world.engine.policy, table)
+    admit = world.start("/either", mint(roles=roles))
+    assert isinstance(admit, Admit)
+    facts = RequestFacts("http", "GET", "/either", "", ())
+    asked = Routed(taken, kind, method, path)
+    outcome = world.engine.again(admit, facts, asked, binding, NOW)
+    assert not isinstance(outcome, Unresolved)
+    assert outcome.decision.reason == reason
+
+
+def test_a_path_that_is_ambiguous_for_what_the_route_serves(world: World) -> None:
+    rules = {"GET /<page>": "authenticated", "WS /<page>": "public", "/admins": ["admin"]}
+    world.engine.policy = ruled(rules)
+    binding = bind(world.engine.policy, table_of("WS /<page>"))
+    facts = RequestFacts("http", "GET", "/x", "", (), exact=True)
+    admit = world.engine.start(facts._replace(authorization=(f"Bearer {mint()}".encode(),)), NOW)
+    assert isinstance(admit, Admit)
+    for path, reason in ("/y", "allowed"), ("/ADMINS", "path_ambiguous"):
+        asked = Routed("WS /<page>", "http", "GET", path)
+        outcome = world.engine.again(admit, facts, asked, binding, NOW)
+        assert not isinstance(outcome, Unresolved)
+        assert outcome.decision.reason == reason
 
 
 PREFLIGHT = Admit(

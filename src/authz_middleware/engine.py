@@ -125,15 +125,10 @@ class Engine:
             return admit
         elif not requirements:  # the policy had nothing to say: no handler should be reached
             requirements = (self.policy.default,)
-        also: tuple[Requirement, ...] | None = ()
-        if binding is not None:
-            paths = readings(asked.path, facts.root_path)
-            also = binding.also(
-                asked.taken, method, asked.path, requirements or (), paths, late=asked.late
-            )
-        if not requirements or also is None:
+        if binding is not None and requirements:
+            requirements = self._routed(binding, asked, method, requirements, facts)
+        if not requirements:
             return _refuse("path_ambiguous")
-        requirements += also
         forbidden = self.policy.forbidden(requirements, now, facts)
         if forbidden is not None:
             return Refuse(forbidden, admit.principal, admit.credentials)
@@ -154,6 +149,29 @@ class Engine:
             return _refuse(admit.anonymous, requirements)
         decision = self.policy.decide(requirements, principal, now, facts, admit.resources)
         return Refuse(decision, principal, admit.credentials)
+
+    def _routed(
+        self,
+        binding: Binding,
+        asked: Routed,
+        method: str,
+        requirements: tuple[Requirement, ...],
+        facts: RequestFacts,
+    ) -> tuple[Requirement, ...] | None:
+        """Return all that is asked of the route taken, where `requirements` are of the path."""
+        paths = readings(asked.path, facts.root_path)
+        late = asked.late
+        also = binding.also(asked.taken, method, asked.path, requirements, paths, late=late)
+        if also is None:
+            return None
+        requirements += also
+        for served in binding.instead(asked.taken, method):
+            found = self.policy.find(served, readings(asked.path, ""), loose=not facts.exact)
+            more = binding.also(asked.taken, served, asked.path, found or (), paths)
+            if found is None or more is None:
+                return None
+            requirements += found + more
+        return requirements
 
     def resume(self, pending: Pending | Unresolved) -> Steps:
         """Go on with a request that had to wait."""

@@ -341,6 +341,22 @@ def test_a_websocket_that_is_led_elsewhere_is_refused() -> None:
         assert call_asgi(guarded, scope_of("WS", "/feed", bearer(*roles))).status == status
 
 
+def test_a_websocket_is_not_to_be_had_by_a_method_of_that_name() -> None:
+    """Falcon keeps the responder for WebSockets beside those for methods."""
+    ran: list[str] = []
+
+    class Feed:
+        async def on_websocket(self, req: Any, ws: Any) -> None:
+            ran.append("ws")
+
+    app = falcon_asgi.App(middleware=[Falcon(True).middleware(by("WEBSOCKET"))])
+    app.add_route("/feed", Feed())
+    guarded = ASGIAuthzMiddleware(app, authz({"/feed": "public", "WS /feed": ["admin"]}))
+    for roles in ["viewer"], ["admin"]:
+        ask_asgi(guarded, "GET", "/feed", bearer(*roles))
+        assert ran == ["ws"] * ("admin" in roles)
+
+
 def to(path: str) -> Callable[[Any], None]:
     def change(req: Any) -> None:
         req.path = path

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -433,6 +434,21 @@ def test_a_websocket_that_is_led_elsewhere_is_refused() -> None:
         assert ask(plain, "WS", "/admin/feed", bearer(*roles)).status == status
     assert ask(plain, "WS", "/feed", []).status == 101
     assert ask(guarded, "WS", "/feed", []).status == ask(plain, "WS", "/admin/feed", []).status
+
+
+@pytest.mark.parametrize("changes", [{"path": "/x"}, {"path": "/x", "method": "GET"}])
+def test_a_handler_for_http_is_not_to_be_had_as_a_websocket(changes: dict[str, str]) -> None:
+    """Litestar chooses by the method that stands in the scope, and not by its type."""
+    ran: list[str] = []
+    found = handler("/x", lambda _: str(ran.append("x"))), handler("/open", caller)  # type: ignore[func-returns-value]
+    rules = {"GET /x": ["admin"], "WS /x": "public", "/open": "public"}
+    for asked, handed_on in ("GET", "websocket"), ("WS", "http"), ("WS", "websocket"):
+        inner = rewriting(app_of(*found), type=handed_on, **changes)
+        guarded = ASGIAuthzMiddleware(inner, authz(rules))
+        for headers in [], bearer("viewer"):
+            with suppress(Exception):  # whatever Litestar makes of such a request
+                ask(guarded, asked, "/open", headers)
+    assert ran == []
 
 
 def test_a_catch_all_exception_handler_cannot_hide_the_refusal() -> None:

@@ -247,6 +247,74 @@ def test_a_websocket_route_over_http_is_no_way_in() -> None:
     assert ask(guarded, "WS", "/feed", bearer("viewer")).status == 101
 
 
+def override(app: Any) -> None:
+    """Take the method from a field: of the request before it is routed."""
+
+    def own(method: str, *args: Any, **kwargs: Any) -> Any:
+        return quart.Request(args[3].get("X-Method", method), *args, **kwargs)
+
+    app.request_class = own
+
+
+def override_late(app: Any) -> None:
+    """The same, behind the router; a `MethodView` goes by it."""
+
+    @app.before_request
+    async def change() -> None:
+        quart.request.method = quart.request.headers.get("X-Method", quart.request.method)
+
+
+def another_rule(app: Any) -> None:
+    """Choose another route behind the router."""
+
+    @app.before_request
+    async def change() -> None:
+        if "X-Method" in quart.request.headers:
+            rules = app.url_map.iter_rules()
+            quart.request.url_rule = next(rule for rule in rules if "admin/users" in rule.rule)
+            quart.request.view_args = {}
+
+
+@pytest.mark.parametrize("change", [override, override_late, another_rule])
+def test_what_the_app_makes_of_a_request_itself_opens_nothing(change: Any) -> None:
+    app = shop()
+    change(app)
+    guarded = ASGIAuthzMiddleware(app, authz(RULES))
+    field = [("X-Method", "DELETE")]
+    assert ask(guarded, "GET", "/items/1", bearer("viewer")).body == b"1"
+    assert ask(guarded, "GET", "/items/1", bearer("viewer") + field).status == 403
+    assert ask(guarded, "GET", "/items/1", bearer("viewer", "admin") + field).status == 200
+
+
+def test_a_websocket_that_is_led_to_another_view_behind_the_router_is_refused() -> None:
+    app = shop()
+
+    async def change() -> None:
+        rules = app.url_map.iter_rules()
+        quart.websocket.url_rule = next(rule for rule in rules if rule.rule == "/admin/feed")
+
+    app.before_websocket(change)
+    guarded = ASGIAuthzMiddleware(app, authz({"WS /feed": "public", "WS /admin/feed": ["admin"]}))
+    for roles, status in (["admin"], 101), (["viewer"], 403):
+        assert ask(guarded, "WS", "/feed", bearer(*roles)).status == status
+
+
+@pytest.mark.parametrize(
+    ("asked", "changes", "rules"),
+    [
+        ("GET", {"scheme": "ws"}, {"GET /feed": "public", "WS /feed": ["admin"]}),
+        ("WS", {"scheme": "http"}, {"WS /any": "public", "GET /any": ["admin"]}),
+    ],
+)
+def test_a_view_for_another_kind_of_request_is_no_way_in(
+    asked: str, changes: dict[str, str], rules: dict[str, Any]
+) -> None:
+    guarded = ASGIAuthzMiddleware(rewriting(shop(), **changes), authz(rules))
+    path = next(iter(rules)).split()[1]
+    for headers in [], bearer("viewer"):
+        assert ask(guarded, asked, path, headers).status in (401, 403)
+
+
 def test_a_catch_all_error_handler_cannot_hide_the_refusal() -> None:
     app = shop()
 
@@ -327,8 +395,10 @@ def test_the_look_is_put_there_once_and_first() -> None:
         ran.append("own")
 
     ran: list[str] = []
-    for _ in range(2):
-        see(app).table()
+    see(app).table()
+    dispatch = app.dispatch_request, app.dispatch_websocket
+    see(app).table()
+    assert dispatch == (app.dispatch_request, app.dispatch_websocket)
     assert len(app.before_request_funcs[None]) == 2
     assert len(app.before_websocket_funcs[None]) == 1
     assert ask(app, "GET", "/items/1", bearer("viewer")).status == 500

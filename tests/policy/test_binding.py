@@ -176,6 +176,29 @@ def test_a_rival_for_one_method_is_none_for_another(
     assert [each.ref.key for each in found] == also
 
 
+@pytest.mark.parametrize(
+    ("taken", "method", "served"),
+    [
+        ("GET|HEAD /a", "GET", ()),
+        ("GET|HEAD /a", "HEAD", ()),
+        ("GET|HEAD /a", "WS", ("GET", "HEAD")),
+        ("GET|HEAD /a", "DELETE", ("GET", "HEAD")),
+        ("WS /a", "WS", ()),
+        ("WS /a", "GET", ("WS",)),
+        ("WS /a", "HEAD", ("WS",)),
+        ("GET /b", "HEAD", ()),
+        ("/c", "WS", ()),
+        ("/c", "PROPFIND", ()),
+        ("GET /late", "DELETE", ()),
+    ],
+)
+def test_what_a_route_serves_in_the_place_of_what_is_asked(
+    taken: str, method: str, served: tuple[str, ...]
+) -> None:
+    binding = bound({"/a": VIEWER}, "GET|HEAD /a", "WS /a", "GET /b", "/c")
+    assert binding.instead(("", taken), method) == served
+
+
 def test_a_route_for_another_host_is_nobodys_rival() -> None:
     binding = bound(ITEMS, "GET /items/<id>", route("GET /items/new", host="admin.example.com"))
     expected = {(each.route.text, each.path): each.expected for each in binding.decided}

@@ -74,8 +74,12 @@ def mount_of(environ: Mapping[str, Any], path: str) -> str:
     return UNREADABLE if mount is None else mount
 
 
-def look_again_asgi(scope: Mapping[str, Any], key: Hashable, path: str) -> None:
+def look_again_asgi(
+    scope: Mapping[str, Any], key: Hashable, path: str, method: str | None = None
+) -> None:
     """Do so for an ASGI app that cuts `root_path` off; `path` is what it routes on then.
+
+    `method` is what it goes by, if that is not what stands in the scope.
 
     Whoever mounts an app puts the prefix behind the `root_path` of the guard. One that was put in
     its place is the prefix of an app that is not in the policy's table.
@@ -86,7 +90,8 @@ def look_again_asgi(scope: Mapping[str, Any], key: Hashable, path: str) -> None:
     if scope["type"] == "websocket":
         look_again(scope, Routed((mount, key), "websocket", "GET", mount + path))
     else:
-        look_again(scope, Routed((mount, key), "http", scope["method"], mount + path))
+        asked = scope["method"] if method is None else method
+        look_again(scope, Routed((mount, key), "http", asked, mount + path))
 
 
 def _access(carrier: Mapping[str, Any]) -> Access | None:

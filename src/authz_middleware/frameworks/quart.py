@@ -5,8 +5,8 @@ All of it for HTTP and for WebSockets.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from typing import Any, TypeAlias
 
 from quart import Quart, Response, has_websocket_context, request, websocket
 from werkzeug.exceptions import HTTPException
@@ -20,6 +20,8 @@ from authz_middleware.policy.routes import NO_ROUTE, UNSEEN, Resolved, Route, Ta
 __all__ = ["install", "prepare", "resolve", "routes"]
 
 _POLICY_VIOLATION = 1008  # RFC 6455 §7.4.1
+
+_Function: TypeAlias = Callable[..., Awaitable[Any]]
 
 
 def prepare(app: Any) -> None:
@@ -64,7 +66,10 @@ def resolve(app: Quart, scope: Mapping[str, Any]) -> Taken | Resolved:
 
 
 def install(app: Quart) -> frozenset[Taken]:
-    """Have the view looked at before the functions run that the app has registered itself."""
+    """Have the view looked at before the functions run that the app has registered itself.
+
+    And once more behind them, where the view is called: they may have made another request of it.
+    """
     for registered, look in (
         (app.before_request_funcs, _look_at_request),
         (app.before_websocket_funcs, _look_at_websocket),
@@ -72,17 +77,47 @@ def install(app: Quart) -> frozenset[Taken]:
         functions: list[Any] = registered.setdefault(None, [])
         if look not in functions:
             functions.insert(0, look)
+    for name, look in (
+        ("dispatch_request", _look_at_request),
+        ("dispatch_websocket", _look_at_websocket),
+    ):
+        dispatch = getattr(app, name)
+        if not isinstance(dispatch, _Dispatch):
+            setattr(app, name, _Dispatch(dispatch, look))
     return frozenset(("", key(rule)) for rule in app.url_map.iter_rules())
+
+
+class _Dispatch:
+    """What calls the view, and the look before it; its arguments differ with the release."""
+
+    def __init__(self, dispatch: _Function, look: _Function) -> None:
+        self._dispatch = dispatch
+        self._look = look
+
+    async def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        await self._look()
+        return await self._dispatch(*args, **kwargs)
 
 
 # Coroutine functions, since Quart runs others in threads.
 
 
 async def _look_at_request() -> None:
-    if request.url_rule is not None:  # else Quart answers itself: 404, 405, or a redirect
-        look_again_asgi(request.scope, key(request.url_rule), request.path)
+    # By its method Quart has chosen, and a `MethodView` will; the scope's may be another.
+    _look(request, request.method)
 
 
 async def _look_at_websocket() -> None:
-    if websocket.url_rule is not None:
-        look_again_asgi(websocket.scope, key(websocket.url_rule), websocket.path)
+    _look(websocket)
+
+
+def _look(asked: Any, method: str | None = None) -> None:
+    """Look at a request or a WebSocket; what was looked at before is not looked at twice."""
+    rule = asked.url_rule
+    if rule is None:
+        return  # Quart answers itself: 404, 405, or a redirect
+    looked = getattr(asked, "_authz_looked", None)
+    if looked is not None and looked[0] is rule and looked[1] == method:
+        return
+    look_again_asgi(asked.scope, key(rule), asked.path, method)
+    asked._authz_looked = rule, method  # noqa: SLF001 - ours

@@ -8,7 +8,7 @@ that was declared, it is what the policy asks of that route's own paths.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
@@ -113,12 +113,21 @@ class Binding:
         by_method = self._accepted.get(taken)
         if by_method is None:
             return () if self.knows(taken, path, late=late) else (self._policy.default,)
-        # GET covers HEAD, of a view that takes whatever is asked too.
-        asked = "GET" if method == "HEAD" and method not in by_method else method
-        accepted = by_method.get(asked if asked in by_method else OTHER)
+        accepted = by_method.get(_served_as(method, by_method))
         if accepted and not accepted.isdisjoint(id(one.origin) for one in requirements):
             return ()
         return self._policy.find(method, (self._typical[taken],), at=readings)
+
+    def instead(self, taken: Taken, method: str) -> tuple[str, ...]:
+        """Return what the route serves if `method` is nothing of that, else nothing.
+
+        Its handler was written for these. So has a handshake that was led to a view for HTTP, or a
+        method that was changed behind the router, to be allowed as each of them.
+        """
+        by_method = self._accepted.get(taken)
+        if by_method is None or _served_as(method, by_method) in by_method:
+            return ()
+        return tuple(sorted(by_method))
 
 
 def bind(policy: Policy, table: RouteTable) -> Binding:
@@ -146,6 +155,13 @@ def bind(policy: Policy, table: RouteTable) -> Binding:
                 for method in sorted(route.methods or named)
             )
     return Binding(policy, table, tuple(decided), typical)
+
+
+def _served_as(method: str, served: Container[str]) -> str:
+    """Return which of the methods that a route serves `method` counts as; OTHER if none."""
+    # GET covers HEAD, of a view that takes whatever is asked too.
+    asked = "GET" if method == "HEAD" and method not in served else method
+    return asked if asked in served else OTHER
 
 
 def _loosely(segment: Segment) -> Segment | Loosely:
