@@ -102,7 +102,7 @@ def _hot(authz: Authz, request: Request) -> tuple[Mapping[str, Step], Mapping[st
         raise TypeError("the path must have a rule")
     remembered = VerifiedTokens()
     entry = _remember(authz, token, remembered)
-    now, digest = serving.clock(), remembered.digest(token)
+    now, digest = serving.clock(), remembered.digest(token.encode())
     return (
         {
             "read the clock": serving.clock,
@@ -123,7 +123,7 @@ def _hot(authz: Authz, request: Request) -> tuple[Mapping[str, Step], Mapping[st
 def _cold(authz: Authz, token: str) -> Mapping[str, Step]:
     settings, now = authz.serving.settings, authz.serving.clock()
     remembered = VerifiedTokens()
-    entry, digest = _remember(authz, token, remembered), remembered.digest(token)
+    entry, digest = _remember(authz, token, remembered), remembered.digest(token.encode())
     unverified, issuer = parse(token), settings.issuers[entry.issuer]
     (key,) = _keys(issuer).candidates("RS256", unverified.header.get("kid"))
     signed = (unverified.signing_input, unverified.signature)
@@ -163,7 +163,7 @@ def _remember(authz: Authz, token: str, remembered: VerifiedTokens) -> CachedTok
     keys = _keys(issuer)
     verified = verify.verify(unverified, issuer, keys, serving.clock())
     entry = CachedToken(issuer.issuer, keys, verified)
-    remembered.put(remembered.digest(token), entry)
+    remembered.put(remembered.digest(token.encode()), entry)
     return entry
 
 

@@ -107,8 +107,8 @@ class FakeCache:
         self.entries: dict[bytes, CachedToken] = {}
         self.puts = 0
 
-    def digest(self, token: str) -> bytes:
-        return hashlib.sha256(token.encode()).digest()
+    def digest(self, token: bytes) -> bytes:
+        return hashlib.sha256(token).digest()
 
     def get(self, digest: bytes) -> CachedToken | None:
         return self.entries.get(digest)
@@ -576,7 +576,9 @@ def test_what_is_not_held_is_asked(world: World, token, answer, outcome, on_publ
     assert token not in repr(pending)
     steps = world.engine.resume(pending)
     effect = next(steps)
-    assert effect == NeedIntrospection(ASKED, OpaqueToken(token), world.cache.digest(token))
+    assert effect == NeedIntrospection(
+        ASKED, OpaqueToken(token), world.cache.digest(token.encode())
+    )
     with pytest.raises(StopIteration) as stop:
         steps.send(IntrospectionAnswer(answer, NOW))
     assert told(stop.value.value) == outcome
@@ -596,7 +598,7 @@ def test_an_answer_is_believed_for_its_time_only(world: World) -> None:
     token, verified = "tok_x", good().verified
     assert verified is not None
     entry = CachedToken(ASKED, None, verified, NOW, NOW + 10)
-    world.cache.put(world.cache.digest(token), entry)
+    world.cache.put(world.cache.digest(token.encode()), entry)
     assert told(world.start("/me", token))[0] == "Admit"
     assert told(world.start("/me", token, NOW + 9.9))[0] == "Admit"
     assert isinstance(world.start("/me", token, NOW + 10), Pending)
@@ -776,6 +778,7 @@ def test_a_condition_sees_the_caller_that_the_app_will_see(path, token) -> None:
     forbid = Forbid((), Requirement("forbid", RuleRef("f", "x:1:1"), need), parse("/**"))
     forbids = Forbids([(parse("/**"), forbid)])
     world.engine.policy = replace(world.engine.policy, forbids=forbids)
+    world.engine._found.clear()
     minted = mint() if token in ("unavailable", "verified") else token
     outcome = world.start(path, minted)
     verified = token == "verified"
@@ -941,3 +944,53 @@ def test_a_step_up_after_waiting_has_the_time_of_the_answer() -> None:
     with pytest.raises(StopIteration) as stopped:
         steps.send(KeysAnswer(KeyView(key_set("one"), False, inf), NOW + 31))
     assert told(stopped.value.value)[1] == "authentication_too_old"
+
+
+PATHS = st.sampled_from(
+    [
+        "/me",
+        "/public",
+        "/PUBLIC",
+        "/articles/1",
+        "/app/me",
+        "/app",
+        "/a//b",
+        "/me/",
+        "/x" * 200,
+        None,
+    ]
+)
+ASKED_FOR = st.builds(
+    RequestFacts,
+    st.just("http"),
+    st.sampled_from(["GET", "POST", "HEAD", "get"]),
+    PATHS,
+    st.sampled_from(["", "/app", "/me"]),
+    st.just(()),
+    st.just(""),
+    upgrade=st.booleans(),
+    ambiguous=st.booleans(),
+    whole=st.booleans(),
+    exact=st.booleans(),
+)
+
+SHARED = World(FakeKeys(key_set("one")))
+
+
+@given(asked=st.lists(ASKED_FOR, min_size=2, max_size=12))
+def test_what_is_remembered_of_a_path_is_what_would_be_found(asked: list[RequestFacts]) -> None:
+    """Whatever was asked for before: no input of the decision is left out of the key."""
+    engine = SHARED.engine
+    for facts in [*asked, *asked]:
+        method = facts.method.upper()
+        assert engine._requirements(facts, method) == engine._find(facts, method)
+
+
+def test_no_more_is_remembered_than_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("authz_middleware.engine.MAX_REMEMBERED", 3)
+    world = World(FakeKeys(key_set("one")))
+    for number in range(20):
+        world.start(f"/articles/{number}")
+        assert len(world.engine._found) <= 3
+    world.start("/" + "x" * 300)
+    assert all(len(str(key[0])) < 300 for key in world.engine._found)

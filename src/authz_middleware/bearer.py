@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 from enum import Enum
 
-__all__ = ["MAX_LENGTH", "Presented", "challenge", "parse"]
+__all__ = ["MAX_LENGTH", "Presented", "challenge", "parse", "usual"]
 
 MAX_LENGTH = 16 * 1024
 """Bytes of an Authorization value that are looked at; servers commonly allow 8 to 64 KiB."""
 
+_USUAL = b"Bearer "
 # RFC 6750 §2.1: credentials = "Bearer" 1*SP b64token; the scheme is case-insensitive.
 _BEARER = re.compile(rb"[Bb][Ee][Aa][Rr][Ee][Rr] +([A-Za-z0-9\-._~+/]+=*)")
 # RFC 9110 §11.4: credentials = auth-scheme [ 1*SP ( token68 / #auth-param ) ]
@@ -26,6 +27,16 @@ class Presented(Enum):
 
     ABSENT = "absent"  # no field, or a scheme we do not speak
     MALFORMED = "malformed"  # repeated, or not by the grammar
+
+
+def usual(values: tuple[bytes, ...]) -> bytes | None:
+    """Return what `parse` would take for the token if the field is as nearly everybody writes it.
+
+    It is not looked at: good for finding what was parsed before, and for nothing else.
+    """
+    if len(values) == 1 and values[0].startswith(_USUAL) and len(values[0]) <= MAX_LENGTH:
+        return values[0][len(_USUAL) :]
+    return None
 
 
 def parse(values: tuple[bytes, ...]) -> str | Presented:

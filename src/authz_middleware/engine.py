@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from math import inf
-from typing import Literal
+from typing import Final, Literal
 
 from authz_middleware import bearer
 from authz_middleware.bearer import Presented
@@ -60,8 +60,15 @@ from authz_middleware.tokens.rejection import Rejected
 __all__ = ["Engine"]
 
 
+MAX_REMEMBERED: Final = 4096
+"""Requests whose rules are remembered."""
+
+MAX_REMEMBERED_LENGTH: Final = 256
+"""Characters of a path, its prefix and its method: of longer ones nothing is kept."""
+
+
 class Engine:
-    """A policy and its issuers, compiled; holds no state of its own."""
+    """A policy and its issuers, compiled. It remembers which rules decide a path, and no more."""
 
     def __init__(
         self,
@@ -80,6 +87,7 @@ class Engine:
         self._introspected = introspection_sources or {}
         self._opaque = introspection.prefixes(issuers.values())
         self._preflight = preflight and Decision(True, "allowed", preflight)
+        self._found: dict[tuple[object, ...], tuple[Requirement, ...] | None] = {}
 
     def start(self, facts: RequestFacts, now: float) -> Outcome | Pending | Unresolved:
         """Answer `facts` at `now` (seconds since the epoch), or say that it must wait."""
@@ -94,16 +102,22 @@ class Engine:
             return Refuse(forbidden, None, "absent")
         if facts.preflight and self._preflight and self._may_ask(facts, now):
             return Admit(self._preflight, None, "absent", inf, requirements=None)
-        token = bearer.parse(facts.authorization)
-        if isinstance(token, Presented):
-            return self._without_token(requirements, token, facts, now)
-        digest = self._cache.digest(token)
+        # A token seen before is not parsed again: nothing but what was parsed then has its digest.
+        text = bearer.usual(facts.authorization) or b""
+        digest = self._cache.digest(text)
         known = self._cache.get(digest)
+        if known is None:
+            token = bearer.parse(facts.authorization)
+            if isinstance(token, Presented):
+                return self._without_token(requirements, token, facts, now)
+            if (parsed := token.encode("ascii")) != text:
+                text, digest = parsed, self._cache.digest(parsed)
+                known = self._cache.get(digest)
         try:
             if known and self._holds(known, now):
                 check_times(known.verified, now)
                 return self._conclude(requirements, known.verified, facts, now)
-            return self._verify(requirements, token, digest, facts, now)
+            return self._verify(requirements, str(text, "ascii"), digest, facts, now)
         except Rejected as rejected:
             return self._invalid(requirements, rejected, facts, now)
 
@@ -241,6 +255,23 @@ class Engine:
         return known.keys is self._sources[known.issuer].view(now).keys
 
     def _requirements(self, facts: RequestFacts, method: str) -> tuple[Requirement, ...] | None:
+        """Return what `Policy.find` says of the request, without asking it for the same twice.
+
+        All that it looks at is in the key.
+        """
+        path, root_path = facts.path, facts.root_path
+        key = (path, method, root_path, facts.whole, facts.exact, facts.upgrade, facts.ambiguous)
+        try:
+            return self._found[key]
+        except KeyError:
+            found = self._find(facts, method)
+        if path is not None and len(path) + len(method) + len(root_path) <= MAX_REMEMBERED_LENGTH:
+            if len(self._found) >= MAX_REMEMBERED:
+                self._found.clear()  # whoever asks for so many paths only makes us look again
+            self._found[key] = found
+        return found
+
+    def _find(self, facts: RequestFacts, method: str) -> tuple[Requirement, ...] | None:
         paths = () if facts.ambiguous else readings(facts.path, facts.root_path)
         if not paths:
             return None

@@ -49,9 +49,9 @@ def tell(*words: object) -> None:
     sys.stdout.flush()
 
 
-digest = cache.digest("seen")
+digest = cache.digest(b"seen")
 tell("parent", ask("seen"))
-flight = introspector.ask(OpaqueToken("new"), cache.digest("new"))
+flight = introspector.ask(OpaqueToken("new"), cache.digest(b"new"))
 sys.stdin.readline()
 if scenario == "locks held":
     introspector._process.lock.acquire()
@@ -60,7 +60,7 @@ if scenario == "locks held":
 pid = os.fork()
 if pid == 0:
     signal.alarm(30)  # a child that hangs is a failure, not a test that hangs
-    tell("child", len(cache), cache.digest("seen") == digest)
+    tell("child", len(cache), cache.digest(b"seen") == digest)
     tell("child", ask("seen"), ask("new"), ask("other"))
     os._exit(0)
 _, status = os.waitpid(pid, 0)

@@ -618,7 +618,7 @@ class World:
         )
 
     def begin(self, token: str) -> Future[Introspected]:
-        return self.it.ask(OpaqueToken(token), self.tokens.digest(token))
+        return self.it.ask(OpaqueToken(token), self.tokens.digest(token.encode()))
 
     def ask(self, token: str) -> Introspected:
         return self.begin(token).result(30)
@@ -693,7 +693,7 @@ def test_what_waits_when_the_issuer_fails_does_not_ask() -> None:
     found = {each.result(30).unavailable for each in waiting}
     assert found == {"unreachable", "paused"}
     assert len(world.fake.asked) <= 2 * MAX_ASKING
-    assert world.it.held(world.tokens.digest("x"), NOW) == Introspected(unavailable="paused")
+    assert world.it.held(world.tokens.digest(b"x"), NOW) == Introspected(unavailable="paused")
 
 
 def test_one_that_answers_again_is_asked_as_before() -> None:
@@ -774,7 +774,7 @@ def test_an_issuer_that_hangs_for_ever_holds_up_nobody(monkeypatch: pytest.Monke
     now[0] = MAX_AGE + 1
     for token in ("a", "b"):
         assert world.ask(token).unavailable == "paused"
-    assert world.tokens.get(world.tokens.digest("good")) is not None
+    assert world.tokens.get(world.tokens.digest(b"good")) is not None
     assert world.it.readiness(ISSUER, NOW) == KeyReadiness(ISSUER, False, "failed")
     world.fake.gate.set()
     assert hanging.result(30).refused == "inactive"
@@ -949,5 +949,7 @@ def test_two_issuers_two_audiences_two_configurations_share_nothing(
     for _ in range(2):
         for authz, outcome in [*served, *reversed(served)]:
             assert became(ask(authz, request(token=token))) == outcome
-    assert len({authz.serving._engine._cache.digest(token) for authz, _ in served}) == len(served)
+    assert len({authz.serving._engine._cache.digest(token.encode()) for authz, _ in served}) == len(
+        served
+    )
     assert CLAIMS["iss"] == ISSUER

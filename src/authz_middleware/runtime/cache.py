@@ -46,9 +46,9 @@ class VerifiedTokens(Bounded[CachedToken]):
         super().renew()
         self._key = secrets.token_bytes(32)
 
-    def digest(self, token: str) -> bytes:
+    def digest(self, token: bytes) -> bytes:
         """Return the key under which `token` is known here."""
-        return blake2b(token.encode("ascii"), key=self._key, digest_size=32).digest()
+        return blake2b(token, key=self._key, digest_size=32).digest()
 
 
 def weigh(entry: CachedToken) -> int:

@@ -96,7 +96,9 @@ class Presumed(Serving):
         token = secrets.token_urlsafe(32)
         expanded = self.settings.policy.roles.expand(principal)
         verified = Verified(expanded, -inf, inf)
-        self._tokens.put(self._tokens.digest(token), CachedToken("", self._keys, verified))
+        self._tokens.put(
+            self._tokens.digest(token.encode("ascii")), CachedToken("", self._keys, verified)
+        )
         return Caller(expanded, f"Bearer {token}")
 
     def outcome(self, facts: RequestFacts) -> Outcome:
