@@ -109,7 +109,7 @@ def _hot(authz: Authz, request: Request) -> tuple[Mapping[str, Step], Mapping[st
             "read the path: one canonical form": partial(readings, PATH, ""),
             "find the rule": partial(rules.find, "GET", (PATH,)),
             "read the Authorization field": partial(bearer.parse, authorization),
-            "digest the token, keyed": partial(remembered.digest, token),
+            "digest the token, keyed": partial(remembered.digest, token.encode()),
             "look the digest up": partial(remembered.get, digest),
             "check its time": partial(check_times, entry.verified, now),
             "decide: roles, permissions, scopes": partial(rules.decide, requirements, principal),
