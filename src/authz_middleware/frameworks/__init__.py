@@ -68,6 +68,9 @@ _TRANSPARENT: Final = (
 )
 """Middlewares that answer nothing of their own but errors, and change no path."""
 
+_OPAQUE: Final = ("starlette.middleware.base", "starlette.middleware.wsgi")
+"""Modules among those whose middlewares do what somebody else has written."""
+
 _MAX_LAYERS: Final = 32
 """Middlewares that are looked through; a chain that is longer is a cycle."""
 
@@ -84,6 +87,13 @@ class Framework(Protocol):
 
     def routes(self, app: Any) -> Iterable[Route]:
         """Yield every route of `app`, mounts followed; what cannot be seen is an opaque one."""
+        ...
+
+    def between(self, app: Any) -> Iterable[str]:
+        """Yield the names of what stands inside of `app`, before its routers, and may do anything.
+
+        A module need not have this.
+        """
         ...
 
     def resolve(self, app: Any, request: Mapping[str, Any]) -> Taken | Resolved:
@@ -108,14 +118,21 @@ class Seen(NamedTuple):
     name: str
     framework: Framework | None
     between: tuple[str, ...] = ()
+    vouched: bool = False  # somebody answers for what stands between
 
     def table(self) -> RouteTable:
         """Return the routes, and put the second look before them."""
         guarded = self.install()
         return RouteTable(
             tuple(replace(each, guarded_inside=each.taken in guarded) for each in self.routes()),
-            self.between,
+            (*self.between, *dict.fromkeys(self._within())),
         )
+
+    def _within(self) -> Iterable[str]:
+        """What stands inside of the app, now that all of it is there."""
+        if self.framework is None or self.vouched or not hasattr(self.framework, "between"):
+            return ()
+        return self.framework.between(self.app)
 
     def routes(self) -> Iterable[Route]:
         """Yield the app's routes; all of it is one opaque route where they cannot be seen."""
@@ -154,7 +171,7 @@ def see(app: object, routes_of: object | None = None) -> Seen:
     between = tuple(_between(app, found)) if routes_of is None else ()
     module = _module(found)
     framework = cast("Framework", module) if hasattr(module, "routes") else None
-    return Seen(found.app, name, framework, between)
+    return Seen(found.app, name, framework, between, vouched=routes_of is not None)
 
 
 def _between(app: object, found: Found) -> Iterator[str]:
@@ -163,7 +180,7 @@ def _between(app: object, found: Found) -> Iterator[str]:
         if layer is found.app:
             return
         kind = type(layer)
-        if not kind.__module__.startswith(_TRANSPARENT):
+        if not kind.__module__.startswith(_TRANSPARENT) or kind.__module__ in _OPAQUE:
             yield f"{kind.__module__}:{kind.__qualname__}"
 
 

@@ -12,9 +12,10 @@ from starlette.responses import Response
 from authz_middleware.access import Access
 from authz_middleware.errors import AccessDenied, AuthzError
 from authz_middleware.facts import Principal
-from authz_middleware.frameworks.starlette_routes import install, resolve, routes
+from authz_middleware.frameworks.starlette_inside import PLACE, install
+from authz_middleware.frameworks.starlette_routes import between, resolve, routes
 
-__all__ = ["AuthzUser", "extend", "install", "prepare", "resolve", "routes"]
+__all__ = ["AuthzUser", "between", "extend", "install", "prepare", "resolve", "routes"]
 
 AUTHENTICATED = "authenticated"
 """The scope that `@requires` asks for where any verified caller will do, as Starlette has it."""
@@ -48,6 +49,7 @@ def extend(scope: dict[str, Any], access: Access) -> None:
 
     Scopes are the token's, and `authenticated`; roles and permissions are not among them.
     """
+    scope.pop(PLACE, None)  # for us the app begins here, whoever has mounted it
     principal = access.principal
     if principal is None:
         scope["user"] = UnauthenticatedUser()

@@ -77,7 +77,7 @@ class Guarded:
             self._inside = frozenset(each.taken for each in table.routes if each.guarded_inside)
             # Where no route is yet, nobody knows of a hook before those to come.
             all_inside = table.routes and len(self._inside) == len(table.routes)
-            self._asks = self._seen.resolves and not all_inside
+            self._asks = self.resolves and not all_inside
         return serving.bind(self._table)
 
     def _read(self) -> RouteTable:
@@ -108,6 +108,8 @@ class Guarded:
 
     def resolve(self, request: Mapping[str, Any]) -> Taken | Resolved:
         """Say which route the app would take, of its own router; `request` is left as it is."""
+        if not self.resolves:
+            return UNSEEN
         try:
             return self._seen.resolve(request)
         except Exception as error:  # noqa: BLE001 - as above
@@ -116,8 +118,8 @@ class Guarded:
 
     @property
     def resolves(self) -> bool:
-        """Whether it can be said which route a request takes."""
-        return self._seen.resolves
+        """Whether it can be said which route a request takes, once the routes have been read."""
+        return self._seen.resolves and self._table is not None and not self._table.between
 
     def left_to_the_app(
         self, refuse: Refuse, serving: Serving, request: Mapping[str, Any]
