@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -9,7 +10,7 @@ import pytest
 
 from authz_middleware import ASGIAuthzMiddleware
 from tests.frameworks.installed import installed
-from tests.frameworks.test_starlette_routes import ask, authz, bearer, foreign, plain
+from tests.frameworks.test_starlette_routes import ask, authz, bearer, feed, foreign, plain, table
 
 routing: Any = installed("starlette.routing")
 applications: Any = installed("starlette.applications")
@@ -156,3 +157,195 @@ def test_what_changes_after_the_start_has_no_rule(
     for _ in range(2):
         assert ask(guarded, "GET", "/a", bearer("viewer"))[0] == 403
     assert caplog.text.count("a route that was added after the start has no rule") == 1
+
+
+# --- What FastAPI has beside ---
+
+
+def fronted(folder: Any, *, included: bool) -> Any:
+    for name in ("secret", "public/x", "public/ui/secret"):
+        (folder / f"{name}.txt").parent.mkdir(parents=True, exist_ok=True)
+        (folder / f"{name}.txt").write_text(name)
+    app = fastapi.FastAPI(openapi_url=None)
+    router = fastapi.APIRouter() if included else app
+    if not hasattr(router, "frontend"):
+        pytest.skip("this FastAPI serves no frontend")
+    router.frontend("/ui", directory=folder)
+    if included:
+        app.include_router(router, prefix="/v1")
+    return app
+
+
+@pytest.mark.parametrize("included", [False, True])
+def test_a_frontend_is_listed_and_looked_at(included: bool, tmp_path: Any) -> None:
+    prefix = "/v1" if included else ""
+    rules = {f"{prefix}/ui/**": ["admin"], f"{prefix}/ui/public/**": ["viewer"]}
+    app = fronted(tmp_path, included=included)
+    assert table(app) == [("GET|HEAD", f"{prefix}/ui/**", "static", "", SEGMENTS[included])]
+    policy = authz(rules, strict=True)
+    for base in (app, fronted(tmp_path, included=included)):
+        guarded = ASGIAuthzMiddleware(Changing(base, forwarded), policy, routes_of=base)
+        public = f"{prefix}/ui/public/x.txt"
+        secret = f"{prefix}/ui/public{prefix}/ui/secret.txt"
+        forged = [("X-Forwarded-Prefix", f"{prefix}/ui/public")]
+        assert ask(guarded, "GET", public, bearer("viewer")) == (200, b"public/x")
+        assert ask(guarded, "GET", f"{prefix}/ui/secret.txt", bearer("viewer"))[0] == 403
+        assert ask(guarded, "GET", secret, bearer("viewer") + forged)[0] == 403
+        assert ask(guarded, "GET", secret, bearer("viewer", "admin") + forged)[1] == b"secret"
+        assert ask(base, "GET", public)[0] == 500
+
+
+SEGMENTS = {False: "Exact PathTail", True: "Exact Exact PathTail"}
+
+
+def test_a_frontend_that_is_added_later_has_no_rule(tmp_path: Any) -> None:
+    app = fronted(tmp_path, included=False)
+    guarded = ASGIAuthzMiddleware(app, authz({"/**": ["viewer"]}))
+    assert ask(guarded, "GET", "/ui/secret.txt", bearer("viewer"))[0] == 200
+    app.frontend("/more", directory=tmp_path)
+    assert ask(guarded, "GET", "/more/secret.txt", bearer("viewer"))[0] == 403
+    assert ask(guarded, "GET", "/ui/secret.txt", bearer("viewer"))[0] == 200
+
+
+def test_a_router_that_is_included_twice_is_two_routes() -> None:
+    app, router = fastapi.FastAPI(openapi_url=None), fastapi.APIRouter()
+    router.add_api_route("/{name}", lambda name: name)
+    app.include_router(router, prefix="/v1")
+    app.include_router(router, prefix="/v2")
+    app.add_api_route("/v1/special", lambda: "shadowed")
+    rules = {"/v1/**": ["admin"], "/v2/**": ["viewer"], "/v1/special": ["viewer"]}
+    guarded = ASGIAuthzMiddleware(app, authz(rules))
+    assert ask(guarded, "GET", "/v2/x", bearer("viewer"))[0] == 200
+    # The first declared takes it, which was written for others.
+    assert ask(guarded, "GET", "/v1/special", bearer("viewer"))[0] == 403
+    assert ask(guarded, "GET", "/v1/special", bearer("viewer", "admin")) == (200, b'"special"')
+
+
+def test_a_late_route_of_an_included_router_leaves_the_others_alone() -> None:
+    app, router = fastapi.FastAPI(openapi_url=None), fastapi.APIRouter()
+    router.add_route("/a", plain)
+    router.mount("/m", routing.Router([routing.Route("/x", plain)]))
+    app.include_router(router, prefix="/v1")
+    guarded = ASGIAuthzMiddleware(app, authz({"/**": ["viewer"]}))
+    before = [ask(guarded, "GET", path, bearer("viewer"))[0] for path in ("/v1/a", "/v1/m/x")]
+    router.add_route("/late", plain)
+    paths = ("/v1/a", "/v1/m/x", "/v1/late")
+    after = [ask(guarded, "GET", path, bearer("viewer"))[0] for path in paths]
+    # Older versions of FastAPI copy what they include, and leave mounts out.
+    assert before in ([200, 200], [200, 404])
+    assert after in ([*before, 403], [*before, 404])
+
+
+def test_a_route_class_of_the_apps_own() -> None:
+    class Timed(fastapi.routing.APIRoute):  # type: ignore[misc]
+        def get_route_handler(self) -> Any:
+            handle = super().get_route_handler()
+
+            async def timed(request: Any) -> Any:
+                return await handle(request)
+
+            return timed
+
+    router = fastapi.APIRouter(route_class=Timed)
+    router.add_api_route("/{name}", lambda name: name)
+    app = fastapi.FastAPI(openapi_url=None)
+    app.include_router(router, prefix="/v1")
+    app.router.add_websocket_route("/feed", feed)
+    assert table(app) == [
+        ("GET", "/v1/{name}", "handler", "", "Exact Plain"),
+        ("WS", "/feed", "handler", "", "Exact"),
+    ]
+    rules = {"/v1/<x>": ["admin"], "/v1/me": ["viewer"], "WS /feed": ["viewer"]}
+    rewritten = Changing(app, lambda _scope: {"path": "/v1/x"})
+    guarded = ASGIAuthzMiddleware(rewritten, authz(rules))
+    assert ask(guarded, "GET", "/v1/me", bearer("viewer"))[0] == 403
+    assert ask(guarded, "GET", "/v1/me", bearer("viewer", "admin")) == (200, b'"x"')
+
+
+# --- What cannot be seen ---
+
+
+class Everywhere(routing.Route):  # type: ignore[misc]
+    def matches(self, scope: Any) -> Any:
+        return routing.Match.FULL, {"endpoint": self.endpoint, "path_params": {}}
+
+
+class AnyMethod(routing.Route):  # type: ignore[misc]
+    async def handle(self, scope: Any, receive: Any, send: Any) -> None:
+        await self.app(scope, receive, send)
+
+
+def with_a_regex_of_its_own() -> Any:
+    route = routing.Route("/a", plain)
+    route.path_regex = re.compile(".*")
+    return route
+
+
+def with_matches_of_its_own() -> Any:
+    route = routing.Route("/a", plain)
+    route.matches = lambda scope: (routing.Match.FULL, {})
+    return route
+
+
+@pytest.mark.parametrize(
+    "make",
+    [lambda: Everywhere("/a", plain), with_a_regex_of_its_own, with_matches_of_its_own],
+    ids=["class", "regex", "attribute"],
+)
+def test_a_route_that_matches_as_it_likes_cannot_be_seen(make: Callable[[], Any]) -> None:
+    app = applications.Starlette(routes=[make()])
+    assert table(app) == [("any", "/**", "opaque", "", "PathTail")]
+    guarded = ASGIAuthzMiddleware(app, authz({"/a": ["viewer"], "/b": ["admin"]}))
+    assert ask(guarded, "GET", "/b", bearer("viewer"))[0] == 403
+    assert ask(guarded, "GET", "/a", bearer("viewer"))[0] == 200
+    rewritten = ASGIAuthzMiddleware(
+        Changing(applications.Starlette(routes=[make()]), lambda _scope: {"path": "/b"}),
+        authz({"/a": ["viewer"], "/b": ["admin"]}),
+    )
+    assert ask(rewritten, "GET", "/a", bearer("viewer"))[0] == 403
+
+
+def test_a_handle_of_its_own_is_looked_at_for_every_method() -> None:
+    app = applications.Starlette(routes=[AnyMethod("/a", plain, methods=["GET"])])
+    policy = authz({"GET /a": ["viewer"], "DELETE /b": ["viewer"], "DELETE /a": ["admin"]})
+    guarded = ASGIAuthzMiddleware(Changing(app, lambda _scope: {"path": "/a"}), policy)
+    assert ask(guarded, "DELETE", "/b", bearer("viewer"))[0] == 403
+    assert ask(guarded, "DELETE", "/b", bearer("viewer", "admin"))[0] == 200
+
+
+# --- What stands between ---
+
+
+def test_middlewares_inside_are_gaps_unless_they_are_starlettes_own() -> None:
+    async def dispatch(request: Any, call_next: Any) -> Any:
+        return await call_next(request)
+
+    base: Any = installed("starlette.middleware.base").BaseHTTPMiddleware
+    gzip: Any = installed("starlette.middleware.gzip").GZipMiddleware
+    middleware: Any = installed("starlette.middleware").Middleware
+    changing = middleware(Changing, change=lambda _scope: {})
+    router = routing.Router([routing.Route("/x", plain)], middleware=[changing])
+    sub = applications.Starlette(routes=[routing.Mount("/r", router)])
+    sub.add_middleware(base, dispatch=dispatch)
+    app = applications.Starlette(routes=[routing.Mount("/t", sub, middleware=[changing])])
+    app.add_middleware(gzip)
+    app.add_middleware(Changing, change=lambda _scope: {})
+    here = __name__
+    named = f"{here}:test_middlewares_inside_are_gaps_unless_they_are_starlettes_own"
+    found = authz({"/**": ["viewer"]}).bind(app).table.between
+    assert found == (f"{here}:Changing", f"{named}.<locals>.dispatch")
+    guarded = ASGIAuthzMiddleware(app, authz({"/t/r/x": ["viewer"]}, strict=True))
+    assert ask(guarded, "GET", "/t/r/x", bearer("viewer"))[0] == 503
+    vouched = ASGIAuthzMiddleware(app, authz({"/t/r/x": ["viewer"]}, strict=True), routes_of=app)
+    assert ask(vouched, "GET", "/t/r/x", bearer("viewer"))[0] == 200
+
+
+def test_what_a_middleware_inside_answers_is_not_left_to_the_app() -> None:
+    class Answering(Changing):
+        async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+            await (lost if scope["path"] == "/metrics" else self.app)(scope, receive, send)
+
+    app = applications.Starlette(routes=[routing.Route("/a", plain)])
+    app.add_middleware(Answering, change=forwarded)
+    guarded = ASGIAuthzMiddleware(app, authz({"/a": ["viewer"]}, unmatched="app"))
+    assert ask(guarded, "GET", "/metrics")[0] == 401

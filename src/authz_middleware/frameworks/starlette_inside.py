@@ -20,13 +20,14 @@ from authz_middleware.frameworks.starlette_layers import Before, Handle, Scope, 
 from authz_middleware.frameworks.starlette_nodes import (
     Branch,
     Entry,
+    Front,
     Key,
     Leaf,
     default_of,
     text_of,
     walk,
 )
-from authz_middleware.policy.routes import Taken
+from authz_middleware.policy.routes import RouteKind, Taken
 
 __all__ = ["PLACE", "install"]
 
@@ -52,7 +53,7 @@ def install(app: object) -> frozenset[Taken]:
     for found in walk(app):
         match found:
             case Leaf():
-                if _put(_Look if found.kind == "handler" else _OpaqueLook, found):
+                if _put(_LOOKS[found.kind], found):
                     guarded.add(found.taken)
             case Branch():
                 _put(_MountLook, found)
@@ -60,6 +61,8 @@ def install(app: object) -> frozenset[Taken]:
                 _watch(router)
             case Entry(router):
                 _before_default(router)
+            case Front(context):
+                _before_front(context)
     return frozenset(guarded)
 
 
@@ -91,6 +94,13 @@ def _before_default(router: Router) -> bool:
     if default is not None and not isinstance(router.default, Before):
         router.default = _OpaqueLook(router, default, default, "")
     return True
+
+
+def _before_front(context: Any) -> None:
+    # It may have been made of the group's `handle` before the look stood there.
+    if not isinstance(context.app, Before):
+        group = context.original_route
+        context.app = _FrontLook(group, context.app, group, "")
 
 
 class _Look(Before):
@@ -133,6 +143,22 @@ class _OpaqueLook(_Look):
         await self.inner(scope, receive, send)
 
 
+class _FrontLook(_Look):
+    """Stands before a group of folders that FastAPI serves files from."""
+
+    __slots__ = ()
+
+    async def __call__(self, scope: Scope, receive: Any, send: Any) -> None:
+        context = _included(scope, self.node)
+        prefix = "" if context is None else context.frontend_prefix
+        _, _, route = self.node._match(scope, prefix=prefix)  # noqa: SLF001 - it tells nobody else
+        if route is not None:  # else it answers 404
+            place = _place(scope)
+            taken = place.names, prefix + route.path.rstrip("/"), Key(route)
+            _ask(scope, taken, _routed(scope, place))
+        await self.inner(scope, receive, send)
+
+
 class _MountLook(_Look):
     """Stands before a mount or a host. What is behind it may have changed since the start."""
 
@@ -154,6 +180,14 @@ class _MountLook(_Look):
             for path in paths:
                 _ask(scope, taken, path)
         await self.inner(scope, receive, send)
+
+
+_LOOKS: Final[dict[RouteKind, type[_Look]]] = {
+    "handler": _Look,
+    "static": _FrontLook,
+    "opaque": _OpaqueLook,
+}
+"""What stands before which kind of route, unless it is a mount."""
 
 
 def _ask(scope: Scope, taken: Taken, path: str) -> None:
@@ -183,8 +217,10 @@ def _routed(scope: Scope, place: _Place) -> str:
 
 def _included(scope: Scope, route: object) -> Any:
     """What FastAPI makes of a route of an included router, for this request."""
-    context = scope.get("fastapi", {}).get("effective_route_context")
-    return context if getattr(context, "original_route", None) is route else None
+    context: Any = scope.get("fastapi", {}).get("effective_route_context")
+    if context is None or context.starlette_route is not None:  # that one has its own look
+        return None
+    return context if context.original_route is route else None
 
 
 # --- What is added later ---

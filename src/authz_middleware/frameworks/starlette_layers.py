@@ -111,7 +111,8 @@ def _is_known(layer: object) -> bool:
         return is_own(layer, "__call__", "build_middleware_stack")
     if isinstance(layer, Router):
         return is_own(layer, "__call__", "app")
-    kind = layer.cls if isinstance(layer, Middleware) else type(layer)
+    declared: Any = layer
+    kind: object = declared.cls if isinstance(layer, Middleware) else type(layer)
     module: str = getattr(kind, "__module__", "")
     top = module.partition(".")[0]
     return module in _TRANSPARENT or top in ("authz_middleware", "fastapi")

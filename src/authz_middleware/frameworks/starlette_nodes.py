@@ -6,7 +6,7 @@ framework which paths it takes is opaque.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Final, Literal, NamedTuple, TypeAlias
 
@@ -30,6 +30,7 @@ from authz_middleware.policy.segments import Exact, PathTail, Plain, Segment, Ty
 __all__ = [
     "Branch",
     "Entry",
+    "Front",
     "Key",
     "Leaf",
     "Node",
@@ -109,6 +110,12 @@ class Branch(NamedTuple):
     text: str = ""  # its own router gives the routes theirs
 
 
+class Front(NamedTuple):
+    """Files of a router that FastAPI includes: `app` is called for them."""
+
+    context: Any
+
+
 class Entry(NamedTuple):
     """A router that requests enter; or one that FastAPI includes, whose parent asks it."""
 
@@ -116,7 +123,7 @@ class Entry(NamedTuple):
     included: Any = None
 
 
-Node: TypeAlias = Leaf | Branch | Entry
+Node: TypeAlias = Leaf | Branch | Entry | Front
 
 
 def walk(app: object) -> Iterator[Node]:
@@ -151,22 +158,26 @@ def _router(router: Router, at: Below) -> Iterator[Node]:
 
 
 def _node(node: Any, declared: Any, at: Below) -> Iterator[Node]:
-    if isinstance(node, (Mount, Host)) and _is_plain(node):
+    if _is_included(node):
+        yield from _included(node, at)
+    elif isinstance(node, (Mount, Host)) and _is_plain(node):
         yield from _mounted(node, declared, at)
     elif isinstance(node, Route | WebSocketRoute) and _is_plain(node):
         yield _leaf(node, declared, node, at)
-    elif _is_included(node):
-        yield Entry(node.original_router, node)
-        for context in node.effective_route_contexts():
-            original, handled = context.original_route, context.starlette_route
-            if handled is not None:
-                yield from _node(handled, original, at)
-            elif isinstance(original, Route) and _is_plain(original, context):
-                yield _leaf(original, original, context, at)
-            else:
-                yield _opaque(original, original, at)
     else:
         yield _opaque(node, declared, at)
+
+
+def _included(node: Any, at: Below) -> Iterator[Node]:
+    yield Entry(node.original_router, node)
+    for context in node.effective_route_contexts():
+        original, handled = context.original_route, context.starlette_route
+        if handled is not None:
+            yield from _node(handled, original, at)
+        elif isinstance(original, Route) and _is_plain(original, context):
+            yield _leaf(original, original, context, at)
+        else:
+            yield _opaque(original, original, at)
 
 
 def _mounted(node: Any, declared: Any, at: Below) -> Iterator[Node]:
@@ -187,10 +198,27 @@ def _mounted(node: Any, declared: Any, at: Below) -> Iterator[Node]:
         yield Leaf(below, node, declared, "", segments, None, where(end or node.app), kind)
 
 
-def _fronts(router: Any, at: Below) -> Iterator[Leaf]:
+def _fronts(router: Any, at: Below) -> Iterator[Node]:
     """Files that FastAPI serves where no route matches."""
     for group in getattr(router, "_low_priority_routes", ()):
+        yield from _front(group, "", at)
+    for node in router.routes:
+        if _is_included(node) and hasattr(node, "effective_low_priority_routes"):
+            for context in node.effective_low_priority_routes():
+                yield Front(context)
+                yield from _front(context.original_route, context.frontend_prefix, at)
+
+
+def _front(group: Any, prefix: str, at: Below) -> Iterator[Leaf]:
+    if not hasattr(group, "_match") or not is_own(group, "matches", "handle"):
         yield _opaque(group, group, at)
+        return
+    for route in group.routes:
+        text = prefix + route.path.rstrip("/")
+        folders = map(Exact, filter(None, text.split("/")))
+        segments = (*at.segments, *folders, PathTail("path"))
+        methods, endpoint = frozenset[str](route.methods), where(route.app)
+        yield Leaf(at, group, route, text, segments, methods, endpoint, "static")
 
 
 def _is_included(node: Any) -> bool:
@@ -208,8 +236,8 @@ def _is_plain(node: Any, described: Any = None) -> bool:
 
 
 def _leaf(node: Any, declared: Any, described: Any, at: Below) -> Leaf:
-    named: set[str] = {"WS"} if isinstance(node, WebSocketRoute) else described.methods or set()
-    methods = frozenset(named) or None
+    named: Iterable[str] | None = ("WS",) if isinstance(node, WebSocketRoute) else described.methods
+    methods = frozenset(named) if named else None
     segments = (*at.segments, *_segments(described))
     text, endpoint = described.path, where(described.endpoint)
     return Leaf(at, node, declared, text, segments, methods, endpoint, "handler")
