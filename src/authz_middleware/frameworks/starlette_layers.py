@@ -111,16 +111,19 @@ def _is_known(layer: object) -> bool:
         return is_own(layer, "__call__", "build_middleware_stack")
     if isinstance(layer, Router):
         return is_own(layer, "__call__", "app")
-    declared: Any = layer
-    kind: object = declared.cls if isinstance(layer, Middleware) else type(layer)
-    module: str = getattr(kind, "__module__", "")
+    module: str = getattr(_class(layer), "__module__", "")
     top = module.partition(".")[0]
     return module in _TRANSPARENT or top in ("authz_middleware", "fastapi")
 
 
-def _name(layer: Any) -> str:
+def _class(layer: object) -> Any:
     kind: Any = type(layer)
+    return getattr(layer, "cls", kind) if isinstance(layer, Middleware) else kind
+
+
+def _name(layer: Any) -> str:
+    kind = _class(layer)
     dispatch = getattr(layer, "dispatch_func", None)
     if isinstance(layer, Middleware):
-        kind, dispatch = layer.cls, layer.kwargs.get("dispatch")
+        dispatch = layer.kwargs.get("dispatch")
     return where(dispatch if kind is BaseHTTPMiddleware and dispatch is not None else kind)

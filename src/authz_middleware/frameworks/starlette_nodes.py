@@ -6,7 +6,7 @@ framework which paths it takes is opaque.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final, Literal, NamedTuple, TypeAlias
 
@@ -214,7 +214,7 @@ def _front(group: Any, prefix: str, at: Below) -> Iterator[Leaf]:
         yield _opaque(group, group, at)
         return
     for route in group.routes:
-        text = prefix + route.path.rstrip("/")
+        text: str = prefix + route.path.rstrip("/")
         folders = map(Exact, filter(None, text.split("/")))
         segments = (*at.segments, *folders, PathTail("path"))
         methods, endpoint = frozenset[str](route.methods), where(route.app)
@@ -226,18 +226,21 @@ def _is_included(node: Any) -> bool:
     return hasattr(node, "effective_route_contexts") and is_own(node, "matches", "handle")
 
 
-def _is_plain(node: Any, described: Any = None) -> bool:
+def _is_plain(node: Any, context: Any = None) -> bool:
     """Whether a node takes the paths that it is written with, and no others."""
-    described = described or node
-    text = node.host if isinstance(node, Host) else described.path
-    regex = described.host_regex if isinstance(node, Host) else described.path_regex
+    described = node if context is None else context
+    of_host = isinstance(node, Host)
+    text: str = described.host if of_host else described.path
+    regex = described.host_regex if of_host else described.path_regex
     written = f"{text}/{{path:path}}" if isinstance(node, Mount) else text
     return is_own(node, "matches") and regex == compile_path(written)[0]
 
 
 def _leaf(node: Any, declared: Any, described: Any, at: Below) -> Leaf:
-    named: Iterable[str] | None = ("WS",) if isinstance(node, WebSocketRoute) else described.methods
-    methods = frozenset(named) if named else None
+    methods: frozenset[str] | None = frozenset({"WS"})
+    if not isinstance(node, WebSocketRoute):
+        named: set[str] = described.methods
+        methods = frozenset(named) if named else None
     segments = (*at.segments, *_segments(described))
     text, endpoint = described.path, where(described.endpoint)
     return Leaf(at, node, declared, text, segments, methods, endpoint, "handler")
