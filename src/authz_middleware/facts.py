@@ -19,6 +19,8 @@ __all__ = [
     "Decision",
     "KeyReadiness",
     "LatestFetch",
+    "LatestReload",
+    "PolicyReadiness",
     "Principal",
     "Readiness",
     "Reason",
@@ -244,9 +246,30 @@ class KeyReadiness:
     usable_until: float | None = None
 
 
+LatestReload = Literal["none", "succeeded", "failed"]
+"""How the latest reload ended; after one that failed, the policy before it goes on."""
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyReadiness:
+    """Which policy is in force.
+
+    `generation` counts the policies of this process, from 1. `age` is the seconds for which this
+    one has been in force.
+    """
+
+    generation: int
+    age: float
+    latest_reload: LatestReload = "none"
+
+
 @dataclass(frozen=True, slots=True)
 class Readiness:
-    """Whether tokens can be verified now, issuer by issuer. `ready` if all of them are."""
+    """Whether tokens can be verified now, issuer by issuer, and by which policy.
+
+    `ready` if all issuers are; a reload that failed changes nothing of that.
+    """
 
     ready: bool
     issuers: tuple[KeyReadiness, ...]
+    policy: PolicyReadiness

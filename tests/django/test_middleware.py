@@ -662,3 +662,25 @@ def test_a_subclass_cannot_lose_its_own_look_at_the_view():
     with pytest.raises(TypeError, match="put process_view of Ours in a middleware of its own"):
         type("Ours", (AuthzMiddleware,), {"process_view": lambda self, *view: None})
     type("Ours", (AuthzMiddleware,), {})  # any other may be made
+
+
+@pytest.mark.parametrize("view", VIEWS)
+@pytest.mark.parametrize("world", HANDLERS)
+def test_the_second_look_is_of_the_policy_that_the_first_was(
+    world, view, tmp_path, policy, clock, editor
+):
+    """A policy that is replaced meanwhile opens nothing, and closes nothing."""
+    file = tmp_path / "authz.json"
+    file.write_text(json.dumps(policy))
+    authz = Authz.from_file(file, clock=clock)
+
+    def reload(request):
+        file.write_text(json.dumps({**policy, "routes": {"/admin": "public"}}))
+        authz.reload()
+
+    with Project(authz, view=view, middleware=[changing(reload), rewriting("/articles/1")]):
+        assert ask(world, "GET", "/me", editor).status == 200
+    file.write_text(json.dumps(policy))
+    authz.reload()
+    with Project(authz, view=view, middleware=[changing(reload), rewriting("/admin")]):
+        assert ask(world, "GET", "/me", editor).status == 403

@@ -129,9 +129,9 @@ def test_yaml_without_pyyaml_says_what_to_install(here, monkeypatch):
 def test_the_source_is_named_as_the_user_named_it(here, tmp_path_factory):
     below = here / "conf"
     below.mkdir()
-    (below / "a.toml").touch()
+    (below / "a.toml").write_text("a = 1")
     apart = tmp_path_factory.mktemp("apart") / "a.toml"
-    apart.touch()
+    apart.write_text("a = 1")
     assert Document.read(below / "a.toml").source == str(Path("conf", "a.toml"))
     assert Document.read(Path("conf/a.toml")).directory == below
     assert Document.read(str(apart)).source == str(apart)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -9,11 +10,13 @@ from threading import Event
 
 import pytest
 
+from tests.runtime.asking import table
 from tests.runtime.provider import INTROSPECT, JWKS, Provider, gated, said
 from tests.tokens.minting import NOW, jwk
 
 SCRIPT = Path(__file__).with_name("forking.py")
 TOKENS = Path(__file__).with_name("forking_tokens.py")
+WATCH = Path(__file__).with_name("forking_watch.py")
 A, B = jwk("ES256", kid="a"), jwk("ES256", kid="b")
 
 
@@ -90,3 +93,28 @@ def test_a_worker_asks_about_tokens_for_itself(provider: Provider, scenario: str
         assert hear(process) == "parent in in"
     assert process.returncode == 0
     assert provider.fetched(INTROSPECT) == 5
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_a_worker_reloads_and_watches_for_itself(tmp_path: Path) -> None:
+    """The parent's thread is not there, and nobody would free the parent's locks."""
+    file = tmp_path / "authz.json"
+
+    def write(rule: str) -> None:
+        whole = {"issuers": [table(jwks={"keys": [A]})], "routes": {"GET /health": rule}}
+        file.with_suffix(".new").write_text(json.dumps(whole))
+        file.with_suffix(".new").replace(file)
+
+    write("public")
+    with subprocess.Popen(
+        [sys.executable, str(WATCH), str(file)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert hear(process) == "child in 2"
+        write("authenticated")
+        say(process, "go on")
+        assert hear(process) == "child no_credentials"
+    assert process.returncode == 0

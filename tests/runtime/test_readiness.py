@@ -9,7 +9,7 @@ from threading import Event
 
 import pytest
 
-from authz_middleware import Authz, KeyReadiness, Readiness
+from authz_middleware import Authz, KeyReadiness, PolicyReadiness, Readiness
 from authz_middleware.tokens.freshness import COOLDOWN, RETRY_AFTER, STALE_LIMIT
 from tests.runtime.asking import policy, remote, table
 from tests.runtime.provider import JWKS, Clock, Provider, answer, gated
@@ -19,6 +19,8 @@ A = jwk("RS256", 0, kid="a")
 OTHER = "https://other.example.com"
 
 Warm = Callable[..., Readiness]
+
+FIRST = PolicyReadiness(1, 0)
 
 
 def warm_async(authz: Authz, *timeout: float) -> Readiness:
@@ -49,6 +51,7 @@ def test_warm_fetches_the_keys_of_all_issuers(provider: Provider, clock: Clock, 
             KeyReadiness(ISSUER, True, "succeeded", 0, clock.now + STALE_LIMIT),
             KeyReadiness(OTHER, True, "fixed"),
         ),
+        FIRST,
     )
     assert warm(authz) == expected
     assert warm(authz) == expected
@@ -59,7 +62,7 @@ def test_warm_fetches_the_keys_of_all_issuers(provider: Provider, clock: Clock, 
 def test_warm_raises_nothing(provider: Provider, clock: Clock, warm: Warm) -> None:
     provider.at[JWKS] = answer(b"", 500)
     authz = remote(provider, clock)
-    assert warm(authz) == Readiness(False, (KeyReadiness(ISSUER, False, "failed"),))
+    assert warm(authz) == Readiness(False, (KeyReadiness(ISSUER, False, "failed"),), FIRST)
 
 
 @both
@@ -68,16 +71,16 @@ def test_warm_waits_no_longer_than_it_is_told(provider: Provider, clock: Clock, 
     provider.publish(A)
     provider.at[JWKS] = gated(gate, reached, provider.at[JWKS])
     authz = remote(provider, clock)
-    assert warm(authz, 0.01) == Readiness(False, (KeyReadiness(ISSUER, False, "none"),))
+    assert warm(authz, 0.01) == Readiness(False, (KeyReadiness(ISSUER, False, "none"),), FIRST)
     gate.set()
     landed(authz)  # the fetch went on
     assert authz.readiness().ready
 
 
 @both
-def test_nothing_to_warm(warm: Warm) -> None:
-    assert warm(Authz.from_mapping(policy())) == Readiness(
-        True, (KeyReadiness(ISSUER, True, "fixed"),)
+def test_nothing_to_warm(warm: Warm, clock: Clock) -> None:
+    assert warm(Authz.from_mapping(policy(), clock=clock)) == Readiness(
+        True, (KeyReadiness(ISSUER, True, "fixed"),), FIRST
     )
 
 
@@ -108,7 +111,9 @@ def test_readiness_through_an_outage(provider: Provider, clock: Clock) -> None:
         authz.readiness()
         landed(authz)
         assert authz.readiness() == Readiness(
-            True, (KeyReadiness(ISSUER, True, "failed", age, until),)
+            True,
+            (KeyReadiness(ISSUER, True, "failed", age, until),),
+            PolicyReadiness(1, age),
         )
     clock.now = until + 1
     assert not authz.readiness().ready

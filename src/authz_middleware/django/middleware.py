@@ -127,7 +127,7 @@ class AuthzMiddleware:
     def _look_again(
         self, request: HttpRequest, view: object, *_arguments: object
     ) -> HttpResponseBase | None:
-        serving = self.authz.serving
+        serving = self._served_under(request)
         facts = changed_facts(request, serving.settings.policy.context_reads)
         if facts is not None:
             outcome = serving.outcome(facts)
@@ -138,13 +138,18 @@ class AuthzMiddleware:
     async def _look_again_async(
         self, request: HttpRequest, view: object, *_arguments: object
     ) -> HttpResponseBase | None:
-        serving = self.authz.serving
+        serving = self._served_under(request)
         facts = changed_facts(request, serving.settings.policy.context_reads)
         if facts is not None:
             outcome = await serving.outcome_async(facts)
             if refusal := self._concluded(request, serving, facts, outcome, _overruled):
                 return refusal
         return _look_at(request, view)
+
+    def _served_under(self, request: Any) -> Serving:
+        """Return the policy that the request began with, whatever has replaced it since."""
+        began: Serving | None = getattr(request, "_authz_serving", None)
+        return began or self.authz.serving
 
     def _concluded(
         self,
@@ -159,6 +164,7 @@ class AuthzMiddleware:
         if isinstance(outcome, Refuse):
             return refuse(request, serving.refused(facts, outcome, accept))
         binding = self._guarded.binding(serving)
+        request._authz_serving = serving  # noqa: SLF001 - ours
         request.authz = access = serving.admitted(facts, outcome, accept, binding)
         # Our own, since `request.authz` is the project's to drop.
         if isinstance(earlier := getattr(request, GUARD, None), Access):

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from authz_middleware.document import environment, inside, json_text, toml_text
+from authz_middleware.document.files import Files
 from authz_middleware.document.parsed import Parsed, Refused
 from authz_middleware.document.paths import KeyPath, Lines, Position, dotted, quoted
 from authz_middleware.document.values import checked, kind
@@ -57,11 +58,17 @@ class Document:
     suffix: str = ""  # ".toml", ".json", ".yaml", ".yml"; "" for a mapping
     text: str = field(default="", repr=False)
     texts: Mapping[KeyPath, int] = field(default_factory=dict[KeyPath, int], repr=False)
+    file: Path | None = None  # absolute; None for a mapping
+    files: Files = field(default_factory=Files, repr=False, compare=False)
 
     @classmethod
-    def read(cls, path: str | os.PathLike[str]) -> Document:
-        """Read the policy file at `path`. Raises PolicyError with every mistake of the text."""
+    def read(cls, path: str | os.PathLike[str], files: Files | None = None) -> Document:
+        """Read the policy file at `path`. Raises PolicyError with every mistake of the text.
+
+        What is looked at is noted in `files`, also if it is no policy.
+        """
         file = Path(path)
+        files = files or Files()
         source = _source(file)
         suffix = file.suffix.lower()
         parse = _PARSERS.get(suffix)
@@ -71,6 +78,7 @@ class Document:
                 "a policy file is TOML, JSON or YAML",
                 "name it .toml, .json, .yaml or .yml",
             )
+        files.note(file)
         text = _text(file, source)
         try:
             parsed = parse(text)
@@ -79,7 +87,7 @@ class Document:
         document = cls._checked(
             parsed.root, source, file.absolute().parent, parsed.positions, suffix, parsed.problems
         )
-        return replace(document, text=text, texts=parsed.texts)
+        return replace(document, text=text, texts=parsed.texts, file=file.absolute(), files=files)
 
     @classmethod
     def from_mapping(cls, mapping: Mapping[str, Any]) -> Document:
@@ -190,6 +198,8 @@ def _text(file: Path, source: str) -> str:
         _refuse(source, f"the file cannot be read: {reason}", "check its path and permissions")
     if len(data) > MAX_BYTES:
         _refuse(source, f"the file is larger than {MAX_BYTES} bytes", "is it a policy?")
+    if not data.strip():
+        _refuse(source, "the file is empty", "write a policy in it")
     if data.startswith((b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff")):
         _refuse(source, "the file starts with a byte order mark", "save it as UTF-8 without one")
     try:

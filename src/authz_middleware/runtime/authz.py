@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from inspect import iscoroutinefunction
+from math import inf
 from typing import Any, Final, cast
 from uuid import uuid4
 
@@ -18,8 +19,10 @@ from authz_middleware.policy.binding import Binding
 from authz_middleware.runtime import settings
 from authz_middleware.runtime.drivers import MAX_WAIT
 from authz_middleware.runtime.guarded import Guarded
+from authz_middleware.runtime.in_force import InForce
 from authz_middleware.runtime.loaders import AttributeLoader, checked
 from authz_middleware.runtime.serving import Clock, Serving
+from authz_middleware.runtime.watch import Watch
 
 __all__ = ["NOT_ASKED", "Authz", "compiled", "not_loaded"]
 
@@ -51,13 +54,29 @@ class Authz:
         registered = checked(loaders)
         self.source: Final = document.source
         names = None if loaders is NOT_ASKED else registered
-        compiled = settings.load(document, loaders=names)
-        for name in sorted(registered.keys() - compiled.policy.loaders):
-            LOGGER.warning("the loader %a is registered, but no rule names it", name)
-        self.serving: Final = Serving(
-            compiled, loaders=registered, observers=observers, clock=clock, renderer=renderer
-        )
+
+        def compiled_from(document: Document, before: Serving | None) -> Serving:
+            compiled = settings.load(document, loaders=names)
+            for name in sorted(registered.keys() - compiled.policy.loaders):
+                LOGGER.warning("the loader %a is registered, but no rule names it", name)
+            return Serving(
+                compiled,
+                loaders=registered,
+                observers=observers,
+                clock=clock,
+                renderer=renderer,
+                before=before,
+            )
+
+        self.in_force: Final = InForce(document, compiled_from)
+        self._watch: Watch | None = None
+
+    @property
+    def serving(self) -> Serving:
         """The policy in force; an adapter looks at it once a request."""
+        if self._watch is not None and self._watch.asleep:
+            self._watch.wake()
+        return self.in_force.serving
 
     @classmethod
     def from_file(
@@ -69,12 +88,17 @@ class Authz:
         clock: Clock | None = None,
         store: object | None = None,
         renderer: RefusalRenderer | None = None,
+        watch: float | None = None,
     ) -> Authz:
         """Compile a TOML, JSON or YAML file; relative files in it are beside it.
 
-        Without `path` it is the file that the environment variable AUTHZ_CONFIG names.
+        Without `path` it is the file that the environment variable AUTHZ_CONFIG names. With `watch`
+        the policy is reloaded when one of its files has changed: they are looked at every so many
+        seconds, as soon as requests are served.
         """
-        return cls(
+        if watch is not None and not (_is_number(watch) and 0 < watch < inf):
+            raise TypeError("watch must be a number of seconds, above 0")
+        authz = cls(
             Document.read(_from_environment() if path is None else path),
             loaders=loaders,
             observers=observers,
@@ -82,6 +106,8 @@ class Authz:
             store=store,
             renderer=renderer,
         )
+        authz._watch = Watch(authz.in_force, watch) if watch else None
+        return authz
 
     @classmethod
     def from_mapping(
@@ -111,7 +137,16 @@ class Authz:
         that `app` answers only what comes through a guard. Raises PolicyError on a gap if the
         policy is `strict`.
         """
-        return Guarded(app).binding(self.serving)
+        return Guarded(app).binding(self.in_force.serving)
+
+    def reload(self) -> None:
+        """Read the policy anew, with all its files, and put it in force in place of this one.
+
+        Requests in flight end under the policy that they began with. Of a mapping only the files
+        that it names are read. Raises PolicyError if the new policy cannot be served: then the one
+        in force stays, and it was logged at CRITICAL. From any thread.
+        """
+        self.in_force.reload()
 
     def warm(self, timeout: float = MAX_WAIT) -> Readiness:
         """Fetch the keys of all issuers now, waiting at most `timeout` seconds in all.
@@ -119,18 +154,18 @@ class Authz:
         It raises nothing: whether to start without keys is the caller's to say, by the
         `Readiness` that is returned. A fetch that takes longer goes on.
         """
-        return self.serving.warm(timeout)
+        return self.in_force.told(self.in_force.serving.warm(timeout))
 
     async def warm_async(self, timeout: float = MAX_WAIT) -> Readiness:  # noqa: ASYNC109 - as `warm`
         """Do as `warm` does, leaving the event loop free (asyncio)."""
-        return await self.serving.warm_async(timeout)
+        return self.in_force.told(await self.in_force.serving.warm_async(timeout))
 
     def readiness(self) -> Readiness:
-        """Return whether tokens can be verified now, and how the keys of every issuer are.
+        """Return whether tokens can be verified now, issuer by issuer, and by which policy.
 
         It never waits. Keys that are missing, or that it is time to renew, are fetched meanwhile.
         """
-        return self.serving.readiness()
+        return self.in_force.told(self.in_force.serving.readiness())
 
     def __repr__(self) -> str:
         return f"Authz({self.source!r})"
@@ -153,6 +188,10 @@ def _check_arguments(
         raise TypeError(
             f"{renderer!r} is no renderer: it has no render(refusal) method that is not async"
         )
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
 def _is_method(method: object) -> bool:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from math import inf
 from threading import Lock
 from typing import Any, Final
+from weakref import WeakSet
 
 from authz_middleware import frameworks
 from authz_middleware.effects import Admit, Refuse, Routed
@@ -16,7 +17,7 @@ from authz_middleware.policy.binding import Binding, Gap
 from authz_middleware.policy.routes import NO_ROUTE, UNSEEN, Resolved, RouteTable, Taken
 from authz_middleware.runtime.serving import Serving
 
-__all__ = ["Guarded"]
+__all__ = ["Guarded", "check_gaps"]
 
 MAX_REPORTED = 100
 """Gaps that are logged one by one."""
@@ -32,7 +33,7 @@ class Guarded:
         self._asks = False  # whether there are others, or may be
         self._lock: Final = Lock()
         self._bound: tuple[Serving, Binding] | None = None
-        self._reported = False
+        self._reported: Final[WeakSet[Serving]] = WeakSet()
         self.failure = ""
 
     def served(self, serving: Serving) -> Binding | None:
@@ -58,10 +59,9 @@ class Guarded:
             return bound[1]
         with self._lock:
             binding = self._laid(serving)
-            if serving.settings.strict and binding.gaps:
-                raise PolicyError([*map(_problem, binding.gaps)])
-            if not self._reported:
-                self._reported = True
+            check_gaps(serving, binding)
+            if serving not in self._reported:
+                self._reported.add(serving)
                 _report(binding.gaps)
             self._bound = serving, binding
         return binding
@@ -142,6 +142,12 @@ class Guarded:
             principal.expires_at if principal else inf,
             refuse.decision.reason,
         )
+
+
+def check_gaps(serving: Serving, binding: Binding) -> None:
+    """Raise PolicyError if the policy is strict and leaves a gap."""
+    if serving.settings.strict and binding.gaps:
+        raise PolicyError([*map(_problem, binding.gaps)])
 
 
 def _complain(error: Exception) -> None:

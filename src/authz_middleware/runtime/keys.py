@@ -11,6 +11,7 @@ import os
 from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import suppress
+from dataclasses import replace
 from math import inf
 from pathlib import Path
 from random import SystemRandom
@@ -76,6 +77,8 @@ class RemoteKeys:
         start: Callable[[Callable[[], None]], None] | None = None,
     ) -> None:
         self._config = config
+        self._directory = directory
+        self._fetch = fetch
         self._limits = config.cache.limits
         self._clock = clock
         self._lookup = Lookup(config, fetch, clock)
@@ -86,6 +89,29 @@ class RemoteKeys:
         self._file = _last_good(config, directory)
         self._saving_pid = 0
         self._state = self._restored()
+
+    def continued(self, config: JwksUri | Discovery, directory: Path) -> RemoteKeys | None:
+        """Return what goes on with these keys under another policy's `config`.
+
+        That is this very source if nothing has changed, so that a fetch in flight lands in both.
+        With other limits or another last-good file it is a new one that holds the same keys. None
+        if the keys are to come from elsewhere.
+        """
+        if config == self._config and directory == self._directory:
+            return self
+        if replace(config, cache=self._config.cache) != self._config:
+            return None
+        other = RemoteKeys(
+            config,
+            self._clock,
+            self._fetch,
+            directory=directory,
+            jitter=self._jitter,
+            start=self._start,
+        )
+        if self._state.keys is not None:
+            other._state = freshness.abandoned(self._state)
+        return other
 
     def view(self, now: float) -> KeyView:
         """Return the keys at hand, and start to renew them if it is time. Never waits."""

@@ -20,7 +20,14 @@ from authz_middleware.access import Access
 from authz_middleware.answers import RefusalRenderer, checked_body
 from authz_middleware.effects import Admit, Outcome, Refuse, Routed, Unresolved
 from authz_middleware.engine import Engine
-from authz_middleware.facts import Answer, Decision, Principal, Readiness, RequestFacts
+from authz_middleware.facts import (
+    Answer,
+    Decision,
+    PolicyReadiness,
+    Principal,
+    Readiness,
+    RequestFacts,
+)
 from authz_middleware.observe import DecisionEvent, DecisionObserver
 from authz_middleware.observe.log import LOGGER, LogObserver
 from authz_middleware.policy.binding import Binding, bind
@@ -55,9 +62,14 @@ class Serving:
         observers: Sequence[DecisionObserver] = (),
         clock: Clock | None = None,
         renderer: RefusalRenderer | None = None,
+        before: Serving | None = None,
     ) -> None:
+        """`before` is what this will replace: keys that are still the issuer's are kept."""
         self.settings: Final = settings
         self.clock: Final[Clock] = clock or time.time
+        self.generation: Final[int] = before.generation + 1 if before else 1
+        self.since: Final = self.clock()
+        """In seconds since the epoch."""
         self._log = LogObserver()
         self._observers = tuple(observers)
         self.renderer: Final = renderer
@@ -73,9 +85,10 @@ class Serving:
                     issuer, issuer.source, cache, settings.policy.roles.expand, self.clock
                 )
             else:
-                sources[name] = self._remote[name] = RemoteKeys(
-                    issuer.source, self.clock, directory=settings.directory
-                )
+                known = before._remote.get(name) if before else None  # noqa: SLF001 - ours
+                sources[name] = self._remote[name] = (
+                    known and known.continued(issuer.source, settings.directory)
+                ) or RemoteKeys(issuer.source, self.clock, directory=settings.directory)
         # In the order of the policy.
         self._issuers: Final[tuple[tuple[str, FixedKeys | RemoteKeys | Introspector], ...]] = tuple(
             (name, sources.get(name) or introspectors[name]) for name in settings.issuers
@@ -143,8 +156,12 @@ class Serving:
         """Lay the policy against the routes of an app; once for each table."""
         known = self._bindings.get(id(table))
         if known is None:
-            known = self._bindings[id(table)] = bind(self.settings.policy, table)
+            known = self._bindings.setdefault(id(table), bind(self.settings.policy, table))
         return known
+
+    def tables(self) -> tuple[RouteTable, ...]:
+        """Return the routes of every app that the policy was laid against."""
+        return tuple(binding.table for binding in tuple(self._bindings.values()))
 
     # For operators.
 
@@ -152,7 +169,8 @@ class Serving:
         """Return how the keys of every issuer are; never waits."""
         now = self.clock()
         issuers = tuple(source.readiness(name, now) for name, source in self._issuers)
-        return Readiness(all(each.ready for each in issuers), issuers)
+        policy = PolicyReadiness(self.generation, max(now - self.since, 0.0))
+        return Readiness(all(each.ready for each in issuers), issuers, policy)
 
     def warm(self, timeout: float) -> Readiness:
         """Fetch all keys that may be fetched now, waiting at most `timeout` seconds."""

@@ -134,6 +134,7 @@ def _issuers(root: Section, sections: Sequence[Section], document: Document) -> 
 
     def read_file(name: str) -> bytes:
         file = document.directory / name
+        document.files.note(file)
         if file.exists() and not file.is_file():
             raise OSError(EINVAL, "not a regular file")
         with file.open("rb") as opened:

@@ -155,7 +155,7 @@ class _Attack:
         """Attack every protected request."""
         proven: list[str] = []
         unproven: dict[str, str] = {}
-        with patch.object(self._guard, "serving", self._serving), self._driver.running():
+        with patch.object(self._guard.in_force, "serving", self._serving), self._driver.running():
             for candidates in self._targets():
                 probe, evidence = self._likeliest(candidates)
                 self._attack(probe, evidence)
