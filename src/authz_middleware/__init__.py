@@ -20,6 +20,7 @@ from authz_middleware.facts import (
 from authz_middleware.observe import DecisionEvent, DecisionObserver
 from authz_middleware.runtime.authz import Authz
 from authz_middleware.runtime.loaders import AttributeLoader
+from authz_middleware.runtime.trials import TrialCounts
 from authz_middleware.version import __version__
 from authz_middleware.wsgi import WSGIAuthzMiddleware
 
@@ -46,6 +47,7 @@ __all__ = [
     "Refusal",
     "RefusalRenderer",
     "RuleRef",
+    "TrialCounts",
     "WSGIAuthzMiddleware",
     "__version__",
     "current_access",

@@ -111,6 +111,7 @@ callers = st.fixed_dictionaries(
 
 NONSENSE = re.compile(
     "can never be reached|could ever meet this|says nothing new|stands there twice"
+    "|nothing enforced stands beside"
 )
 
 
@@ -128,7 +129,12 @@ def written(method: str, template: tuple[str, ...], spelling: tuple[str, str] = 
 
 
 def compiled(
-    routes: Any, roles: Any, forbid: Any = (), spelling: tuple[str, str] = ("<", ">")
+    routes: Any,
+    roles: Any,
+    forbid: Any = (),
+    spelling: tuple[str, str] = ("<", ">"),
+    *,
+    trial: bool = False,
 ) -> Policy:
     document = {
         "roles": {
@@ -149,7 +155,7 @@ def compiled(
         },
     }
     report = Report(Document.from_mapping(document))
-    policy = loading.load(Section.top(report), issuers=ISSUERS, token_permissions=True)
+    policy = loading.load(Section.top(report), issuers=ISSUERS, token_permissions=True, trial=trial)
     if report.problems:  # some drawn rules make no sense; that is the only mistake
         assert all(NONSENSE.search(problem.what) for problem in report.problems)
         reject()
@@ -288,3 +294,43 @@ def test_a_public_rule_elsewhere_changes_nothing_here(routes, roles, method, pat
     who = principal(caller)
     for asked in ASKED:
         assert ask(before, asked, path, who) == ask(after, asked, path, who)
+
+
+def on_trial(data: st.DataObject, requirement: Any) -> Any:
+    """The same with some of its tables, or parts of them, on trial."""
+    if not isinstance(requirement, dict):
+        return requirement
+    inside = {
+        key: [on_trial(data, part) for part in value]
+        if key in ("any", "all")
+        else on_trial(data, value)
+        for key, value in requirement.items()
+    }
+    return {**inside, "mode": "shadow"} if data.draw(st.booleans()) else inside
+
+
+def without(requirement: Any) -> Any:
+    """What is left of a requirement without what is on trial in it; None if nothing is."""
+    if not isinstance(requirement, dict):
+        return requirement
+    if "mode" in requirement:
+        return None
+    left = {
+        key: [part for part in map(without, value) if part is not None]
+        if key in ("any", "all")
+        else without(value)
+        for key, value in requirement.items()
+    }
+    return {key: value for key, value in left.items() if value not in (None, [])} or None
+
+
+@given(st.data(), routes, roles(), forbids, paths, callers)
+def test_what_is_on_trial_never_decides(data, routes, roles, forbids, path, caller) -> None:
+    """The answer is that of the policy without it; on trial is the policy with it."""
+    marked = {key: on_trial(data, each) for key, each in routes.items()}
+    left = {key: each for key, value in marked.items() if (each := without(value)) is not None}
+    who = principal(caller)
+    for trial, same in ((False, left), (True, routes)):
+        one, other = compiled(marked, roles, forbids, trial=trial), compiled(same, roles, forbids)
+        for method in ASKED:
+            assert ask(one, method, path, who) == ask(other, method, path, who)

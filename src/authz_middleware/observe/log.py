@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import logging
 
+from authz_middleware.facts import Decision, Principal, RequestFacts
 from authz_middleware.observe import DecisionEvent
 
-__all__ = ["LOGGER", "LogObserver"]
+__all__ = ["LOGGER", "LogObserver", "log_trial"]
 
 LOGGER = logging.getLogger("authz_middleware")
 
@@ -55,3 +56,22 @@ class LogObserver:
             event.asked,
             event.id,
         )
+
+
+def log_trial(
+    name: str, change: str, facts: RequestFacts, decision: Decision, principal: Principal | None
+) -> None:
+    """Log what a policy on trial would have decided otherwise. Text is escaped, as above."""
+    LOGGER.info(
+        "on trial %s: %s %a %a: %s%s%s rule=%s subject=%a issuer=%a",
+        name,
+        change,
+        facts.method,
+        facts.path,
+        decision.reason,
+        f" ({decision.detail})" if decision.detail else "",
+        f" nearest={decision.nearest_miss!a}" if decision.nearest_miss else "",
+        decision.rule,
+        principal.subject if principal else None,
+        principal.issuer if principal else None,
+    )

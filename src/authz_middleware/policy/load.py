@@ -19,6 +19,7 @@ from authz_middleware.policy.requirements import read
 from authz_middleware.policy.roles import WILDCARD, Role, Roles, find_cycle
 from authz_middleware.policy.routekey import RouteKeyError, parse_key
 from authz_middleware.policy.rules import Requirement, Rule
+from authz_middleware.policy.shadows import is_shadow
 from authz_middleware.policy.spellings import Spellings
 from authz_middleware.policy.template import DoubleStar, PathTail, Template
 from authz_middleware.policy.when import context_reads
@@ -34,12 +35,14 @@ def load(
     obtainable: Collection[str] | None = None,
     leeways: Mapping[str, float] | None = None,
     loaders: Collection[str] | None = (),
+    trial: bool = False,
 ) -> Policy:
     """Compile the policy half of a document; mistakes go to the section's report.
 
     `issuers` are the configured issuer identifiers, `obtainable` the roles they may give (None:
     any), `token_permissions` whether their tokens may carry permissions, `leeways` the seconds by
-    which their clocks may differ, `loaders` the names that are registered (None: any). What is
+    which their clocks may differ, `loaders` the names that are registered (None: any). What is on
+    trial (`mode = "shadow"`) is left out, or, with `trial`, enforced like all the rest. What is
     returned after a mistake was reported must not be served: the caller raises.
     """
     roles = _roles(root)
@@ -54,7 +57,7 @@ def load(
     )
     names = replace(names, conditions=permission_table.read(root, names))
     section = root.table("routes")
-    groups = _routes(section, names) if section else []
+    groups = _routes(section, names, trial=trial) if section else []
     requirements = [each for group in groups for each in group.by_method.values()]
     scopes = {scope for each in requirements if each.need for scope in required_scopes(each.need)}
     rules = tuple((group.template, _rule(group)) for group in groups)
@@ -149,9 +152,11 @@ class _Group:
     by_method: dict[str, Requirement]
 
 
-def _routes(section: Section, names: Names) -> list[_Group]:
+def _routes(section: Section, names: Names, *, trial: bool) -> list[_Group]:
     groups: dict[object, _Group] = {}
     for text in section:
+        if not trial and is_shadow(section.raw(text)):
+            continue
         try:
             key = parse_key(text)
         except RouteKeyError as error:
@@ -160,7 +165,8 @@ def _routes(section: Section, names: Names) -> list[_Group]:
         # Two spellings of one template, `<id>` and `{id}`, are one rule.
         same = (key.template.shape, key.template.names)
         group = groups.setdefault(same, _Group(key.template, text, {}))
-        _add(group, key.methods, read(section, text, names, kinds(key.template)), section, text)
+        requirement = read(section, text, names, kinds(key.template), trial=trial)
+        _add(group, key.methods, requirement, section, text)
     _check_conflicts(section, list(groups.values()))
     return list(groups.values())
 

@@ -10,7 +10,7 @@ from authz_middleware.document import Section
 from authz_middleware.document.paths import KeyPath, dotted
 from authz_middleware.document.values import kind
 from authz_middleware.facts import RuleRef
-from authz_middleware.policy import load_key
+from authz_middleware.policy import load_key, shadows
 from authz_middleware.policy import when as conditions
 from authz_middleware.policy.names import (
     Names,
@@ -56,18 +56,22 @@ REQUIREMENT_KEYS = (
     "any",
     "all",
     "not",
+    "mode",
 )
-REQUIREMENT_PLANNED = ("dpop", "pdp", "mode")
+REQUIREMENT_PLANNED = ("dpop", "pdp")
 WORDS: tuple[Literal["public", "authenticated", "deny"], ...] = ("public", "authenticated", "deny")
 
 MAX_DEPTH = 8
 """How deep `any`, `all` and `not` may stand in each other; nobody reads more."""
 
 
-def read(section: Section, text: str, names: Names, params: Mapping[str, str]) -> Requirement:
+def read(
+    section: Section, text: str, names: Names, params: Mapping[str, str], *, trial: bool = False
+) -> Requirement:
     """Read the requirement under the key `text`; mistakes go to the section's report.
 
-    `params` are the parameters of its path, with their converters.
+    `params` are the parameters of its path, with their converters. Parts on trial count only with
+    `trial`, as if they were enforced.
     """
     ref = RuleRef(text, section.where(text))
     value: object = section.raw(text)
@@ -76,9 +80,9 @@ def read(section: Section, text: str, names: Names, params: Mapping[str, str]) -
     if isinstance(value, (list, Mapping)):
         value = cast("object", value)
         must_check = _must_check(section, text, value, names)
-        if must_check and value == {"must_check": must_check}:
+        if must_check and _keys(value) == {"must_check"}:
             return Requirement("authenticated", ref, must_check=must_check)
-        reader = _Reader(names, section, params)
+        reader = _Reader(names, section, params, trial)
         need = reader.requirement((*section.path, text), value, _Around(must_check=must_check))
         if need is None:
             return Requirement("deny", ref)
@@ -99,7 +103,13 @@ def _must_check(section: Section, text: str, value: object, names: Names) -> str
     permission = table.text("must_check", example="article:write") or ""
     if permission:
         check_permission(table, permission, names, "must_check")
+        shadows.check_mode(table)
     return permission
+
+
+def _keys(value: object) -> set[str]:
+    """Return what is asked in a table, whether it is on trial or not."""
+    return set(cast("Mapping[str, Any]", value)) - {"mode"} if isinstance(value, Mapping) else set()
 
 
 def _word(section: Section, text: str, word: str, ref: RuleRef) -> Requirement:
@@ -135,6 +145,7 @@ class _Reader:
     names: Names
     section: Section
     params: Mapping[str, str]
+    trial: bool
 
     def error(self, path: KeyPath, what: str, fix: str = "") -> None:
         self.section.report.error(path, what, fix)
@@ -191,13 +202,14 @@ class _Reader:
     def _table(self, path: KeyPath, mapping: Mapping[str, Any], around: _Around) -> Need | None:
         table = Section(self.section.document, self.section.report, path, mapping)
         table.only(REQUIREMENT_KEYS, REQUIREMENT_PLANNED)
+        shadows.check_mode(table)
         if around.depth and "must_check" in table:
             table.error(
                 "must_check",
                 "`must_check` cannot stand inside `any`, `all` or `not`",
                 "write it in the route's own table: it is about the handler, not the caller",
             )
-        if not mapping:
+        if not _keys(mapping):
             table.error(
                 None,
                 "an empty table requires nothing",
@@ -210,7 +222,16 @@ class _Reader:
             needs.append(load)
         needs += self._joints(table, inside._replace(depth=around.depth + 1))
         self._contradictions(table, needs)
+        if not needs and any(map(self._left_out, shadows.parts(table))):
+            table.error(
+                None,
+                "nothing enforced stands beside what is on trial here",
+                'write `mode = "shadow"` once, for all of it, or say what is enforced meanwhile',
+            )
         return joined(needs)
+
+    def _left_out(self, value: object) -> bool:
+        return not self.trial and shadows.is_shadow(value)
 
     def _leaves(self, table: Section, inside: _Around) -> list[Need]:
         """Read what asks one thing, in the order in which failures answer."""
@@ -285,6 +306,8 @@ class _Reader:
             if _several(value):
                 fix = "write `not = { any = [ … ] }`"
                 table.error("not", "`not` takes one requirement, not a list of them", fix)
+            elif self._left_out(value):
+                pass
             elif part := self.requirement((*table.path, "not"), value, inside):
                 if isinstance(part, Not):
                     table.error("not", "`not` of `not` says nothing new", "leave out both")
@@ -307,10 +330,12 @@ class _Reader:
             table.error(name, f"an empty `{name}` requires nothing", f"remove `{name}`")
         parts: list[Need] = []
         for index, each in enumerate(values):
+            if self._left_out(each):
+                continue
             part = self.requirement((*path, index), each, inside)
-            if part is not None and part in parts:
+            if part is not None and part in parts and not shadows.holds(values):
                 self.error((*path, index), f"this part of `{name}` stands there twice", "remove it")
-            elif part is not None:
+            elif part is not None and part not in parts:
                 parts.append(part)
         return tuple(parts)
 

@@ -22,6 +22,7 @@ from authz_middleware.runtime.guarded import Guarded
 from authz_middleware.runtime.in_force import InForce
 from authz_middleware.runtime.loaders import AttributeLoader, checked
 from authz_middleware.runtime.serving import Clock, Serving
+from authz_middleware.runtime.trials import TrialCounts
 from authz_middleware.runtime.watch import Watch
 
 __all__ = ["NOT_ASKED", "Authz", "compiled", "not_loaded"]
@@ -166,6 +167,14 @@ class Authz:
         It never waits. Keys that are missing, or that it is time to renew, are fetched meanwhile.
         """
         return self.in_force.told(self.in_force.serving.readiness())
+
+    def trials(self, timeout: float = 0) -> tuple[TrialCounts, ...]:
+        """Return what rules with `mode = "shadow"` and the `candidate` would have decided.
+
+        They are asked after the request: what was handed over is waited for, at most `timeout`
+        seconds. Each process counts for itself, and from the start of its policy.
+        """
+        return self.in_force.serving.trials(timeout)
 
     def __repr__(self) -> str:
         return f"Authz({self.source!r})"

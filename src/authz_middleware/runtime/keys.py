@@ -90,15 +90,15 @@ class RemoteKeys:
         self._saving_pid = 0
         self._state = self._restored()
 
-    def continued(self, config: JwksUri | Discovery, directory: Path) -> RemoteKeys | None:
-        """Return what goes on with these keys under another policy's `config`.
+    def serves(self, config: JwksUri | Discovery, directory: Path) -> bool:
+        """Whether this is the source that another policy describes; then both have this one."""
+        return config == self._config and directory == self._directory
 
-        That is this very source if nothing has changed, so that a fetch in flight lands in both.
-        With other limits or another last-good file it is a new one that holds the same keys. None
-        if the keys are to come from elsewhere.
+    def continued(self, config: JwksUri | Discovery, directory: Path) -> RemoteKeys | None:
+        """Return another source of the same keys, with the limits and the file of `config`.
+
+        It begins with those that are held. None if the keys are to come from elsewhere.
         """
-        if config == self._config and directory == self._directory:
-            return self
         if replace(config, cache=self._config.cache) != self._config:
             return None
         other = RemoteKeys(

@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import wait
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from typing import Any, Final
 from uuid import uuid4
 
@@ -38,7 +39,8 @@ from authz_middleware.runtime.introspection import Introspector
 from authz_middleware.runtime.keys import FixedKeys, RemoteKeys
 from authz_middleware.runtime.loaders import AttributeLoader, Loaders
 from authz_middleware.runtime.settings import Settings
-from authz_middleware.tokens.issuers import Introspection, StaticKeys
+from authz_middleware.runtime.sources import Known, sources
+from authz_middleware.runtime.trials import NoLoaders, Trial, TrialCounts, Trials, deciding
 
 __all__ = ["Clock", "Serving"]
 
@@ -63,8 +65,12 @@ class Serving:
         clock: Clock | None = None,
         renderer: RefusalRenderer | None = None,
         before: Serving | None = None,
+        beside: Known | None = None,
     ) -> None:
-        """`before` is what this will replace: keys that are still the issuer's are kept."""
+        """`before` is what this will replace: keys that are still the issuer's are kept.
+
+        With `beside` this is on trial, beside a policy that has those keys.
+        """
         self.settings: Final = settings
         self.clock: Final[Clock] = clock or time.time
         self.generation: Final[int] = before.generation + 1 if before else 1
@@ -73,51 +79,64 @@ class Serving:
         self._log = LogObserver()
         self._observers = tuple(observers)
         self.renderer: Final = renderer
-        self._remote: dict[str, RemoteKeys] = {}
-        sources: dict[str, FixedKeys | RemoteKeys] = {}
-        introspectors: dict[str, Introspector] = {}
         cache = VerifiedTokens()
-        for name, issuer in settings.issuers.items():
-            if isinstance(issuer.source, StaticKeys):
-                sources[name] = FixedKeys(issuer.source.keys)
-            elif isinstance(issuer.source, Introspection):
-                introspectors[name] = Introspector(
-                    issuer, issuer.source, cache, settings.policy.roles.expand, self.clock
-                )
-            else:
-                known = before._remote.get(name) if before else None  # noqa: SLF001 - ours
-                sources[name] = self._remote[name] = (
-                    known and known.continued(issuer.source, settings.directory)
-                ) or RemoteKeys(issuer.source, self.clock, directory=settings.directory)
+        known = beside if beside is not None else before.known() if before else ()
+        keys, self._remote, introspectors = sources(
+            settings, cache, self.clock, known, on_trial=beside is not None
+        )
         # In the order of the policy.
         self._issuers: Final[tuple[tuple[str, FixedKeys | RemoteKeys | Introspector], ...]] = tuple(
-            (name, sources.get(name) or introspectors[name]) for name in settings.issuers
+            (name, keys.get(name) or introspectors[name]) for name in settings.issuers
         )
-        self._engine = Engine(
-            settings.policy,
-            settings.issuers,
-            sources,
-            cache,
+        engine = partial(
+            Engine,
+            issuers=settings.issuers,
+            sources=keys,
+            cache=cache,
             introspection_sources=introspectors,
             preflight=settings.preflight,
         )
+        self._engine = engine(settings.policy)
         self._bindings: dict[int, Binding] = {}  # by the identity of what they keep alive
         self._late: set[Taken] = set()
-        self._outside = Outside(self._remote, introspectors, self.clock, Loaders(loaders))
+        # A policy on trial asks the app for nothing.
+        loading = Loaders(loaders) if beside is None else NoLoaders()
+        self._outside = Outside(self._remote, introspectors, self.clock, loading)
+        # What is on trial, and the policy that is.
+        self._candidate: Serving | None = None
+        trials: list[Trial] = []
+        if settings.shadow is not None:
+            outside = replace(self._outside, loaders=NoLoaders())
+            trials.append(Trial("shadow", deciding(engine(settings.shadow), outside)))
+        if settings.candidate is not None:
+            name, other = settings.candidate
+            self._candidate = candidate = Serving(other, clock=clock, beside=(self._remote, *known))
+            trials.append(Trial(name, deciding(candidate._engine, candidate._outside)))
+        self._trials = Trials(trials) if trials and beside is None else None
+
+    def known(self) -> Known:
+        """Return the keys that are fetched, those of a policy on trial included."""
+        return (self._remote, *(self._candidate.known() if self._candidate else ()))
 
     def outcome(self, facts: RequestFacts) -> Outcome:
         """Decide a request, blocking this thread where somebody must be asked first."""
-        outcome = self._engine.start(facts, self.clock())
-        if isinstance(outcome, (Admit, Refuse)):
-            return outcome
-        return drive(self._engine.resume(outcome), self._outside)
+        now = self.clock()
+        outcome = self._engine.start(facts, now)
+        if not isinstance(outcome, (Admit, Refuse)):
+            outcome = drive(self._engine.resume(outcome), self._outside)
+        if self._trials is not None:
+            self._trials.hand(facts, now, outcome.decision)
+        return outcome
 
     async def outcome_async(self, facts: RequestFacts) -> Outcome:
         """Decide a request, leaving the event loop free where somebody must be asked first."""
-        outcome = self._engine.start(facts, self.clock())
-        if isinstance(outcome, (Admit, Refuse)):
-            return outcome
-        return await drive_async(self._engine.resume(outcome), self._outside)
+        now = self.clock()
+        outcome = self._engine.start(facts, now)
+        if not isinstance(outcome, (Admit, Refuse)):
+            outcome = await drive_async(self._engine.resume(outcome), self._outside)
+        if self._trials is not None:
+            self._trials.hand(facts, now, outcome.decision)
+        return outcome
 
     def admitted(
         self,
@@ -164,6 +183,10 @@ class Serving:
         return tuple(binding.table for binding in tuple(self._bindings.values()))
 
     # For operators.
+
+    def trials(self, timeout: float) -> tuple[TrialCounts, ...]:
+        """Return what the policies on trial would have decided; see `Authz.trials`."""
+        return () if self._trials is None else self._trials.counts(timeout)
 
     def readiness(self) -> Readiness:
         """Return how the keys of every issuer are; never waits."""

@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from errno import EFBIG, EINVAL
+from functools import partial
 from pathlib import Path
-from typing import Literal, TypeVar, cast
+from typing import Literal, NamedTuple, TypeVar, cast
 from urllib.parse import unquote, urlsplit
 
 from authz_middleware.answers import Answers, metadata
 from authz_middleware.document import Document, Report, Section
+from authz_middleware.errors import PolicyError, Problem
 from authz_middleware.facts import Answer, RuleRef
 from authz_middleware.policy import cases
 from authz_middleware.policy import load as policies
 from authz_middleware.policy.cases import Case
 from authz_middleware.policy.model import Policy
 from authz_middleware.policy.names import check_roles
+from authz_middleware.policy.shadows import has_shadows
 from authz_middleware.tokens import issuers as issuer_tables
 from authz_middleware.tokens import tenants
 from authz_middleware.tokens.issuers import Issuer, secure_url
@@ -42,12 +45,12 @@ KNOWN = (
     "routes",
     "forbid",
     "tests",
+    "candidate",
 )
 PLANNED = (
     "close_at_expiry",
     "ws_token",
     "include",
-    "candidate",
     "state",
     "pdp",
 )
@@ -59,6 +62,13 @@ MAX_KEY_FILE = 1024 * 1024
 
 RemoteUser = Literal["sub", "iss|sub"]
 Word = TypeVar("Word", bound=str)
+
+
+class Candidate(NamedTuple):
+    """A whole policy on trial, and the file that it is from, as the policy names it."""
+
+    name: str
+    settings: Settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,12 +86,15 @@ class Settings:
     strict: bool  # whether a gap between policy and app is a mistake
     unmatched: bool  # whether the app answers where neither it nor the policy knows the path
     directory: Path  # where relative files are
+    shadow: Policy | None  # the policy with what is on trial in it enforced, if anything is
+    candidate: Candidate | None
 
 
 def load(document: Document, *, loaders: Collection[str] | None = None) -> Settings:
     """Compile `document`; raises PolicyError with every mistake that was found.
 
-    `loaders` are the names of those that are registered; None where nobody will ask them.
+    `loaders` are the names of those that are registered; None where nobody will ask them. A mistake
+    in what is on trial is one of the policy.
     """
     report = Report(document)
     root = Section.top(report)
@@ -92,7 +105,8 @@ def load(document: Document, *, loaders: Collection[str] | None = None) -> Setti
     # Also those with a mistake: that a route names one of them is not a second mistake.
     names = [name for section in sections for name in tenants.names(section)]
     complete = len(issuers) == sum(len(tenants.names(section)) or 1 for section in sections)
-    policy = policies.load(
+    policies_with = partial(
+        policies.load,
         root,
         issuers=names,
         token_permissions=not complete or any(issuer.claims.permissions for issuer in issuers),
@@ -100,6 +114,8 @@ def load(document: Document, *, loaders: Collection[str] | None = None) -> Setti
         leeways={issuer.issuer: issuer.leeway for issuer in issuers},
         loaders=loaders,
     )
+    policy = policies_with(trial=False)
+    shadow = policies_with(trial=True) if has_shadows(root) else None
     _check_roles(sections, policy)
     _check_key_files(sections, document.directory)
     resource = _resource(root)
@@ -119,9 +135,31 @@ def load(document: Document, *, loaders: Collection[str] | None = None) -> Setti
         strict=root.flag("strict"),
         unmatched=_choice(root, "unmatched", ("app",)) is not None,
         directory=document.directory,
+        shadow=shadow,
+        candidate=None,
     )
-    report.raise_if_any()
-    return settings
+    candidate, problems = _candidate(root, loaders)
+    if found := (*report.problems, *problems):
+        raise PolicyError(found)
+    return replace(settings, candidate=candidate)
+
+
+def _candidate(
+    root: Section, loaders: Collection[str] | None
+) -> tuple[Candidate | None, Sequence[Problem]]:
+    """Compile the policy that is on trial; a mistake in it is one of this policy too."""
+    name = root.text("candidate", example="next.toml")
+    if name is None:
+        return None, ()
+    document = root.document
+    try:
+        candidate = Document.read(document.directory / name, document.files)
+        if "candidate" in candidate.root:
+            what = "a policy on trial has no `candidate` of its own"
+            raise PolicyError([Problem(candidate.where(("candidate",)), what, "leave it out")])
+        return Candidate(name, load(candidate, loaders=loaders)), ()
+    except PolicyError as error:
+        return None, error.problems
 
 
 def _issuers(root: Section, sections: Sequence[Section], document: Document) -> tuple[Issuer, ...]:
