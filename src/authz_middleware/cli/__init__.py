@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from authz_middleware.cli.attack import attack
 from authz_middleware.cli.audit import audit
 from authz_middleware.cli.check import check
 from authz_middleware.cli.explain import explain
@@ -23,4 +24,4 @@ def main() -> None:
 # A new command goes into the section of the question that it answers.
 main.section("Is the policy right?", check, test)
 main.section("What does it say?", explain)
-main.section("What does it mean for the app?", audit)
+main.section("What does it mean for the app?", audit, attack)

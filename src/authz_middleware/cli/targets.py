@@ -43,7 +43,7 @@ def find_target(text: str, policy: str | None) -> Target:
 
     Raises click.ClickException with what is wrong.
     """
-    app = _imported(text)
+    app = find_app(text)
     try:
         if policy is not None:
             return Target(Authz.from_file(policy, loaders=NOT_ASKED), Guarded(app))
@@ -52,7 +52,11 @@ def find_target(text: str, policy: str | None) -> Target:
         raise Mistake(str(error)) from error
 
 
-def _imported(text: str) -> Any:
+def find_app(text: str) -> Any:
+    """Import `module:app`, or call the factory `module:create_app()`.
+
+    Raises click.ClickException with what is wrong.
+    """
     name, colon, path = text.partition(":")
     if not colon or not name or not path:
         raise Mistake(f"`{text}` names no app; write `module:app`, as in `shop.main:app`")

@@ -62,8 +62,12 @@ class AttackReport:
 
     def __str__(self) -> str:
         """List what got through and what could not be judged, then count."""
-        lines = [str(leak) for leak in self.leaks]
-        lines += [
+        return "\n".join((*map(str, self.leaks), self.summary))
+
+    @property
+    def summary(self) -> str:
+        """What could not be judged, and the counts, without each leak."""
+        lines = [
             f"UNPROVEN  {request}: the plain request of an entitled caller reached no handler;"
             " name one that does, or one of a key's paths that the app has"
             for request in self.unproven
