@@ -349,3 +349,126 @@ def test_what_a_middleware_inside_answers_is_not_left_to_the_app() -> None:
     app.add_middleware(Answering, change=forwarded)
     guarded = ASGIAuthzMiddleware(app, authz({"/a": ["viewer"]}, unmatched="app"))
     assert ask(guarded, "GET", "/metrics")[0] == 401
+
+
+# --- Other ways to a handler ---
+
+
+def other_ways() -> tuple[Any, dict[str, Callable[[Any], Any]]]:
+    """An app whose `/go` asks for `/admin/x` in a way that the test chooses."""
+    sub = applications.Starlette(routes=[routing.Route("/x", plain)])
+    admin = routing.Route("/admin/x", plain)
+    ways: dict[str, Callable[[Any], Any]] = {
+        "app": lambda scope: app(scope, *rest),
+        "router": lambda scope: app.router(scope, *rest),
+        "routing": lambda scope: app.router.app(scope, *rest),
+        "route": lambda scope: admin(scope, *rest),
+        "handle": lambda scope: admin.handle(scope, *rest),
+        "mounted app": lambda scope: sub({**scope, "path": "/x"}, *rest),
+        "mounted router": lambda scope: sub.router({**scope, "path": "/x"}, *rest),
+        "mount": lambda scope: mount.handle({**scope, "path": "/t/x", "root_path": "/t"}, *rest),
+    }
+    chosen: list[str] = []
+    rest: list[Any] = []
+
+    async def go(scope: Any, receive: Any, send: Any) -> None:
+        rest[:] = receive, send
+        await ways[chosen[0]]({**scope, "path": "/admin/x", "root_path": ""})
+
+    mount = routing.Mount("/t", sub)
+    app = applications.Starlette(routes=[routing.Mount("/go", go), admin, mount])
+    app.state.chosen = chosen
+    return app, ways
+
+
+@pytest.mark.parametrize("way", other_ways()[1])
+@pytest.mark.parametrize("deep", [False, True])
+def test_another_way_to_a_handler_opens_nothing(way: str, deep: bool) -> None:
+    app, _ = other_ways()
+    app.state.chosen.append(way)
+    policy = authz({"/go/**": ["viewer"], "/**": ["admin"]})
+    path = "/go/x/y" if deep else "/go"
+    guarded = ASGIAuthzMiddleware(app, policy)
+    assert ask(guarded, "GET", path + "/", bearer("viewer"))[0] == 403
+    if "mounted" not in way:  # nobody knows where that was mounted
+        assert ask(guarded, "GET", path + "/", bearer("admin", "viewer"))[0] == 200
+
+
+def test_a_request_that_is_edited_in_place_opens_nothing() -> None:
+    async def dispatch(request: Any, call_next: Any) -> Any:
+        request.scope["path"] = "/admin"
+        request.scope["raw_path"] = b"/a"
+        return await call_next(request)
+
+    base: Any = installed("starlette.middleware.base").BaseHTTPMiddleware
+    app = applications.Starlette(
+        routes=[routing.Route("/a", plain), routing.Route("/admin", plain)]
+    )
+    app.add_middleware(base, dispatch=dispatch)
+    guarded = ASGIAuthzMiddleware(app, authz({"/a": ["viewer"], "/admin": ["admin"]}))
+    assert ask(guarded, "GET", "/a", bearer("viewer"))[0] == 403
+    assert ask(guarded, "GET", "/a", bearer("viewer", "admin"))[0] == 200
+
+
+def test_a_prefix_that_is_forged_within_a_mount_opens_nothing() -> None:
+    inner = applications.Starlette(routes=[routing.Route("/{p:path}", plain)])
+    inner.add_middleware(
+        Changing, change=lambda scope: {"root_path": scope["root_path"] + "/public"}
+    )
+    outer = applications.Starlette(routes=[routing.Mount("/o", inner)])
+    app = applications.Starlette(routes=[routing.Mount("/t", outer)])
+    rules = {"/t/o/**": ["admin"], "/t/o/public/**": ["viewer"]}
+    guarded = ASGIAuthzMiddleware(app, authz(rules))
+    assert ask(guarded, "GET", "/t/o/public/secret", bearer("viewer"))[0] == 403
+    assert ask(guarded, "GET", "/t/o/public/secret", bearer("viewer", "admin"))[0] == 200
+
+
+def test_the_router_that_serves_is_the_one_that_is_looked_at() -> None:
+    app = applications.Starlette(routes=[routing.Route("/admin", plain)])
+    app.middleware_stack = app.build_middleware_stack()
+    app.router = routing.Router([routing.Route("/other", plain)])
+    assert [each[1] for each in table(app)] == ["/admin"]
+
+
+@pytest.mark.parametrize("started", [False, True])
+@pytest.mark.parametrize(
+    "late",
+    [foreign, routing.Router([routing.Route("/x", plain)]), None],
+    ids=["foreign", "router", "its own router"],
+)
+def test_what_is_put_behind_a_mount_later_has_no_rule(late: Any, started: bool) -> None:
+    sub = applications.Starlette(routes=[routing.Route("/x", plain)])
+    mount = routing.Mount("/t", sub)
+    app = applications.Starlette(routes=[mount])
+    policy = authz({"/**": ["viewer"]})
+    guarded = ASGIAuthzMiddleware(app, policy)
+    if started:
+        assert ask(guarded, "GET", "/t/x", bearer("viewer"))[0] == 200
+    else:
+        guarded.guarded.binding(policy.serving)
+    if late is None:
+        sub.router = routing.Router([routing.Route("/x", plain)])
+    else:
+        mount.app = late
+    # An app that has built its middleware goes on with the router that it had.
+    expected = 200 if late is None and started else 403
+    assert ask(guarded, "GET", "/t/x", bearer("viewer"))[0] == expected
+
+
+def test_an_app_that_is_mounted_in_itself_ends() -> None:
+    router = routing.Router([routing.Route("/x", plain)])
+    router.routes += [routing.Mount("/a", router), routing.Mount("/b", router)]
+    guarded = ASGIAuthzMiddleware(router, authz({"/**": ["viewer"]}))
+    assert ask(guarded, "GET", "/x", bearer("viewer"))[0] == 200
+    assert ask(guarded, "GET", "/a/x", bearer("viewer"))[0] == 403
+
+
+def test_a_converter_by_a_known_name_may_take_a_slash(monkeypatch: pytest.MonkeyPatch) -> None:
+    convertors: Any = installed("starlette.convertors")
+
+    class Wide(convertors.StringConvertor):  # type: ignore[misc]
+        regex = ".*"
+
+    monkeypatch.setitem(convertors.CONVERTOR_TYPES, "int", Wide())
+    app = applications.Starlette(routes=[routing.Route("/a/{x:int}", plain)])
+    assert table(app)[0][4] == "Exact PathTail"
