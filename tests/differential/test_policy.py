@@ -56,6 +56,7 @@ GROWING: dict[str, st.SearchStrategy[Any]] = {
     "issuers": at_least_one(*ISSUERS),
     "acr": at_least_one("mfa", "otp"),
     "max_age": st.sampled_from((0, 300)),
+    "when": st.sampled_from(tuple(reference.CONDITIONS)),
 }
 """What no caller loses by having more."""
 
@@ -85,7 +86,12 @@ forbids = st.lists(
         st.sampled_from(METHODS),
         templates,
         st.fixed_dictionaries(
-            {}, optional={"roles": at_least_one(*ROLES), "issuers": at_least_one(*ISSUERS)}
+            {},
+            optional={
+                "roles": at_least_one(*ROLES),
+                "issuers": at_least_one(*ISSUERS),
+                "when": st.sampled_from(tuple(reference.CONDITIONS)),
+            },
         ),
     ),
     max_size=3,
@@ -103,6 +109,8 @@ callers = st.fixed_dictionaries(
             optional={
                 "acr": st.sampled_from(("mfa", "otp", "pwd")),
                 "auth_time": st.sampled_from((0, 700, 999, 1000, 1001)),
+                "level": st.sampled_from((0, 2, "x")),
+                "tenant": st.sampled_from(("a", "A", "b", "7", "GET")),
             },
         ),
     }
@@ -128,6 +136,19 @@ def written(method: str, template: tuple[str, ...], spelling: tuple[str, str] = 
     return f"{method} /{'/'.join(texts)}".strip()
 
 
+def placed(requirement: Any, template: tuple[str, ...]) -> Any:
+    """The same with each `PLACE` in a condition as it is called in this template."""
+    if isinstance(requirement, list):
+        return [placed(each, template) for each in requirement]
+    if not isinstance(requirement, dict):
+        return requirement
+    place = f"resource.params.p{template.index('<p>')}" if "<p>" in template else "action.name"
+    return {
+        key: each.replace("PLACE", place) if key == "when" else placed(each, template)
+        for key, each in requirement.items()
+    }
+
+
 def compiled(
     routes: Any,
     roles: Any,
@@ -142,14 +163,14 @@ def compiled(
             for name, (own, parents) in roles.items()
         },
         "routes": {
-            written(method, template, spelling): requirement
+            written(method, template, spelling): placed(requirement, template)
             for (method, template), requirement in routes.items()
         },
         "forbid": {
             f"f{place}": {
                 "path": written("", template, spelling),
                 **({"methods": [method]} if method else {}),
-                **table,
+                **placed(table, template),
             }
             for place, (method, template, table) in enumerate(forbid)
         },

@@ -8,10 +8,12 @@ from math import inf
 from typing import Final, Literal, NamedTuple
 
 from authz_middleware.document import Section
-from authz_middleware.facts import Claims, Principal
+from authz_middleware.facts import Claims, Principal, RequestFacts
+from authz_middleware.policy import case_context
 from authz_middleware.policy.canonical import canonical
+from authz_middleware.policy.case_context import HERE_AND_NOW, CaseContext
 from authz_middleware.policy.resources import Loaded, Unloaded
-from authz_middleware.policy.routekey import RouteKeyError, split_key
+from authz_middleware.policy.routekey import WEBSOCKET, RouteKeyError, split_key
 
 __all__ = ["EVERY_METHOD", "Case", "Expectation", "load"]
 
@@ -45,6 +47,14 @@ class Case:
     expectations: tuple[Expectation, ...]
     where: str
     resource: Loaded | None = None
+    context: CaseContext = HERE_AND_NOW
+
+    def facts(self, expected: Expectation) -> RequestFacts:
+        """Return the facts of a request of this test."""
+        websocket = expected.method == WEBSOCKET
+        kind: Literal["http", "websocket"] = "websocket" if websocket else "http"
+        method = "GET" if websocket else expected.method
+        return RequestFacts(kind, method, expected.path, "", (), around=self.context.around)
 
 
 def load(
@@ -58,12 +68,13 @@ def load(
 
 
 def _case(section: Section, issuers: Collection[str], roles: Collection[str] | None) -> Case:
-    section.only({"as", "resource", "allow", "deny"})
+    section.only({"as", "resource", "context", "allow", "deny"})
     if not section.raw("allow") and not section.raw("deny"):
         section.error(None, "this test expects nothing", 'write `allow = ["GET /path"]` or `deny`')
     expectations = (*_expected(section, "allow", True), *_expected(section, "deny", False))
     principal = _principal(section, issuers, roles)
-    return Case(principal, expectations, section.where(), _resource(section))
+    resource, context = _resource(section), case_context.read(section)
+    return Case(principal, expectations, section.where(), resource, context)
 
 
 def _resource(section: Section) -> Loaded | None:

@@ -151,19 +151,21 @@ class _Asked(NamedTuple):
     def decision(self, policy: Policy, requirements: tuple[Requirement, ...] | None) -> Decision:
         if requirements is None:
             return Decision(False, "path_ambiguous")
-        if forbidden := policy.forbidden(requirements, self.now):
+        facts = self.case.facts(self.expectation)
+        if forbidden := policy.forbidden(requirements, self.now, facts):
             return forbidden
         if self.principal is not None:
             resources = self.resources(policy, requirements)
-            return policy.decide(requirements, self.principal, self.now, None, resources)
-        return policy.anonymous(requirements, self.now)
+            return policy.decide(requirements, self.principal, self.now, facts, resources)
+        return policy.anonymous(requirements, self.now, facts)
 
     def resources(self, policy: Policy, requirements: tuple[Requirement, ...]) -> Resources:
         """Return what is loaded, by the word of the test."""
         if self.principal is None or self.case.resource is None:
             return NO_RESOURCES
         found: dict[Object, Loaded] = {}
-        while wanted := policy.waits_for(requirements, self.principal, self.now, None, found):
+        facts = self.case.facts(self.expectation)
+        while wanted := policy.waits_for(requirements, self.principal, self.now, facts, found):
             found[wanted.object] = self.case.resource
         return found
 
@@ -178,7 +180,8 @@ class _Asked(NamedTuple):
         why = ""
         if outcome == "FAIL" and self.requirements:
             resources = self.resources(policy, self.requirements)
-            asked = Asked(self.principal, self.now, resources=resources)
+            facts = self.case.facts(expected)
+            asked = Asked(self.principal, self.now, facts, resources=resources)
             rules = explain(self.requirements, asked).rules
             why = "\n".join(map(str, rules))
         return PolicyTestResult(
@@ -197,7 +200,8 @@ def _asked(every: Iterable[Case], policy: Policy, now: float) -> Iterator[_Asked
         principal = policy.roles.expand(case.principal) if case.principal else None
         for expected in case.expectations:
             found = policy.find(expected.method, readings(expected.path, ""))
-            yield _Asked(case, principal, expected, found, now)
+            at = case.context.time
+            yield _Asked(case, principal, expected, found, now if at is None else at)
 
 
 def _unnoticed(

@@ -13,6 +13,7 @@ from authz_middleware.policy.conditions.condition import (
     Rejected,
     compile_condition,
 )
+from authz_middleware.policy.conditions.functions import timestamp
 from authz_middleware.policy.conditions.reading import read_condition
 from authz_middleware.policy.conditions.values import Inputs
 
@@ -25,4 +26,5 @@ __all__ = [
     "Rejected",
     "compile_condition",
     "read_condition",
+    "timestamp",
 ]
