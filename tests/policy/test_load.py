@@ -620,7 +620,6 @@ REFUSED = {
         for key, value in {
             "dpop": "true",
             "pdp": '"x"',
-            "mode": '"shadow"',
         }.items()
     },
     **{
@@ -634,7 +633,6 @@ REFUSED = {
             "close_at_expiry": "true",
             "ws_token": '"subprotocol"',
             "include": "[]",
-            "candidate": '"x"',
             "state": '"x"',
             "pdp": "{}",
             "insecure_anything": "true",
