@@ -180,6 +180,7 @@ class Unresolved(NamedTuple):
     """
 
     admit: Admit
+    principal: Principal
     requirements: tuple[Requirement, ...]
     facts: RequestFacts
     need: NeedResource

@@ -157,10 +157,7 @@ class Engine:
 
     def give_up(self, unresolved: Unresolved, now: float) -> Outcome:
         """Decide without what would have to be loaded: it is refused."""
-        admit, requirements, facts, _ = unresolved
-        principal = admit.principal
-        if principal is None:  # nothing is loaded for nobody
-            return _refuse(admit.anonymous, requirements)
+        admit, principal, requirements, facts, _ = unresolved
         decision = self.policy.decide(requirements, principal, now, facts, admit.resources)
         return Refuse(decision, principal, admit.credentials)
 
@@ -220,9 +217,8 @@ class Engine:
         """Load whatever the outcome hangs on, one object after the other."""
         while isinstance(outcome, Unresolved):
             answer: ResourceAnswer = yield outcome.need
-            admit, requirements, facts, need = outcome
-            principal = admit.principal
-            if principal is None or answer.now >= admit.valid_until:
+            admit, principal, requirements, facts, need = outcome
+            if answer.now >= admit.valid_until:
                 return _refuse("invalid_token", requirements, "invalid", "expired")
             admit = admit._replace(resources={**admit.resources, need.object: answer.found})
             outcome = self._decided(admit, principal, requirements, facts, answer.now)
@@ -240,7 +236,7 @@ class Engine:
         resources = admit.resources
         wanted = self.policy.waits_for(requirements, principal, now, facts, resources)
         if wanted is not None:
-            return Unresolved(admit, requirements, facts, NeedResource(*wanted))
+            return Unresolved(admit, principal, requirements, facts, NeedResource(*wanted))
         decision = self.policy.decide(requirements, principal, now, facts, resources)
         if decision.allowed:
             return admit._replace(decision=decision, requirements=requirements)

@@ -24,6 +24,7 @@ from authz_middleware.policy.needs import (
     All,
     AnyIssuer,
     AnyRole,
+    Load,
     MaxAge,
     Need,
     Not,
@@ -303,7 +304,7 @@ def test_who_may_is_said(method, path, text, described):
 
 def test_all_that_can_be_required_is_put_into_words():
     """Whoever adds to it finds the words in `frameworks.openapi`, and this table."""
-    said = {AnyRole, Permissions, AnyIssuer, When, Scopes, Acr, MaxAge, All, OneOf, Not}
+    said = {AnyRole, Permissions, AnyIssuer, Load, When, Scopes, Acr, MaxAge, All, OneOf, Not}
     assert {*get_args(Need)} == said
     assert {*get_args(Kind)} == {"public", "authenticated", "deny", "table", "forbid"}
 
@@ -340,6 +341,10 @@ def test_a_route_that_is_open_for_some_paths_only(issuer):
             {"not": {"all": [["viewer"], {"any": [["editor"], ["admin"]]}]}},
             "not (the role `viewer` and (the role `editor` or the role `admin`))",
         ),
+        (
+            {"must_check": "article:write"},
+            "every valid token and what the handler asks about `article:write`",
+        ),
     ],
 )
 def test_requirements_inside_requirements_are_put_into_words(requirement, text, issuer):
@@ -348,6 +353,7 @@ def test_requirements_inside_requirements_are_put_into_words(requirement, text, 
     describe_security(app, authz_for(issuer, {"/a": requirement}))
     assert operation(app, "/a")["description"] == f"**Access:** {text}."
     assert operation(app, "/a")["security"] == [{"authz": []}]
+    assert operation(app, "/a")["responses"].keys() >= {"401", "403"}
 
 
 @pytest.mark.parametrize(

@@ -93,6 +93,12 @@ REFUSED = {
         "",
     ),
     "no name": (routes("{ load = { missing = 404 } }"), "load", "`load` names no loader", "name ="),
+    "a number for a name": (
+        routes("{ load = { name = 1 } }"),
+        "name",
+        "`name` must be a string",
+        "",
+    ),
     "an empty name": (routes('{ load = "" }'), "load", "`load` is empty", 'load = "article"'),
     "a list": (routes('{ load = ["article"] }'), "load", "`load` must be a string", ""),
     "an unknown key": (

@@ -223,16 +223,19 @@ def test_an_async_loader_that_blocks_its_loop_holds_up_no_request(release: threa
 def test_a_client_that_goes_away_takes_its_call_along() -> None:
     cancelled: list[str] = []
 
-    async def hang(_: Any) -> Any:
-        try:
-            await asyncio.Event().wait()
-        except asyncio.CancelledError:
-            cancelled.append("it")
-            raise
-
     async def scenario() -> None:
+        begun = asyncio.Event()
+
+        async def hang(_: Any) -> Any:
+            begun.set()
+            try:
+                await asyncio.Event().wait()
+            except asyncio.CancelledError:
+                cancelled.append("it")
+                raise
+
         task = asyncio.create_task(Loaders({"article": hang}).load_async(need()))
-        await asyncio.sleep(0.001)
+        await begun.wait()
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task

@@ -62,7 +62,10 @@ def load(
     scopes = {scope for each in requirements if each.need for scope in required_scopes(each.need)}
     rules = tuple((group.template, _rule(group)) for group in groups)
     forbids = forbid_table.read(root, names)
-    permissions = {name: permission_table.asked_about(name, names) for name in names.conditions}
+    permissions = {
+        name: permission_table.asked_about(name, condition, names)
+        for name, condition in names.conditions.items()
+    }
     needs = [each.need for each in (*requirements, *forbids.requirements) if each.need]
     needs += permissions.values()
     return Policy(

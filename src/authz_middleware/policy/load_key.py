@@ -24,14 +24,12 @@ def read(table: Section, names: Names) -> Load | None:
     """Read `load`; None if there is none. Mistakes go to the section's report."""
     if table.raw(NAME) is None:
         return None
-    if not isinstance(table.raw(NAME), Mapping):
+    inner = table.table(NAME) if isinstance(table.raw(NAME), Mapping) else None
+    if inner is None:
         loader = table.text(NAME, example="article")
         if loader is not None:
             _check(table, NAME, loader, names)
         return Load(loader or "")
-    inner = table.table(NAME)
-    if inner is None:
-        return None
     inner.only(LOAD_KEYS)
     loader = inner.text("name", example="article")
     if loader is not None:

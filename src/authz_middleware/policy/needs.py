@@ -49,6 +49,7 @@ __all__ = [
     "When",
     "conjunction",
     "disjunction",
+    "loaded_by",
     "negation",
     "required_scopes",
     "walk",
@@ -373,6 +374,11 @@ def walk(need: Need, *, into_not: bool = True) -> Iterator[Leaf]:
         yield need
     elif into_not:
         yield from walk(need.part)
+
+
+def loaded_by(need: Need) -> Load | None:
+    """Return what loads the object that a leaf is about; None if it is about none."""
+    return need if isinstance(need, Load) else need.load if isinstance(need, When) else None
 
 
 def required_scopes(need: Need) -> tuple[str, ...]:

@@ -22,25 +22,28 @@ def read(root: Section, names: Names) -> dict[str, Condition]:
     """Read `[permissions]`; mistakes go to the section's report."""
     section = root.table("permissions")
     found: dict[str, Condition] = {}
-    for permission in section or ():
-        if section is None or (table := section.table(permission)) is None:
-            continue
+    if section is None:
+        return found
+    for permission in section:
         check_permission(section, permission, names, permission)
-        table.only(PERMISSION_KEYS)
-        if not table.mapping:
-            table.error(None, "an empty table says nothing", 'write `when = "…"`, or remove it')
-        # Where it is asked about, the path and the object will be known.
-        condition = conditions.checked(table, names, params=None, issuer_named=False)
+        condition = _condition(section.table(permission), names)
         if condition is not None:
             found[permission] = condition
     return found
 
 
-def asked_about(permission: str, names: Names) -> Need:
+def _condition(table: Section | None, names: Names) -> Condition | None:
+    if table is None:
+        return None
+    table.only(PERMISSION_KEYS)
+    if not table.mapping:
+        table.error(None, "an empty table says nothing", 'write `when = "…"`, or remove it')
+    # Where it is asked about, the path and the object will be known.
+    return conditions.checked(table, names, params=None, issuer_named=False)
+
+
+def asked_about(permission: str, condition: Condition, names: Names) -> Need:
     """Return what a caller needs of whom a handler asks about `permission`."""
     held = Permissions((permission,), names.roles)
-    condition = names.conditions.get(permission)
-    if condition is None:
-        return held
     attached = conditions.applied(condition, names, params=None, load=HANDED, permission=permission)
     return All((held, attached))

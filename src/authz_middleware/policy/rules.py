@@ -8,7 +8,7 @@ from typing import Literal, NamedTuple
 
 from authz_middleware.facts import Decision, Principal, Reason, RuleRef
 from authz_middleware.policy.compiled import Predicate, predicate
-from authz_middleware.policy.needs import Asked, Leaf, Load, Need, When, walk
+from authz_middleware.policy.needs import Asked, Leaf, Load, Need, When, loaded_by, walk
 from authz_middleware.policy.parameters import Parameters, Params
 from authz_middleware.policy.resources import Wanted, object_of
 from authz_middleware.policy.waiting import wanted
@@ -151,7 +151,7 @@ def _reads_request(leaf: Leaf) -> bool:
 
 
 def _loads(leaf: Leaf) -> bool:
-    return isinstance(leaf, Load) or (isinstance(leaf, When) and leaf.load is not None)
+    return loaded_by(leaf) is not None
 
 
 def _from_client(leaf: Leaf) -> bool:

@@ -21,6 +21,7 @@ from authz_middleware.policy.needs import (
     When,
     conjunction,
     disjunction,
+    loaded_by,
     negation,
 )
 from authz_middleware.policy.resources import NOT_ASKED
@@ -68,12 +69,8 @@ def _open(need: Need, asked: Asked) -> Iterator[Load]:
                 yield from _open(part, asked)
         case Not(part):
             yield from _open(part, asked)
-        case Load():
-            yield need
-        case When(load=Load() as load):
-            yield load
-        case _:
-            pass
+        case _:  # only for want of its object may a leaf come to several values
+            yield from filter(None, (loaded_by(need),))
 
 
 def _is_open(load: Load, asked: Asked) -> bool:
