@@ -74,4 +74,8 @@ def test_a_server_and_an_app(way: Way, kind, tmp_path, record_property):
     if kind.name == "falcon-asgi" and way.prefixed and way.setup.prefixed is ADDED:
         assert reached == set()  # Falcon never cuts off what the server puts in front
     else:
-        assert {each.handler for each in PLAIN} - kind.lacks <= reached | kind.odd
+        wanted = {each.handler for each in PLAIN} - kind.lacks
+        if kind.name == "quart" and way.name.startswith("daphne"):
+            # Quart reads a scheme of handshakes that daphne leaves out.
+            wanted -= {"feed open", "feed admin"}
+        assert wanted <= reached | kind.odd
