@@ -3,5 +3,7 @@
 from __future__ import annotations
 
 from authz_middleware.analysis.checking import check
+from authz_middleware.analysis.comparing import Comparison, compare
+from authz_middleware.analysis.tabulating import tabulate
 
-__all__ = ["check"]
+__all__ = ["Comparison", "check", "compare", "tabulate"]

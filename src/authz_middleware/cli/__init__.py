@@ -7,8 +7,10 @@ import click
 from authz_middleware.cli.attack import attack
 from authz_middleware.cli.audit import audit
 from authz_middleware.cli.check import check
+from authz_middleware.cli.diff import diff
 from authz_middleware.cli.explain import explain
 from authz_middleware.cli.groups import Sections
+from authz_middleware.cli.matrix import matrix
 from authz_middleware.cli.test import test
 from authz_middleware.version import __version__
 
@@ -23,5 +25,5 @@ def main() -> None:
 
 # A new command goes into the section of the question that it answers.
 main.section("Is the policy right?", check, test)
-main.section("What does it say?", explain)
+main.section("What does it say?", matrix, explain, diff)
 main.section("What does it mean for the app?", audit, attack)

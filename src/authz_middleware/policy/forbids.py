@@ -39,12 +39,13 @@ class Forbid:
 class Forbids:
     """All entries, compiled once; false if there are none."""
 
-    __slots__ = ("requirements", "root", "templates")
+    __slots__ = ("methods", "requirements", "root", "templates")
 
     def __init__(self, entries: Iterable[tuple[Template, Forbid]] = ()) -> None:
         folded = tuple((_folded(template), forbid) for template, forbid in entries)
         self.templates: Final = tuple(template for template, _ in folded)
         self.requirements: Final = tuple(forbid.requirement for _, forbid in folded)
+        self.methods: Final = frozenset(name for _, forbid in folded for name in forbid.methods)
         self.root: Final = grow(folded)
 
     def __bool__(self) -> bool:

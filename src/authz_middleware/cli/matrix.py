@@ -1,0 +1,126 @@
+"""`authz matrix`: who may do what, in the terminal, as CSV or JSON, or as one page of HTML."""
+
+from __future__ import annotations
+
+import csv
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, Final
+
+import click
+
+from authz_middleware.analysis import tabulate
+from authz_middleware.cli.matrix_page import page
+from authz_middleware.cli.policies import Mistake, policy_argument, read, unusable
+from authz_middleware.errors import PolicyError
+from authz_middleware.policy.binding import OTHER
+from authz_middleware.policy.table import Cell, Table
+
+__all__ = ["matrix"]
+
+_COLOURS: Final = {"yes": "green", "no": "bright_black", "if": "yellow"}
+
+
+@click.command(short_help="Show who may do what, as a table.")
+@policy_argument
+@click.option("--role", "roles", multiple=True, metavar="ROLE", help="Only these roles.")
+@click.option("--csv", "as_csv", is_flag=True, help="Print CSV.")
+@click.option("--html", metavar="FILE", help="Write one page that needs nothing else.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+def matrix(
+    policy: str | None,
+    roles: tuple[str, ...],
+    html: str | None,
+    *,
+    as_csv: bool,
+    as_json: bool,
+) -> None:
+    """Show who may do what: a row for each route, a column for each role.
+
+    Paths that are decided alike are one row. A cell says yes, no, or if, with what else must hold:
+    scopes, conditions, step-up, what a token itself must bring. A caller in a column has that role
+    and what it inherits, and no other; roles that only together may something are named in the row.
+
+    The page of --html is for a review: it filters, tells why, prints, and loads nothing.
+
+    \b
+    Examples:
+      authz matrix
+      authz matrix authz.toml --role editor --role admin
+      authz matrix authz.toml --html matrix.html
+    """
+    if sum((as_csv, as_json, html is not None)) > 1:
+        raise click.UsageError("give one of --csv, --html, --json")
+    try:
+        document = read(policy)
+        found = tabulate(document, roles or None)
+    except PolicyError as error:
+        raise unusable(error) from error
+    known = tabulate(document).columns if roles else ()
+    for role in roles:
+        if role not in known:
+            raise Mistake(f"role `{role}` is in no rule and not in [roles]")
+    if html is not None:
+        Path(html).write_text(page(found, document.source), "utf-8")
+        click.echo(f"{html}: {len(found.rows)} routes, {len(found.columns)} callers")
+    elif as_json:
+        click.echo(json.dumps(_document(found), indent=2))
+    elif as_csv:
+        _print_csv(found)
+    else:
+        _print(found)
+
+
+def methods_shown(methods: Sequence[str]) -> str:
+    """Return methods as a key of a policy has them; "others" are those that none names."""
+    return "|".join("others" if method == OTHER else method for method in methods)
+
+
+def _document(found: Table) -> dict[str, Any]:
+    return {
+        "columns": found.columns,
+        "rows": [
+            {**asdict(row), "cells": [cell._asdict() for cell in row.cells]} for row in found.rows
+        ],
+    }
+
+
+def _print_csv(found: Table) -> None:
+    writer = csv.writer(sys.stdout, lineterminator="\n")
+    writer.writerow(["methods", "route", "example", "rules", *found.columns])
+    for row in found.rows:
+        rules = " and ".join(map(str, row.rules))
+        cells = [f"if {cell.why}" if cell.may == "if" else cell.may for cell in row.cells]
+        writer.writerow([methods_shown(row.methods), row.route, row.example, rules, *cells])
+
+
+def _print(found: Table) -> None:
+    notes: dict[str, int] = {}
+    lines = [("METHODS", "ROUTE", *found.columns)]
+    for row in found.rows:
+        cells = (_cell(cell, notes) for cell in row.cells)
+        lines.append((methods_shown(row.methods), row.shown, *cells))
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    widths[-1] = 0  # nothing stands behind it
+    for number, line in enumerate(lines):
+        padded = [cell.ljust(width) for cell, width in zip(line, widths, strict=True)]
+        if number == 0:
+            click.secho("  ".join(padded).rstrip(), bold=True)
+        else:
+            coloured = [
+                click.style(cell, fg=_COLOURS[cell.partition("[")[0].strip()])
+                for cell in padded[2:]
+            ]
+            click.echo("  ".join([*padded[:2], *coloured]).rstrip())
+    for why, number in notes.items():
+        click.echo(f"[{number}] {why}")
+    for row in found.rows:
+        for roles in row.together:
+            click.echo(f"{methods_shown(row.methods)} {row.route}: also {roles}")
+
+
+def _cell(cell: Cell, notes: dict[str, int]) -> str:
+    return f"if[{notes.setdefault(cell.why, len(notes) + 1)}]" if cell.may == "if" else cell.may

@@ -1,0 +1,140 @@
+"""`authz matrix`: the table in the terminal, as CSV and JSON, and the page."""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import ISSUER
+
+POLICY = ISSUER + (
+    '[roles]\nviewer = ["read"]\neditor = { inherits = ["viewer"], permissions = ["write"] }\n'
+    '[routes]\n"GET /a" = ["viewer"]\n'
+    '"PUT /a" = { permissions = ["write"], scopes = ["w"] }\n"GET /{data}" = "public"\n'
+    '"POST /both" = { all = [["viewer"], ["editor"]] }\n'
+)
+
+
+@pytest.fixture(autouse=True)
+def policy(folder: Path) -> None:
+    (folder / "authz.toml").write_text(POLICY)
+
+
+def rows(output: str) -> list[list[str]]:
+    return [re.split(r"\s{2,}", line.strip()) for line in output.splitlines()]
+
+
+def test_the_table(authz) -> None:
+    result = authz("matrix")
+    assert rows(result.output) == [
+        ["METHODS", "ROUTE", "anonymous", "any valid token", "editor", "viewer"],
+        ["GET", "/a", "no", "no", "yes", "yes"],
+        ["PUT", "/a", "no", "no", "if[1]", "no"],
+        ["POST", "/both", "no", "no", "yes", "no"],
+        ["GET", "/{data}", "yes", "yes", "yes", "yes"],
+        ["GET|POST|PUT|others", "any other path", "no", "no", "no", "no"],
+        ["[1] the scope `w`"],
+    ]
+    assert result.exit_code == 0
+    assert "\x1b[33mif[1]" in authz("matrix", color=True).output
+
+
+def test_roles_together(authz, folder: Path) -> None:
+    (folder / "authz.toml").write_text(ISSUER + '[routes]\n"GET /pay" = { all = [["a"], ["b"]] }\n')
+    assert authz("matrix").output.endswith("\nGET /pay: also a + b\n")
+
+
+def test_some_roles(authz) -> None:
+    result = authz("matrix", "--role", "viewer")
+    assert rows(result.output)[0] == ["METHODS", "ROUTE", "anonymous", "any valid token", "viewer"]
+    result = authz("matrix", "--role", "viewr")
+    assert "role `viewr` is in no rule and not in [roles]" in result.output
+    assert result.exit_code == 2
+
+
+def test_csv(authz) -> None:
+    found = list(csv.DictReader(authz("matrix", "--csv").output.splitlines()))
+    assert found[1] == {
+        "methods": "PUT",
+        "route": "/a",
+        "example": "/a",
+        "rules": "PUT /a (authz.toml:9:1)",
+        "anonymous": "no",
+        "any valid token": "no",
+        "editor": "if the scope `w`",
+        "viewer": "no",
+    }
+
+
+def test_json(authz) -> None:
+    document = json.loads(authz("matrix", "--json").output)
+    assert document["columns"] == ["anonymous", "any valid token", "editor", "viewer"]
+    assert document["rows"][0]["cells"][0] == {"may": "no", "why": "needs a verified caller"}
+
+
+def test_one_form_at_a_time(authz) -> None:
+    assert authz("matrix", "--csv", "--json").exit_code == 2
+
+
+def test_what_cannot_be_loaded(authz, folder: Path) -> None:
+    (folder / "authz.toml").write_text("x = 1")
+    assert authz("matrix").exit_code == 2
+
+
+class Elements(HTMLParser):
+    """What is in a page."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.texts: dict[str, list[str]] = {}
+        self._open: list[str] = []
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+        self._open.append(tag)
+
+    def handle_endtag(self, tag):
+        self._open.pop()
+
+    def handle_data(self, data):
+        if self._open:
+            self.texts.setdefault(self._open[-1], []).append(data)
+
+
+def test_the_page_is_one_file_with_a_real_table(authz, folder: Path) -> None:
+    result = authz("matrix", "--html", "matrix.html")
+    assert result.output == "matrix.html: 5 routes, 4 callers\n"
+    text = (folder / "matrix.html").read_text()
+    page = Elements()
+    page.feed(text)
+    assert not any({"src", "href"} & attributes.keys() for _, attributes in page.tags)
+    heads = [each for tag, each in page.tags if tag == "th"]
+    assert [each["scope"] for each in heads] == ["col"] * 6 + ["row"] * 5
+    cells = [each["data-may"] for tag, each in page.tags if tag == "td" and "data-may" in each]
+    assert cells[:8] == ["no", "no", "yes", "yes", "no", "no", "if", "no"]
+    assert "/{data}" in page.texts["th"]  # what looks like a place of the template is none
+    data = json.loads(page.texts["script"][0])
+    assert data["rows"][3]["route"] == "/{data}"
+    assert data["whys"][data["rows"][1]["cells"][2]] == "the scope `w`"
+
+
+def test_nothing_of_a_policy_can_run_in_the_page(authz, folder: Path) -> None:
+    evil = "</script><script>alert(1)</script><img src=x onerror=alert(1)>"
+    (folder / "authz.toml").write_text(
+        ISSUER + f'[roles]\n"{evil}" = []\n[routes]\n"GET /a" = ["{evil}"]\n'
+    )
+    authz("matrix", "--html", "matrix.html")
+    text = (folder / "matrix.html").read_text()
+    assert "<script>alert" not in text
+    assert "<img" not in text
+    page = Elements()
+    page.feed(text)
+    assert [tag for tag, _ in page.tags].count("script") == 2
+    assert "sha256-" in text
+    assert "unsafe-inline" not in text
