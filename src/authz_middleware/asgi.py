@@ -72,11 +72,11 @@ class ASGIAuthzMiddleware:
                 raise
             self._failure = str(error)
             LOGGER.critical("the policy cannot be served: %s", error)
+        self.routes_of = routes_of
         self.guarded = Guarded(app, routes_of)
         self._extend = frameworks.prepare(app)
         self._use_of_root_path = frameworks.use_of_root_path(app)
         self._own_root_path = frameworks.own_root_path(app)
-        self._exact = frameworks.is_exact(app)
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Serve one connection. The scope is copied, never edited (ASGI, "Middleware")."""
@@ -129,7 +129,7 @@ class ASGIAuthzMiddleware:
             scope,
             prefix,
             whole=use == "kept inside",
-            exact=self._exact,
+            exact=self.guarded.exact,
             reads=serving.settings.policy.context_reads,
         )
         if document := serving.metadata(facts):

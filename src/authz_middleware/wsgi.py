@@ -63,19 +63,19 @@ class WSGIAuthzMiddleware:
             renderer=renderer,
         )
         frameworks.prepare(app)
+        self.routes_of = routes_of
         self.guarded = Guarded(app, routes_of)
-        self._exact = frameworks.is_exact(app)
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Serve one request."""
         enter(None)
         environ.pop(KEY, None)
         serving = self.authz.serving
-        reads = serving.settings.policy.context_reads
-        facts = facts_of(environ, exact=self._exact, reads=reads)
         binding = self.guarded.served(serving)
         if binding is None:
             return _send(not_loaded(_accept(environ)), environ, start_response)
+        reads = serving.settings.policy.context_reads
+        facts = facts_of(environ, exact=self.guarded.exact, reads=reads)
         if document := serving.metadata(facts, environ.get("SCRIPT_NAME", "")):
             return _send(document, environ, start_response)
         outcome = serving.outcome(facts)

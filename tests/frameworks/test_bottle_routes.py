@@ -370,6 +370,20 @@ def test_what_a_foreign_app_makes_of_a_path_that_is_decoded_twice(path: str, sta
     assert ask(guarded, "GET", "/foreign" + path, []).status == status
 
 
+@pytest.mark.parametrize("rule", ["/<name:re:(?i:admin)>", "/<name:path>"])
+def test_a_part_that_may_ignore_letter_case_makes_the_app_inexact(rule: str) -> None:
+    app = bottle.Bottle()
+    app.route(rule, "GET", run)
+    rules = authz({"/<name>": ["viewer"], "/admin": ["admin"]})
+    loose = "(?i" in rule
+    guarded = WSGIAuthzMiddleware(app, rules)
+    assert ask(guarded, "GET", "/ADMIN", bearer("viewer")).status == (403 if loose else 200)
+    app.mount("/foreign/", foreign)
+    guarded = WSGIAuthzMiddleware(app, rules)
+    assert ask(guarded, "GET", "/ADMIN", bearer("viewer")).status == 403
+    assert ask(guarded, "GET", "/ADMIN", bearer("viewer", "admin")).status == 200
+
+
 # --- Gaps ---
 
 

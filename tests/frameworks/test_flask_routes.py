@@ -296,6 +296,93 @@ def test_without_unmatched_it_is_refused() -> None:
     assert ask(guarded, "GET", "/nowhere", bearer("viewer")).status == 403
 
 
+# --- What stands in the app itself ---
+
+
+class Around:
+    def __init__(self, app: Any) -> None:
+        self.app = app
+
+    def __call__(self, environ: Any, start_response: Any) -> Any:
+        return self.app(environ, start_response)
+
+
+def foreign(environ: Any, start_response: Any) -> Any:
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    return [environ["PATH_INFO"].encode()]
+
+
+@pytest.mark.parametrize("late", [True, False])
+def test_a_middleware_that_was_put_into_the_app_is_seen(late: bool) -> None:
+    app = shop()
+    guard = WSGIAuthzMiddleware(app, authz({"/**": ["viewer"]})) if late else None
+    app.wsgi_app = ProxyFix(Around(DispatcherMiddleware(app.wsgi_app, {"/foreign": foreign})))
+    guard = guard or WSGIAuthzMiddleware(app, authz({"/**": ["viewer"]}))
+    binding = guard.guarded.laid(guard.authz.serving)
+    assert {gap.where for gap in binding.gaps} == {
+        f"{__name__}:Around",
+        f"/foreign/** ({'builtins:function'})",
+    }
+    assert "/items/<int:id>" in {route.text for route in binding.table.routes}
+    assert ask(guard, "GET", "/items/1", bearer("viewer")).status == 200
+
+
+def test_an_entry_of_the_apps_own_is_seen() -> None:
+    def own(self: Any, environ: Any, start_response: Any) -> Any:
+        return flask.Flask.wsgi_app(self, environ, start_response)
+
+    made = type("Made", (flask.Flask,), {"wsgi_app": own})
+    app = made("made", static_folder=None)
+    for entry in (app, app.wsgi_app):
+        guard = WSGIAuthzMiddleware(entry, authz({}))
+        (gap,) = guard.guarded.laid(guard.authz.serving).gaps
+        assert (gap.kind, gap.where) == ("opaque", f"{__name__}:{own.__qualname__}")
+
+
+def test_an_app_that_is_named_is_meant_itself() -> None:
+    app = shop()
+    app.wsgi_app = WSGIAuthzMiddleware(Around(foreign), authz({"/**": ["viewer"]}), routes_of=app)
+    for binding in (
+        app.wsgi_app.guarded.laid(app.wsgi_app.authz.serving),
+        authz({"/**": ["viewer"]}).bind(app),
+    ):
+        assert binding.gaps == ()
+        assert len(binding.table.routes) == len(SHOP)
+
+
+def test_what_is_mounted_may_ignore_letter_case() -> None:
+    rules = {"/foreign/<name>": ["viewer"], "/foreign/admin": ["admin"], "/<a>/<b>": ["viewer"]}
+    app = DispatcherMiddleware(shop(), {"/foreign": foreign})
+    guard = WSGIAuthzMiddleware(app, authz(rules))
+    assert ask(guard, "GET", "/foreign/ADMIN", bearer("viewer")).status == 403
+    assert ask(guard, "GET", "/foreign/ADMIN", bearer("viewer", "admin")).status == 200
+    assert ask(guard, "GET", "/foreign/other", bearer("viewer")).status == 200
+    known = WSGIAuthzMiddleware(DispatcherMiddleware(shop(), {"/foreign": shop()}), authz(rules))
+    assert ask(known, "GET", "/foreign/ADMIN", bearer("viewer")).status == 404
+
+
+def test_a_mount_is_named_as_its_paths_read() -> None:
+    """`DispatcherMiddleware` compares it with bytes in disguise."""
+    app = DispatcherMiddleware(shop(), {"/caf\xc3\xa9": shop()})
+    guard = WSGIAuthzMiddleware(app, authz({"/café/items/<int:id>": ["viewer"]}))
+    assert ask(guard, "GET", "/café/items/1", bearer("viewer")).status == 200
+    assert ask(guard, "GET", "/café/items/1", bearer("other")).status == 403
+
+
+def test_a_converter_may_ignore_letter_case() -> None:
+    class Loose(installed("werkzeug.routing").BaseConverter):  # type: ignore[misc]
+        regex = "(?i:admin)"
+
+    app = flask.Flask("loose", static_folder=None)
+    app.url_map.converters["loose"] = Loose
+    app.add_url_rule("/<loose:name>", "loose", lambda name: name)
+    app.wsgi_app = WSGIAuthzMiddleware(
+        app.wsgi_app, authz({"/<name>": ["viewer"], "/admin": ["admin"]})
+    )
+    assert ask(app, "GET", "/ADMIN", bearer("viewer")).status == 403
+    assert ask(app, "GET", "/ADMIN", bearer("viewer", "admin")).status == 200
+
+
 # --- What the app makes of a request behind the first look ---
 
 

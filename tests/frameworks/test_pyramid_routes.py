@@ -496,6 +496,16 @@ def test_what_a_class_of_requests_says_is_looked_at(header: str, ran: bytes) -> 
     assert ask(guarded, "GET", "/item", [*bearer("viewer", "admin"), said]).status == 200
 
 
+def test_a_pattern_may_ignore_letter_case() -> None:
+    config = Configurator()
+    config.add_route("loose", "/{name:(?i:admin)}")
+    config.add_view(view, route_name="loose")
+    rules = authz({"/<name>": ["viewer"], "/admin": ["admin"]})
+    guarded = WSGIAuthzMiddleware(config.make_wsgi_app(), rules)
+    assert ask(guarded, "GET", "/ADMIN", bearer("viewer")).status == 403
+    assert ask(guarded, "GET", "/ADMIN", bearer("viewer", "admin")).status == 200
+
+
 # --- Mounts and gaps ---
 
 

@@ -15,6 +15,7 @@ from itertools import takewhile
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, Protocol, TypeAlias, cast
 
+from authz_middleware.frameworks.endpoints import where
 from authz_middleware.observe.log import LOGGER
 from authz_middleware.policy.routes import UNSEEN, Resolved, Route, RouteTable, Taken
 from authz_middleware.policy.segments import DoubleStar
@@ -165,7 +166,7 @@ def see(app: object, routes_of: object | None = None) -> Seen:
     """
     target = app if routes_of is None else routes_of
     name = f"{type(target).__module__}:{type(target).__qualname__}"
-    found = find(target)
+    found = find(target) if routes_of is None else _known(target) or find(target)
     if found is None:
         return Seen(target, name, None)
     between = tuple(_between(app, found)) if routes_of is None else ()
@@ -179,9 +180,9 @@ def _between(app: object, found: Found) -> Iterator[str]:
     for layer in _layers(app):
         if layer is found.app:
             return
-        kind = type(layer)
-        if not kind.__module__.startswith(_TRANSPARENT) or kind.__module__ in _OPAQUE:
-            yield f"{kind.__module__}:{kind.__qualname__}"
+        module = type(layer).__module__
+        if not module.startswith(_TRANSPARENT) or module in _OPAQUE:
+            yield where(layer)
 
 
 class Found(NamedTuple):
@@ -193,11 +194,14 @@ class Found(NamedTuple):
 
 def find(app: object) -> Found | None:
     """Return the framework's object that `app` is, is a bound method of, or stands around."""
-    for layer in _layers(app):
-        # A function is a framework's own if it is made there, as Starlette makes its endpoints.
-        for each in (layer,) if inspect.isfunction(layer) else type(layer).__mro__:
-            if module := _MODULES.get(each.__module__):
-                return Found(layer, module)
+    return next(filter(None, map(_known, _layers(app))), None)
+
+
+def _known(layer: object) -> Found | None:
+    # A function is a framework's own if it is made there, as Starlette makes its endpoints.
+    for each in (layer,) if inspect.isfunction(layer) else type(layer).__mro__:
+        if module := _MODULES.get(each.__module__):
+            return Found(layer, module)
     return None
 
 
@@ -228,7 +232,7 @@ def _module(found: Found) -> ModuleType:
 
 
 def is_exact(app: object) -> bool:
-    """Whether `app` is known to route by the letter, as all frameworks but one do.
+    """Whether the router of `app` is known to route by the letter, as all but one do.
 
     Django's patterns may ignore letter case, and so may what Hypercorn dispatches to. What stands
     between us and a framework may do anything, unless it is the framework's own.
@@ -296,10 +300,32 @@ def _cors_inside(app: object) -> Iterator[str]:
 
 
 def _layers(app: object) -> Iterator[object]:
-    """`app`, and what it stands around: middlewares keep what they wrap under `app`."""
+    """`app`, and what it stands around: middlewares keep what they wrap under `app`.
+
+    An app of Flask's or Quart's calls what stands under `wsgi_app` or `asgi_app`, which may be a
+    middleware that was put there, or a method of its own.
+    """
     for _ in range(_MAX_LAYERS):
         if app is None:
             return
-        app = getattr(app, "__self__", app)  # such as Flask's `app.wsgi_app`
-        yield app
-        app = getattr(app, "app", None)
+        app = _called_by(app)
+        owner = getattr(app, "__self__", app)  # such as Flask's `app.wsgi_app`
+        if owner is not app and _called_by(owner) is not owner and not _is_theirs(app):
+            yield app
+        yield owner
+        if (named := getattr(owner, "routes_of", None)) is not None:  # a guard of ours
+            yield named
+            return
+        app = getattr(owner, "app", None)
+
+
+def _called_by(app: object) -> object:
+    modules = {base.__module__ for base in type(app).__mro__}
+    if "flask.app" in modules:
+        return getattr(app, "wsgi_app", app)
+    return getattr(app, "asgi_app", app) if "quart.app" in modules else app
+
+
+def _is_theirs(method: object) -> bool:
+    """Whether a method is as Flask or Quart made it."""
+    return getattr(method, "__module__", "").partition(".")[0] in ("flask", "quart")

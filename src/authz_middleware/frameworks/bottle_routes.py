@@ -18,7 +18,7 @@ from authz_middleware.errors import AccessDenied
 from authz_middleware.frameworks.endpoints import where
 from authz_middleware.frameworks.inside import look_again, mount_of
 from authz_middleware.frameworks.mounts import below, named_below
-from authz_middleware.frameworks.patterns import Piece, segments_of, taken_by
+from authz_middleware.frameworks.patterns import Piece, ignores_case, segments_of, taken_by
 from authz_middleware.policy.canonical import from_wsgi
 from authz_middleware.policy.routes import NO_ROUTE, UNSEEN, Resolved, Route, Taken
 from authz_middleware.policy.segments import DoubleStar, PathTail, Segment, Typed
@@ -183,8 +183,14 @@ def _followed(app: Any) -> Mapping[str, Any]:
 
 
 def _route(router: Any, key: _Key, route: Any) -> Route:
-    segments = tuple(_segments(router, route.rule))
-    return Route(("", key), route.rule, segments, _methods(key), where(route.callback))
+    return Route(
+        ("", key),
+        route.rule,
+        tuple(_segments(router, route.rule)),
+        _methods(key),
+        where(route.callback),
+        exact=not ignores_case(route.rule),
+    )
 
 
 def _segments(router: Any, rule: str) -> Iterator[Segment]:

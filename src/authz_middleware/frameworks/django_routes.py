@@ -211,6 +211,7 @@ def _route(urlconf: Hashable, chain: Chain, variant: _Variant) -> Route:
         where(getattr(view, "view_class", view)),
         kind=_kind(view),
         automatic=automatic,
+        exact=False,  # `(?i)` is a habit of its patterns
     )
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 
 from authz_middleware.policy.segments import AnyOf, Exact, PathTail, Plain, Segment, Typed
 
-__all__ = ["Piece", "segments_of", "taken_by"]
+__all__ = ["Piece", "ignores_case", "segments_of", "taken_by"]
 
 Piece = str | Segment
 """A text of a route, slashes and all, or what one of its variables takes when it stands alone."""
@@ -27,6 +27,10 @@ _without_slash = re.compile(
     )+""",
     re.ASCII | re.VERBOSE,
 ).fullmatch
+
+
+ignores_case = re.compile(r"\(\?[a-zA-Z]*i").search
+"""Finds the flag in a regular expression, or in a rule that holds some."""
 
 
 def taken_by(pattern: str, name: str) -> Segment:

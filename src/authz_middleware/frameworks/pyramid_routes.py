@@ -28,7 +28,7 @@ from webob.exc import WSGIHTTPException  # type: ignore[import-untyped]
 
 from authz_middleware.frameworks.endpoints import where
 from authz_middleware.frameworks.inside import look_again, look_again_wsgi
-from authz_middleware.frameworks.patterns import Piece, segments_of, taken_by
+from authz_middleware.frameworks.patterns import Piece, ignores_case, segments_of, taken_by
 from authz_middleware.policy.routes import NO_ROUTE, UNSEEN, Resolved, Route, RouteKind, Taken
 from authz_middleware.policy.segments import DoubleStar, PathTail, Plain, Segment
 
@@ -145,6 +145,7 @@ def _route(route: Any, views: list[Any]) -> Route:
         for_views if methods is None else methods,
         _endpoint(route, views),
         kind=_kind(views),
+        exact=not ignores_case(route.pattern),
     )
 
 

@@ -15,6 +15,8 @@ from werkzeug.routing import converters as known
 
 from authz_middleware import frameworks
 from authz_middleware.frameworks.mounts import below, named_below
+from authz_middleware.frameworks.patterns import ignores_case
+from authz_middleware.policy.canonical import from_wsgi
 from authz_middleware.policy.converters import Kind
 from authz_middleware.policy.routes import NO_ROUTE, Resolved, Route, RouteKind, Taken
 from authz_middleware.policy.segments import AnyOf, Exact, PathTail, Plain, Segment, Typed
@@ -41,7 +43,7 @@ def routes(app: Map | DispatcherMiddleware) -> Iterable[Route]:
         return
     for mount, mounted in _mounts(app):
         for route in frameworks.see(mounted).routes():
-            yield below(mount, route)
+            yield below(_as_text(mount), route)
 
 
 def resolve(app: Map | DispatcherMiddleware, environ: Mapping[str, Any]) -> Taken | Resolved:
@@ -51,13 +53,13 @@ def resolve(app: Map | DispatcherMiddleware, environ: Mapping[str, Any]) -> Take
     mount, mounted, rest = _dispatched(app, environ)
     within = {**environ, "PATH_INFO": rest, "SCRIPT_NAME": environ.get("SCRIPT_NAME", "") + mount}
     taken = frameworks.see(mounted).resolve(within)
-    return taken if isinstance(taken, Resolved) else named_below(mount, taken)
+    return taken if isinstance(taken, Resolved) else named_below(_as_text(mount), taken)
 
 
 def install(app: Map | DispatcherMiddleware) -> frozenset[Taken]:
     """Install in whatever is mounted; a map has no hook."""
     return frozenset(
-        named_below(mount, taken)
+        named_below(_as_text(mount), taken)
         for mount, mounted in _mounts(app)
         for taken in frameworks.see(mounted).install()
     )
@@ -97,6 +99,7 @@ def rule_routes(url_map: Map, endpoint: Callable[[Any], str]) -> Iterator[Route]
             kind=_kind(rule),
             automatic=frozenset({"OPTIONS"}) if answered else frozenset(),
             host=(rule.host if url_map.host_matching else rule.subdomain) or "",
+            exact=not any(ignores_case(each.regex) for each in rule._converters.values()),  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
         )
 
 
@@ -147,6 +150,12 @@ def _mounts(app: Map | DispatcherMiddleware) -> Iterator[tuple[str, Any]]:
     if isinstance(app, DispatcherMiddleware):
         yield from app.mounts.items()
         yield "", app.app
+
+
+def _as_text(mount: str) -> str:
+    """Return how a path that begins with the mount reads: it is written as PATH_INFO is."""
+    text = from_wsgi(mount)
+    return mount if text is None else text
 
 
 def _dispatched(app: DispatcherMiddleware, environ: Mapping[str, Any]) -> tuple[str, Any, str]:

@@ -48,6 +48,7 @@ class Route:
     automatic: frozenset[str] = frozenset()  # of `methods`: what the framework answers itself
     host: str = ""  # the only host, or pattern of hosts, that it is for
     guarded_inside: bool = False  # whether a second look stands before its handler
+    exact: bool = True  # whether it is known to take its texts in no other letter case
 
     def serves(self, method: str) -> bool:
         """Whether the route is a candidate for this method."""
@@ -68,3 +69,10 @@ class RouteTable:
 
     routes: tuple[Route, ...]
     between: tuple[str, ...] = field(default=())
+
+    @property
+    def exact(self) -> bool:
+        """Whether all of the app is known to route by the letter; what cannot be seen is not."""
+        return not self.between and all(
+            route.exact and route.kind != "opaque" for route in self.routes
+        )

@@ -27,7 +27,9 @@ class Guarded:
     """An app that a guard stands before. `routes_of` names the one whose routes are meant."""
 
     def __init__(self, app: object, routes_of: object | None = None) -> None:
-        self._seen: Final = frameworks.see(app, routes_of)
+        self._app: Final = app
+        self._routes_of: Final = routes_of
+        self._seen = frameworks.see(app, routes_of)
         self._table: RouteTable | None = None
         self._inside: frozenset[Taken] = frozenset()  # routes that a second look guards
         self._asks = False  # whether there are others, or may be
@@ -35,6 +37,7 @@ class Guarded:
         self._bound: tuple[Serving, Binding] | None = None
         self._reported: Final[WeakSet[Serving]] = WeakSet()
         self.failure = ""
+        self.exact = False  # whether the app is known to route by the letter; when it is bound
 
     def served(self, serving: Serving) -> Binding | None:
         """Return the policy bound to the routes, which exist by now; None if it leaves a gap.
@@ -73,7 +76,10 @@ class Guarded:
 
     def _laid(self, serving: Serving) -> Binding:
         if self._table is None:
+            # Again: a middleware may have been put into the app since it was wrapped.
+            self._seen = frameworks.see(self._app, self._routes_of)
             self._table = table = self._read()
+            self.exact = table.exact and frameworks.is_exact(self._app)
             self._inside = frozenset(each.taken for each in table.routes if each.guarded_inside)
             # Where no route is yet, nobody knows of a hook before those to come.
             all_inside = table.routes and len(self._inside) == len(table.routes)
