@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from itertools import product
 from typing import Any
 
+import pytest
 from hypothesis import given, reject
 from hypothesis import strategies as st
 
@@ -355,3 +357,35 @@ def test_what_is_on_trial_never_decides(data, routes, roles, forbids, path, call
         one, other = compiled(marked, roles, forbids, trial=trial), compiled(same, roles, forbids)
         for method in ASKED:
             assert ask(one, method, path, who) == ask(other, method, path, who)
+
+
+LEAVES = [{"when": text} for text in reference.CONDITIONS]
+PAIRS = [*zip(LEAVES, [*LEAVES[1:], LEAVES[0]], strict=True)]
+TREES: list[dict[str, Any]] = [
+    *LEAVES,
+    *({"not": leaf} for leaf in LEAVES),
+    *({"any": [one, other]} for one, other in PAIRS),
+    *({"all": [one, other]} for one, other in PAIRS),
+    *({"not": {"any": [one, {"not": other}]}} for one, other in PAIRS),
+]
+CLAIMS = [
+    {name: value for name, value in (("level", level), ("tenant", tenant)) if value is not None}
+    for level, tenant in product((None, 0, 2, "x"), (None, "a", "GET"))
+]
+
+
+@pytest.mark.parametrize("tree", TREES, ids=str)
+@pytest.mark.parametrize("template", [("<p>", "a"), ("a", "**")], ids=str)
+def test_conditions_agree_with_the_reference(tree, template) -> None:
+    """In a rule; and in a `forbid`, where an error holds, over a rule for every token."""
+    rules: Any = {("", template): tree}
+    forbids = [("", template, tree)] if "when" in tree else []
+    policies: list[Any] = [(compiled(rules, {}), rules, [])]
+    if forbids:
+        open_to_all: Any = {("", ("**",)): "authenticated"}
+        policies.append((compiled(open_to_all, {}, forbids), open_to_all, forbids))
+    for claims, method, path in product(CLAIMS, ("GET", "HEAD", "PUT"), (["a", "a"], ["b", "a"])):
+        who = {"roles": [], "permissions": [], "scopes": [], "issuer": ISSUERS[0], "claims": claims}
+        for policy, routes, forbidden in policies:
+            expected = reference.answer(routes, {}, method, tuple(path), who, forbidden)
+            assert ask(policy, method, path, principal(who)) == expected
