@@ -76,7 +76,7 @@ def test_a_document_falls_back_to_the_key(tmp_path):
     file = tmp_path / "a.toml"
     file.write_text("\n x = 'abc'\n")
     document = Document.read(file)
-    assert document.inside(("x",), "abc", 1) == (2, 8)
-    assert document.inside(("x",), "abc", 3) == (2, 10)
-    assert document.inside(("x",), "another", 1) == (2, 2)
-    assert document.inside(("y",), "abc", 1) is None
+    assert document.inside(("x",), "abc", 1) == (0, 2, 8)
+    assert document.inside(("x",), "abc", 3) == (0, 2, 10)
+    assert document.inside(("x",), "another", 1) == (0, 2, 2)
+    assert document.inside(("y",), "abc", 1) == (0, 0, 0)

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from authz_middleware.document import Document, reading
+from authz_middleware.document import Document, part
 from authz_middleware.errors import PolicyError, Problem
 
 
@@ -59,10 +59,12 @@ def test_a_file_is_read_by_its_suffix(here, name, text):
             id="suffix",
         ),
         pytest.param(
-            "a.toml", b"a = 1\nb = \xff", "a.toml:2: the file is not UTF-8; save it", id="bytes"
+            "a.toml", b"a = 1\nb = \xff", "a.toml:2:5: the file is not UTF-8; save it", id="bytes"
         ),
-        pytest.param("a.json", b"\xef\xbb\xbf{}", "a.json: the file starts with a byte", id="BOM"),
-        pytest.param("a.json", "{}".encode("utf-16"), "a.json: the file starts", id="UTF-16"),
+        pytest.param(
+            "a.json", b"\xef\xbb\xbf{}", "a.json:1:1: the file starts with a byte", id="BOM"
+        ),
+        pytest.param("a.json", "{}".encode("utf-16"), "a.json:1:1: the file starts", id="UTF-16"),
         pytest.param("a.toml", b"#" * (2**23 + 1), "a.toml: the file is larger than", id="size"),
         pytest.param("a.toml", b"a = 1\nb", "a.toml:2:2: this is not TOML", id="TOML syntax"),
         pytest.param("a.toml", b"a = " + b"9" * 5000, "a.toml: an integer does not", id="digits"),
@@ -77,7 +79,7 @@ def test_a_file_that_is_no_policy_is_refused(here, name, data, problem):
 
 
 def test_a_file_as_large_as_allowed_is_read(here):
-    Path("a.toml").write_bytes(b"#" * reading.MAX_BYTES)
+    Path("a.toml").write_bytes(b"#" * part.MAX_BYTES)
     assert Document.read("a.toml").root == {}
 
 
@@ -256,7 +258,7 @@ def test_where_is_the_path_of_keys_in_a_mapping():
     ],
 )
 def test_an_example_is_in_the_syntax_of_the_document(suffix, written):
-    assert Document({}, "a", Path(), {}, suffix).example("a b", ["é"]) == written
+    assert part.Part({}, "a", Path(), {}, suffix).example("a b", ["é"]) == written
 
 
 words = ["a", '"b"', "1", "null", "NaN", "&x", "*x", "!t", "<<", "%YAML 1.", "#", "|", "~"]
@@ -276,7 +278,8 @@ def test_any_text_gives_a_document_or_a_policy_error(tmp_path, suffix, text):
     except PolicyError as error:
         assert error.problems  # noqa: PT017 - the other outcome is as good
     else:
-        assert all(line >= 1 and column >= 1 for line, column in document.positions.values())
+        (read,) = document.parts
+        assert all(line >= 1 and column >= 1 for line, column in read.positions.values())
 
 
 anything = st.recursive(

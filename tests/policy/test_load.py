@@ -632,7 +632,6 @@ REFUSED = {
         for key, value in {
             "close_at_expiry": "true",
             "ws_token": '"subprotocol"',
-            "include": "[]",
             "state": '"x"',
             "pdp": "{}",
             "insecure_anything": "true",

@@ -11,6 +11,7 @@ from authz_middleware.errors import PolicyError, Problem
 from authz_middleware.facts import RuleRef
 from authz_middleware.runtime import settings
 from authz_middleware.runtime.settings import KNOWN, PLANNED, Settings
+from authz_middleware.tokens.key_sources import Discovery
 from tests.runtime.asking import policy, table
 from tests.tokens.minting import ISSUER, jwk
 
@@ -338,6 +339,99 @@ def test_every_mistake_of_a_document_is_told_at_once_and_where(tmp_path: Path) -
         found.append(f"{line} {problem.what}")
     assert found == EXPECTED.splitlines()
     assert str(error.value).count("\n") == len(found) - 1
+
+
+# Several files
+
+
+PARTS = {
+    "authz.toml": """\
+include = ["i/*.toml", "roles.json", "routes.yaml"]
+[[issuers]]
+issuer = "https://a.example"
+audience = ["x"]
+grants = ["*"]
+[routes]
+"GET /a/<id>" = ["viewer"]
+""",
+    "i/b.toml": """\
+[[issuers]]
+issuer = "https://b.example"
+audience = ["x"]
+secret_file = "b.secret"
+grants = ["viewer"]
+""",
+    "i/b.secret": "4x6YgL0q8rWvN2dTjZ1sKpEoHc7uBmFa",
+    "roles.json": '{"roles": {"viewer": []}}',
+    "routes.yaml": "routes: {/b: [viewer]}",
+}
+
+
+def parts(directory: Path, **changed: str) -> Document:
+    for name, text in (PARTS | changed).items():
+        file = directory / name
+        file.parent.mkdir(exist_ok=True)
+        file.write_text(text)
+    return Document.read(directory / "authz.toml")
+
+
+def test_several_files_are_one_policy(tmp_path: Path) -> None:
+    made = settings.load(parts(tmp_path))
+    assert [*made.issuers] == ["https://a.example", "https://b.example"]
+    assert made.policy.roles.declared == frozenset({"viewer"})
+    requirements = {each.ref.key: each.ref.where for each in made.policy.requirements}
+    assert requirements == {
+        "GET /a/<id>": f"{tmp_path}/authz.toml:7:1",
+        "/b": f"{tmp_path}/routes.yaml:1:10",
+    }
+
+
+@pytest.mark.parametrize(
+    ("changed", "expected"),
+    [
+        pytest.param(
+            {"routes.yaml": 'routes: {"GET /a/{id}": [viewer]}'},
+            "HERE/routes.yaml:1:10: method GET of this path is already ruled by `GET /a/<id>`"
+            " (HERE/authz.toml:7:1); keep one of the two",
+            id="one route in two spellings",
+        ),
+        pytest.param(
+            {"i/b.toml": PARTS["i/b.toml"].replace("b.example", "a.example")},
+            "HERE/i/b.toml:2:1: this issuer is listed twice: at HERE/authz.toml:3:1 too; make one"
+            " table of the two",
+            id="one issuer",
+        ),
+        pytest.param(
+            {"i/b.toml": PARTS["i/b.toml"].replace("b.secret", "i/b.secret")},
+            "HERE/i/b.toml:4:1: `secret_file` cannot be read: No such file or directory; check its"
+            " path and permissions",
+            id="a key file beside the policy file",
+        ),
+        pytest.param(
+            {"routes.yaml": "routes: {/b: [vewer]}"},
+            "HERE/routes.yaml:1:10: role `vewer` is not defined in [roles]; add `vewer = []` there,"
+            " or use one of: viewer",
+            id="unknown role",
+        ),
+        pytest.param(
+            {"roles.json": '{"roles": {"viewer": []}, "rotes": {}}'},
+            "HERE/roles.json:1:27: `rotes` is not a key of the top level; did you mean `routes`?",
+            id="unknown table",
+        ),
+    ],
+)
+def test_a_mistake_is_told_in_its_own_file(tmp_path: Path, changed, expected: str) -> None:
+    with pytest.raises(PolicyError) as error:
+        settings.load(parts(tmp_path, **changed))
+    assert expected.replace("HERE", str(tmp_path)) in map(str, error.value.problems)
+
+
+def test_last_good_keys_of_an_included_issuer_are_kept_beside_its_file(tmp_path: Path) -> None:
+    text = PARTS["i/b.toml"].replace('secret_file = "b.secret"', 'jwks_cache = {file = "k.json"}')
+    made = settings.load(parts(tmp_path, **{"i/b.toml": text}))
+    source = made.issuers["https://b.example"].source
+    assert isinstance(source, Discovery)
+    assert source.cache.file == str(tmp_path / "i/k.json")
 
 
 def test_loading_says_nothing_to_the_log(caplog) -> None:

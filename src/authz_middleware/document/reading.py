@@ -1,64 +1,44 @@
-"""Reading a policy document: a file by its suffix, or a mapping, into checked values."""
+"""Reading a policy document: a file and what it includes, or a mapping, as one tree of values."""
 
 from __future__ import annotations
 
-import json
 import os
-import stat
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NamedTuple
 
-from authz_middleware.document import environment, inside, json_text, toml_text
 from authz_middleware.document.files import Files
-from authz_middleware.document.parsed import Parsed, Refused
-from authz_middleware.document.paths import KeyPath, Lines, Position, dotted, quoted
-from authz_middleware.document.values import checked, kind
+from authz_middleware.document.including import Origin, united
+from authz_middleware.document.part import Part, Unread, source_of
+from authz_middleware.document.paths import KeyPath, Position
 from authz_middleware.errors import PolicyError, Problem
 
-__all__ = ["MAX_BYTES", "Document"]
-
-MAX_BYTES = 8 * 1024 * 1024
-"""Largest policy file. Real ones are a few kilobytes; this stops a wrong path early."""
+__all__ = ["Document", "Place"]
 
 
-def _yaml(text: str) -> Parsed:
-    try:
-        from authz_middleware.document import yaml_text  # noqa: PLC0415 - needs an extra
-    except ModuleNotFoundError:
-        raise Refused(
-            None,
-            "reading YAML needs PyYAML, which is not installed",
-            'run `pip install "authz-middleware[yaml]"`, or write the policy in TOML',
-        ) from None
-    return yaml_text.parse(text)
+class Place(NamedTuple):
+    """Where something stands: in which of the files, line and column; 0 where that is unknown.
 
+    Places are in the order in which mistakes are told.
+    """
 
-_PARSERS: Mapping[str, Callable[[str], Parsed]] = {
-    ".toml": toml_text.parse,
-    ".json": json_text.parse,
-    ".yaml": _yaml,
-    ".yml": _yaml,
-}
+    part: int
+    line: int
+    column: int
 
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """A policy as written: its values (dicts, lists and TOML's scalars) and where they stand.
+    """A policy as written: its values, and where they stand in the files that it is made of.
 
-    `source` is the file as the user named it, or `<mapping>`. `directory` is what relative files
-    in the policy are resolved against. References to the environment (`${NAME}`) are replaced.
+    The first of `parts` is the policy file itself, or the mapping. `origins` tells where what is
+    not from there is from. In `files` is noted what was looked at.
     """
 
     root: Mapping[str, Any] = field(repr=False)
-    source: str
-    directory: Path
-    positions: Mapping[KeyPath, Position] = field(repr=False)
-    suffix: str = ""  # ".toml", ".json", ".yaml", ".yml"; "" for a mapping
-    text: str = field(default="", repr=False)
-    texts: Mapping[KeyPath, int] = field(default_factory=dict[KeyPath, int], repr=False)
-    file: Path | None = None  # absolute; None for a mapping
+    parts: tuple[Part, ...]
+    origins: Mapping[KeyPath, Origin] = field(repr=False)
     files: Files = field(default_factory=Files, repr=False, compare=False)
 
     @classmethod
@@ -69,141 +49,69 @@ class Document:
         """
         file = Path(path)
         files = files or Files()
-        source = _source(file)
-        suffix = file.suffix.lower()
-        parse = _PARSERS.get(suffix)
-        if parse is None:
-            _refuse(
-                source,
-                "a policy file is TOML, JSON or YAML",
-                "name it .toml, .json, .yaml or .yml",
-            )
-        files.note(file)
-        text = _text(file, source)
         try:
-            parsed = parse(text)
-        except Refused as refused:
-            raise PolicyError([refused.problem(source)]) from None
-        document = cls._checked(
-            parsed.root, source, file.absolute().parent, parsed.positions, suffix, parsed.problems
-        )
-        return replace(document, text=text, texts=parsed.texts, file=file.absolute(), files=files)
+            main = Part.read(file, files)
+        except Unread as unread:
+            # What Python said of it stands in `what`: no second traceback in front of ours.
+            raise PolicyError([Problem(source_of(file), unread.what, unread.fix)]) from None
+        return cls(*united(main, files), files)
 
     @classmethod
     def from_mapping(cls, mapping: Mapping[str, Any]) -> Document:
         """Take a policy from a mapping of the same shape, deep-copied. Raises PolicyError."""
-        if not isinstance(mapping, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance]
-            _refuse("<mapping>", f"a policy is a mapping, not {kind(mapping)}")
-        return cls._checked(mapping, "<mapping>", Path.cwd(), {}, "", ())
+        files = Files()
+        return cls(*united(Part.from_mapping(mapping), files), files)
 
-    @classmethod
-    def _checked(
-        cls,
-        root: Mapping[Any, Any],
-        source: str,
-        directory: Path,
-        positions: Mapping[KeyPath, Position],
-        suffix: str,
-        refusals: tuple[Refused, ...],
-    ) -> Document:
-        # Sorted by place in the end; problems of the same place keep the order of their finding.
-        found: dict[Problem, Position] = {}
-        bare = cls({}, source, directory, positions, suffix)
-        for refused in refusals:
-            found[refused.problem(source)] = refused.position or (0, 0)
+    @property
+    def source(self) -> str:
+        """The policy file as the user named it, or `<mapping>`."""
+        return self.parts[0].source
 
-        def complain(path: KeyPath, what: str, fix: str) -> None:
-            found[Problem(bare.where(path), what, fix)] = bare.position(path) or (0, 0)
+    @property
+    def directory(self) -> Path:
+        """Where the policy file is; the working directory for a mapping."""
+        return self.parts[0].directory
 
-        copy = checked(root, complain)
-        if not found:
-            copy, positions = environment.expanded(copy, positions, os.environ, complain)
-        if found:
-            raise PolicyError(sorted(found, key=found.__getitem__))
-        return cls(copy, source, directory, positions, suffix)
+    @property
+    def file(self) -> Path | None:
+        """The policy file, absolute; None for a mapping."""
+        file = self.parts[0].file
+        return file.absolute() if file else None
 
-    def position(self, path: KeyPath) -> Position | None:
-        """Line and column of the key at `path`, or of the nearest table around it."""
-        for length in range(len(path), 0, -1):
-            if (known := self.positions.get(path[:length])) is not None:
-                return known
-        return None
+    def part(self, path: KeyPath) -> Part:
+        """The file that the value at `path` is from."""
+        return self.parts[self._origin(path).part]
 
-    def inside(self, path: KeyPath, value: str, index: int) -> Position | None:
-        """Line and column of one character of the string at `path`, else of its key.
+    def place(self, path: KeyPath) -> Place:
+        """Where the key at `path`, or the nearest table around it, stands."""
+        index, there = self._origin(path)
+        return _place(index, self.parts[index].position(there))
+
+    def inside(self, path: KeyPath, value: str, index: int) -> Place:
+        """Where one character of the string at `path` stands, else its key.
 
         `value` is that string, and `index` may be its length.
         """
-        start = self.texts.get(path)
-        if start is not None:
-            offsets = inside.characters(self.text, start, self.suffix, value)
-            if offsets is not None:
-                return Lines(self.text).at(offsets[index])
-        return self.position(path)
+        number, there = self._origin(path)
+        return _place(number, self.parts[number].inside(there, value, index))
 
     def where(self, path: KeyPath) -> str:
         """The place of `path` for people: `authz.toml:12:1`, or the dotted path in a mapping."""
-        return self.called(path, self.position(path))
+        return self.called(path, self.place(path))
 
-    def called(self, path: KeyPath, position: Position | None) -> str:
-        """What people are told of a place: `position` in a file, `path` in a mapping."""
-        if not self.suffix:
-            return dotted(path)
-        return ":".join(map(str, (self.source, *(position or ()))))
+    def called(self, path: KeyPath, place: Place) -> str:
+        """What people are told of a place: the place in a file, `path` in a mapping."""
+        position = (place.line, place.column) if place.line else None
+        return self.parts[place.part].called(path, position)
 
-    def example(self, name: str, value: Any) -> str:
-        """How this document would write `value` (strings, numbers, booleans, lists) at `name`."""
-        literal = json.dumps(value, ensure_ascii=False) if self.suffix else repr(value)
-        return self.written(name, literal)
-
-    def written(self, name: str, literal: str) -> str:
-        """How this document puts a value, already in its syntax, at `name`."""
-        match self.suffix:
-            case ".toml":
-                return f"{quoted(name)} = {literal}"
-            case ".json":
-                return f"{json.dumps(name, ensure_ascii=False)}: {literal}"
-            case ".yaml" | ".yml":
-                return f"{quoted(name)}: {literal}"
-            case _:
-                return f"{name!r}: {literal}"
+    def _origin(self, path: KeyPath) -> Origin:
+        found = self.origins.get(path[:2]) or self.origins.get(path[:1])
+        return (
+            Origin(0, path)
+            if found is None
+            else Origin(found.part, found.path + path[len(found.path) :])
+        )
 
 
-def _refuse(source: str, what: str, fix: str = "") -> NoReturn:
-    # What Python said of it stands in `what`: no second traceback in front of ours.
-    raise PolicyError([Problem(source, what, fix)]) from None
-
-
-def _source(file: Path) -> str:
-    """The path as given; an absolute one below the working directory is shortened."""
-    if file.is_absolute() and file.is_relative_to(Path.cwd()):
-        return str(file.relative_to(Path.cwd()))
-    return str(file)
-
-
-def _text(file: Path, source: str) -> str:
-    try:
-        # Looked at before it is opened: to open a pipe would wait for its writer.
-        mode = file.stat().st_mode
-        if stat.S_ISDIR(mode):
-            _refuse(source, "this is a directory", "give the policy file in it")
-        if not stat.S_ISREG(mode):
-            _refuse(source, "this is not a regular file", "give the path of a policy file")
-        with file.open("rb") as stream:
-            data = stream.read(MAX_BYTES + 1)
-    except FileNotFoundError:
-        _refuse(source, "there is no such file", f"it was looked for at {file.absolute()}")
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        _refuse(source, f"the file cannot be read: {reason}", "check its path and permissions")
-    if len(data) > MAX_BYTES:
-        _refuse(source, f"the file is larger than {MAX_BYTES} bytes", "is it a policy?")
-    if not data.strip():
-        _refuse(source, "the file is empty", "write a policy in it")
-    if data.startswith((b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff")):
-        _refuse(source, "the file starts with a byte order mark", "save it as UTF-8 without one")
-    try:
-        return data.decode()
-    except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        _refuse(f"{source}:{line}", "the file is not UTF-8", "save it as UTF-8")
+def _place(index: int, position: Position | None) -> Place:
+    return Place(index, *(position or (0, 0)))

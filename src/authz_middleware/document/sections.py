@@ -6,8 +6,8 @@ import difflib
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any, Final, cast, overload
 
-from authz_middleware.document.paths import KeyPath, Position, dotted, quoted
-from authz_middleware.document.reading import Document
+from authz_middleware.document.paths import KeyPath, dotted, quoted
+from authz_middleware.document.reading import Document, Place
 from authz_middleware.document.values import kind
 from authz_middleware.errors import PolicyError, Problem
 
@@ -21,23 +21,22 @@ class Report:
 
     def __init__(self, document: Document) -> None:
         self.document: Final = document
-        self._found: dict[Problem, Position] = {}  # as a set that keeps its order
+        self._found: dict[Problem, Place] = {}  # as a set that keeps its order
 
     def error(self, path: KeyPath, what: str, fix: str = "") -> None:
         """Note a problem at `path`. The same problem twice counts once."""
-        self._add(path, self.document.position(path), what, fix)
+        self._add(path, self.document.place(path), what, fix)
 
     def error_inside(self, path: KeyPath, value: str, index: int, what: str, fix: str = "") -> None:
         """Note a problem at one character of the string at `path`, which is `value`."""
-        position = self.document.inside(path, value, index)
-        if position == self.document.position(path):  # not known better than that
+        place = self.document.inside(path, value, index)
+        if place == self.document.place(path):  # not known better than that
             what = f"{what} (character {index + 1} of `{dotted(path[-1:])}`)"
-        self._add(path, position, what, fix)
+        self._add(path, place, what, fix)
 
-    def _add(self, path: KeyPath, position: Position | None, what: str, fix: str) -> None:
-        problem = Problem(self.document.called(path, position), what, fix)
+    def _add(self, path: KeyPath, place: Place, what: str, fix: str) -> None:
         # What has no place in the text (the top level) comes first.
-        self._found.setdefault(problem, position or (0, 0))
+        self._found.setdefault(Problem(self.document.called(path, place), what, fix), place)
 
     @property
     def problems(self) -> tuple[Problem, ...]:
@@ -253,12 +252,23 @@ class Section:
     def _below(self, name: str, mapping: Mapping[str, Any], *index: int) -> Section:
         return Section(self.document, self.report, (*self.path, name, *index), mapping)
 
+    def example(self, name: str, value: Any) -> str:
+        """How the file of this table would write `value` at `name`."""
+        return self.document.part(self._at(name)).example(name, value)
+
+    def beside(self, file: str) -> str:
+        """The path of a file that this table names: as it stands, or beside an included file."""
+        directory = self.document.part(self.path).directory
+        return file if directory == self.document.directory else str(directory / file)
+
     def _write(self, name: str, example: Any) -> str:
-        return f"write `{self.document.example(name, example)}`"
+        return f"write `{self.example(name, example)}`"
 
     def _wrong(self, name: str, wanted: str, example: Any = None, *, literal: str = "") -> None:
         what = f"`{quoted(name)}` must be {wanted}, not {kind(self.mapping[name])}"
         if literal:
-            self.error(name, what, f"write `{self.document.written(name, literal)}`")
+            self.error(
+                name, what, f"write `{self.document.part(self._at(name)).written(name, literal)}`"
+            )
         else:
             self.error(name, what, self._write(name, example))

@@ -39,6 +39,7 @@ KNOWN = (
     "unmatched",
     "trusted_proxies",
     "hosts",
+    "include",
     "issuers",
     "roles",
     "permissions",
@@ -50,7 +51,6 @@ KNOWN = (
 PLANNED = (
     "close_at_expiry",
     "ws_token",
-    "include",
     "state",
     "pdp",
 )
@@ -99,7 +99,7 @@ def load(document: Document, *, loaders: Collection[str] | None = None) -> Setti
     report = Report(document)
     root = Section.top(report)
     insecure = [name for name in root.mapping if name.startswith("insecure_")]
-    root.only(KNOWN, (*PLANNED, *insecure))
+    root.only(KNOWN, (*PLANNED, *insecure))  # `include` has been read already
     sections = root.tables("issuers")
     issuers = _issuers(root, sections, document)
     # Also those with a mistake: that a route names one of them is not a second mistake.
@@ -215,7 +215,7 @@ def _check_key_files(sections: Sequence[Section], directory: Path) -> None:
         name = table.raw("file") if table else None
         if table is None or not isinstance(name, str) or not name or "\0" in name:
             continue
-        file = directory / name
+        file = directory / table.beside(name)
         if not file.parent.is_dir():
             table.error("file", f"there is no directory {file.parent}", "make it")
         elif file.is_dir():

@@ -125,14 +125,15 @@ def load(
     """Read `[[issuers]]`. Every mistake goes to the report; an issuer with one is left out."""
     issuers: list[Issuer] = []
     opaque: list[tuple[Section, Introspection]] = []
-    seen: set[str] = set()
+    seen: dict[str, str] = {}  # where each issuer stands
     alone = sum(len(tenants.names(section)) or 1 for section in sections) == 1
     for section in sections:
         found = _issuers(section, read_file, environ, alone=alone)
         named = tenants.names(section)
-        if not seen.isdisjoint(named):
+        if twice := [name for name in named if name in seen]:
             # Two sets of keys or rules for one name: one of them would be ignored.
-            section.error("issuer", "this issuer is listed twice", "make one table of the two")
+            what = f"this issuer is listed twice: at {seen[twice[0]]} too"
+            section.error("issuer", what, "make one table of the two")
         else:
             issuers += found
             opaque += [
@@ -140,7 +141,7 @@ def load(
                 for issuer in found
                 if isinstance(issuer.source, Introspection)
             ]
-        seen.update(named)
+        seen.update(dict.fromkeys(named, section.where("issuer")))
     introspection_table.check_prefixes(opaque)
     return tuple(issuers)
 

@@ -151,9 +151,9 @@ def _static(
     if value is None:  # of the wrong type: reported by the reader
         return None
     if name == "jwks_file":
-        return from_jwks(strict_json.loads(read_file(value)))
+        return from_jwks(strict_json.loads(read_file(section.beside(value))))
     if name == "public_key_file":
-        return from_pem(read_file(value))
+        return from_pem(read_file(section.beside(value)))
     found = secret(section, name, read_file, environ)
     return None if found is None else from_secret(found)
 
@@ -175,7 +175,7 @@ def secret(
     if value is None:  # of the wrong type: reported by the reader
         return None
     if name.endswith("_file"):
-        return _without_line_end(read_file(value))
+        return _without_line_end(read_file(section.beside(value)))
     found = environ.get(value, "")
     if not VARIABLE.fullmatch(value) or (not found and value in environ.values()):
         # Not repeated: it may be the secret itself, written here, or put here by `${…}`.
@@ -230,7 +230,7 @@ def _cache(section: Section) -> KeyCache:
     file = table.text("file", example="keys/last-good.json")
     if file is not None and "\0" in file:
         table.error("file", "`file` is not a file name")
-    return KeyCache(Limits(max_age, stale_limit), file)
+    return KeyCache(Limits(max_age, stale_limit), file and table.beside(file))
 
 
 def _jwks_uri(section: Section, issuer: str, cache: KeyCache) -> JwksUri | None:

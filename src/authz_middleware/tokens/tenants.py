@@ -66,7 +66,7 @@ def expand(section: Section, preset: Preset, issuer: str) -> tuple[Named, ...]:
                 "issuer",
                 "`issuer` is a template, and no `tenants` are listed",
                 "list the tenants whose tokens are believed, as in "
-                f"`{section.document.example('tenants', ['5f1c…'])}`",
+                f"`{section.example('tenants', ['5f1c…'])}`",
             )
         elif tenants:
             check_issuer(section, preset, issuer.replace(TEMPLATE, tenants[0]))
