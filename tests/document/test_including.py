@@ -166,9 +166,12 @@ def test_names_from_the_environment_choose_the_files(files, monkeypatch):
         pytest.param(
             {"a.toml": "roles = ", "b.json": '{"a": null, "b": NaN}', "c.yaml": "x: !t 1"},
             [
-                "a.toml:1:9: this is not TOML: Invalid value at the end of the file",
+                (
+                    "a.toml:1:9: this is not TOML: Invalid value at the end of the file; write TOML"
+                    ' 1.0: `key = "text"`, `[table]`'
+                ),
                 "b.json:1:2: `a` is null; leave it out",
-                "b.json:1:13: `b` is not a finite number",
+                "b.json:1:13: `b` is not a finite number; write a number, or leave it out",
                 "c.yaml:1:4: `!t` is a tag; leave it out",
             ],
             id="mistakes of every file",

@@ -67,7 +67,9 @@ def test_a_file_is_read_by_its_suffix(here, name, text):
         pytest.param("a.json", "{}".encode("utf-16"), "a.json:1:1: the file starts", id="UTF-16"),
         pytest.param("a.toml", b"#" * (2**23 + 1), "a.toml: the file is larger than", id="size"),
         pytest.param("a.toml", b"a = 1\nb", "a.toml:2:2: this is not TOML", id="TOML syntax"),
-        pytest.param("a.toml", b"a = " + b"9" * 5000, "a.toml: an integer does not", id="digits"),
+        pytest.param(
+            "a.toml", b"a = " + b"9" * 5000, "a.toml:1:1: an integer does not", id="digits"
+        ),
         pytest.param("a.json", b"{", "a.json:1:2: this is not JSON", id="JSON syntax"),
         pytest.param("a.yaml", b"a: [", "a.yaml:1:5: this is not YAML", id="YAML syntax"),
     ],

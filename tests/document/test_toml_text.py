@@ -69,8 +69,8 @@ def test_a_key_has_the_place_where_it_is_written(text, path, position):
         pytest.param("a =", (1, 4), "this is not TOML: Invalid value at the end", id="at the end"),
         pytest.param("a = 1\nb = x\na = 2", (2, 5), "Invalid value", id="before a repeated key"),
         pytest.param("a = 1\na.b = 2", (2, 8), "Cannot overwrite a value", id="key below a value"),
-        pytest.param("a = " + "9" * 5000, None, "64 bits", id="more digits than int() takes"),
-        pytest.param("a = " + "[" * 5000 + "]" * 5000, None, "nested deeper", id="deep"),
+        pytest.param("a = " + "9" * 5000, (1, 1), "64 bits", id="more digits than int() takes"),
+        pytest.param("a = " + "[" * 5000 + "]" * 5000, (1, 1), "nested deeper", id="deep"),
     ],
 )
 def test_what_tomllib_refuses_is_told_with_its_place(text, position, what):
@@ -108,14 +108,14 @@ def test_a_repeated_key_is_named_at_its_second_place(text, position, what):
     assert refused.value.fix == "keep one of them"
 
 
-def test_an_error_without_a_place_is_told_without_one(monkeypatch):
+def test_an_error_without_a_place_is_told_at_the_start(monkeypatch):
     def refuse(text):
         raise tomllib.TOMLDecodeError("odd")
 
     monkeypatch.setattr(tomllib, "loads", refuse)
     with pytest.raises(Refused, match="this is not TOML: odd") as refused:
         toml_text.parse("a = 1")
-    assert refused.value.position is None
+    assert refused.value.position == (1, 1)
 
 
 @pytest.mark.parametrize(

@@ -106,8 +106,8 @@ def test_an_alias_is_a_problem_beside_its_anchor():
         pytest.param("---\n", (2, 1), "the top level must be a mapping", id="nothing at the top"),
         pytest.param("? [a]\n: b", (1, 3), "a key of the top level is not a", id="list as key"),
         pytest.param("a: " + "[" * 999, (1, 68), "nested deeper", id="deep"),
-        pytest.param('a: "\\UFFFFFFFF"', None, "out of range", id="no such character"),
-        pytest.param("a: " + "9" * 5000, None, "out of range", id="too many digits"),
+        pytest.param('a: "\\UFFFFFFFF"', (1, 1), "out of range", id="no such character"),
+        pytest.param("a: " + "9" * 5000, (1, 1), "out of range", id="too many digits"),
     ],
 )
 def test_what_is_no_policy_is_refused(text, position, what):

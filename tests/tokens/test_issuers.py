@@ -360,7 +360,7 @@ BAD_CACHES = [
     ({"max_age": 604_801}, "`max_age` must be from 60 to 604800 seconds"),
     ({"stale_limit": 3599}, "`stale_limit` must be from `max_age` (3600) to 604800 seconds"),
     ({"max_age": 60, "stale_limit": 59}, "`stale_limit` must be from `max_age` (60) to"),
-    ({"stale_limit": 604_801}, "to 604800 seconds; it is how long the last good keys serve"),
+    ({"stale_limit": 604_801}, "to 604800 seconds; write one of these: for so long keys serve"),
     ({"file": ""}, "`file` is empty"),
     ({"file": 5}, "`file` must be a string"),
     ({"file": "a\0b"}, "`file` is not a file name"),

@@ -212,7 +212,9 @@ def _coloured(line: str) -> str:
 
 def _source(ref: RuleRef, document: Document) -> str:
     """Return the line of the policy in which a rule stands."""
-    _, _, place = ref.where.partition(f"{document.source}:")
-    number = place.partition(":")[0]
-    lines: Iterable[str] = document.text.splitlines()
-    return next((text.strip() for place, text in enumerate(lines, 1) if str(place) == number), "")
+    for part in document.parts:
+        if ref.where.startswith(f"{part.source}:"):
+            number = ref.where.removeprefix(f"{part.source}:").partition(":")[0]
+            lines: Iterable[str] = part.text.splitlines()
+            return next((text.strip() for at, text in enumerate(lines, 1) if str(at) == number), "")
+    return ""

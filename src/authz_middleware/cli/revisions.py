@@ -37,7 +37,9 @@ def read_revision(name: str) -> Document:
                     for each in error.problems
                 ]
             ) from None
-    return replace(document, source=name, directory=Path(path).absolute().parent)
+    main, *others = document.parts
+    main = replace(main, source=name, directory=Path(path).absolute().parent)
+    return replace(document, parts=(main, *others))
 
 
 def _shown(name: str) -> bytes:

@@ -18,15 +18,19 @@ from authz_middleware.document.values import INTEGER_BEYOND
 
 __all__ = ["parse"]
 
+FIX = 'write JSON, without comments and without a comma before a bracket: `{"key": "text"}`'
+
 
 def parse(text: str) -> Parsed:
     """The values of a JSON text and where they stand. Raises Refused."""
     try:
         root: Any = json.loads(text, parse_int=_integer)
     except json.JSONDecodeError as error:
-        raise Refused((error.lineno, error.colno), f"this is not JSON: {error.msg}") from None
+        place = error.lineno, error.colno
+        raise Refused(place, f"this is not JSON: {error.msg}", FIX) from None
     except RecursionError:
-        raise Refused(None, f"the lists and tables are nested deeper than {MAX_DEPTH}") from None
+        what = f"the lists and tables are nested deeper than {MAX_DEPTH}"
+        raise Refused((1, 1), what, "take some of them away") from None
     if not isinstance(root, dict):
         raise Refused((1, 1), "the top level must be an object", "write `{ … }` around it")
     scanner = _Scanner(text)

@@ -15,7 +15,7 @@ __all__ = ["Parsed", "Refused", "repeated"]
 class Refused(Exception):
     """A text that is no policy: at which position, what is wrong, and what to write instead."""
 
-    def __init__(self, position: Position | None, what: str, fix: str = "") -> None:
+    def __init__(self, position: Position | None, what: str, fix: str) -> None:
         self.position = position
         self.what = what
         self.fix = fix

@@ -23,6 +23,10 @@ MAX_BYTES = 8 * 1024 * 1024
 """Largest policy file. Real ones are a few kilobytes; this stops a wrong path early."""
 
 
+SCHEMA = "$schema"
+"""The key by which a JSON file names its schema."""
+
+
 class Unread(Exception):
     """A file that could not even be read: what is wrong with it, and what to do."""
 
@@ -70,7 +74,7 @@ class Part:
 
     @classmethod
     def read(cls, file: Path, files: Files) -> Part:
-        """Read one file, and note it. Raises Unread, or PolicyError with every mistake of the text."""
+        """Read one file, and note it. Raises Unread, or PolicyError with every mistake in it."""
         files.note(file)
         source = source_of(file)
         suffix = file.suffix.lower()
@@ -82,6 +86,8 @@ class Part:
         try:
             text = _text(file)
             parsed = parse(text)
+            if suffix == ".json":
+                parsed = _without_schema(parsed)
         except Refused as refused:
             raise PolicyError([refused.problem(source)]) from None
         part = cls._checked(
@@ -167,6 +173,15 @@ class Part:
                 return f"{quoted(name)}: {literal}"
             case _:
                 return f"{name!r}: {literal}"
+
+
+def _without_schema(parsed: Parsed) -> Parsed:
+    """JSON has no comments: there `$schema` tells an editor where the schema of the file is."""
+    if not isinstance(parsed.root.get(SCHEMA), str):
+        return parsed
+    return replace(
+        parsed, root={name: each for name, each in parsed.root.items() if name != SCHEMA}
+    )
 
 
 def _no_mapping(kind: str) -> Problem:

@@ -75,8 +75,8 @@ class Document:
     @property
     def file(self) -> Path | None:
         """The policy file, absolute; None for a mapping."""
-        file = self.parts[0].file
-        return file.absolute() if file else None
+        main = self.parts[0]
+        return main.directory / main.file.name if main.file else None
 
     def part(self, path: KeyPath) -> Part:
         """The file that the value at `path` is from."""

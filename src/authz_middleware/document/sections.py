@@ -23,11 +23,11 @@ class Report:
         self.document: Final = document
         self._found: dict[Problem, Place] = {}  # as a set that keeps its order
 
-    def error(self, path: KeyPath, what: str, fix: str = "") -> None:
+    def error(self, path: KeyPath, what: str, fix: str) -> None:
         """Note a problem at `path`. The same problem twice counts once."""
         self._add(path, self.document.place(path), what, fix)
 
-    def error_inside(self, path: KeyPath, value: str, index: int, what: str, fix: str = "") -> None:
+    def error_inside(self, path: KeyPath, value: str, index: int, what: str, fix: str) -> None:
         """Note a problem at one character of the string at `path`, which is `value`."""
         place = self.document.inside(path, value, index)
         if place == self.document.place(path):  # not known better than that
@@ -35,8 +35,9 @@ class Report:
         self._add(path, place, what, fix)
 
     def _add(self, path: KeyPath, place: Place, what: str, fix: str) -> None:
-        # What has no place in the text (the top level) comes first.
-        self._found.setdefault(Problem(self.document.called(path, place), what, fix), place)
+        # What has no place in the text, since it is missing there, is told at its start, and first.
+        told = place if place.line else Place(place.part, 1, 1)
+        self._found.setdefault(Problem(self.document.called(path, told), what, fix), place)
 
     @property
     def problems(self) -> tuple[Problem, ...]:
@@ -82,11 +83,11 @@ class Section:
         """The place of a key, or of the table itself."""
         return self.document.where(self._at(name))
 
-    def error(self, name: str | None, what: str, fix: str = "") -> None:
+    def error(self, name: str | None, what: str, fix: str) -> None:
         """Report a problem at a key, or at the table itself."""
         self.report.error(self._at(name), what, fix)
 
-    def error_inside(self, name: str, value: str, index: int, what: str, fix: str = "") -> None:
+    def error_inside(self, name: str, value: str, index: int, what: str, fix: str) -> None:
         """Report a problem at one character of the string under a key, which is `value`."""
         self.report.error_inside(self._at(name), value, index, what, fix)
 
@@ -226,6 +227,7 @@ class Section:
                 self.report.error(
                     (*self.path, name, index),
                     f"`{quoted(name)}[{index}]` must be a table, not {kind(item)}",
+                    f"write `[[{quoted(name)}]]` above its keys, or `{{ … }}` around them",
                 )
         return found
 

@@ -17,6 +17,9 @@ from authz_middleware.document.paths import MAX_DEPTH, KeyPath, Lines, Position
 
 __all__ = ["parse", "positions"]
 
+FIX = 'write TOML 1.0: `key = "text"`, `[table]`'
+SMALLER = "write a number that a policy can mean"
+
 
 def parse(text: str) -> Parsed:
     """The values of a TOML text and where they stand. Raises Refused."""
@@ -25,9 +28,10 @@ def parse(text: str) -> Parsed:
     except tomllib.TOMLDecodeError as error:
         raise _refused(error, text) from None
     except RecursionError:
-        raise Refused(None, f"the lists and tables are nested deeper than {MAX_DEPTH}") from None
+        what = f"the lists and tables are nested deeper than {MAX_DEPTH}"
+        raise Refused((1, 1), what, "take some of them away") from None
     except ValueError:  # from int(), which caps the number of digits
-        raise Refused(None, "an integer does not fit into 64 bits") from None
+        raise Refused((1, 1), "an integer does not fit into 64 bits", SMALLER) from None
     scanner = _scanned(text)
     return Parsed(root, scanner.positions(), texts=scanner.texts)
 
@@ -40,7 +44,7 @@ def _refused(error: tomllib.TOMLDecodeError, text: str) -> Refused:
     message = str(error)
     place = _PLACE.search(message)
     if place is None:
-        return Refused(None, f"this is not TOML: {message}")
+        return Refused((1, 1), f"this is not TOML: {message}", FIX)
     what = f"this is not TOML: {message[: place.start()]}"
     if place[1] is None:
         position = Lines(text).at(len(text))
@@ -52,7 +56,7 @@ def _refused(error: tomllib.TOMLDecodeError, text: str) -> Refused:
     twice = _repeated(text)
     if twice is not None and twice.position is not None and twice.position < position:
         return twice
-    return Refused(position, what)
+    return Refused(position, what, FIX)
 
 
 def _repeated(text: str) -> Refused | None:

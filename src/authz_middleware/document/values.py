@@ -85,11 +85,15 @@ class _Copy:
             case int():
                 if -INTEGER_BEYOND <= value < INTEGER_BEYOND:
                     return int(value)
-                self._complain(path, f"{_name(path)} does not fit into 64 bits", "")
+                self._complain(
+                    path, f"{_name(path)} does not fit into 64 bits", "write a smaller number"
+                )
             case float():
                 if math.isfinite(value):
                     return float(value)
-                self._complain(path, f"{_name(path)} is not a finite number", "")
+                self._complain(
+                    path, f"{_name(path)} is not a finite number", "write a number, or leave it out"
+                )
             case list() | tuple():
                 return self._items(path, cast("list[Any]", value))
             case Mapping():
@@ -104,15 +108,18 @@ class _Copy:
         try:
             text.encode()
         except UnicodeEncodeError:
-            self._complain(path, f"{_name(path)} holds half of a surrogate pair", "")
+            self._complain(
+                path, f"{_name(path)} holds half of a surrogate pair", "write whole characters"
+            )
         return str.__str__(text)
 
     def _enter(self, path: KeyPath, container: object) -> bool:
         if id(container) in self._open:
-            self._complain(path, f"{_name(path)} contains itself", "")
+            self._complain(path, f"{_name(path)} contains itself", "write out what it should hold")
             return False
         if len(path) >= MAX_DEPTH:
-            self._complain(path[:4], f"{_name(path[:4])} is nested deeper than {MAX_DEPTH}", "")
+            what = f"{_name(path[:4])} is nested deeper than {MAX_DEPTH}"
+            self._complain(path[:4], what, "take some of the lists and tables away")
             return False
         self._open.add(id(container))
         return True

@@ -18,6 +18,8 @@ from authz_middleware.document.paths import MAX_DEPTH, KeyPath, Lines, Position,
 
 __all__ = ["parse"]
 
+FIX = "write `key: value`, and put texts with `: `, `#` or a bracket in quotes"
+
 
 def parse(text: str) -> Parsed:
     """The values of a YAML text and where they stand. Raises Refused."""
@@ -26,13 +28,15 @@ def parse(text: str) -> Parsed:
         return _Reader(yaml.SafeLoader(text), lines).document()
     except yaml.reader.ReaderError as error:
         what = f"this is not YAML: {error.reason}"
-        raise Refused(lines.at(error.position), what) from None
+        raise Refused(lines.at(error.position), what, "save it as UTF-8 text") from None
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
-        position = None if mark is None else lines.at(mark.index)
-        raise Refused(position, f"this is not YAML: {error.problem or error.context}") from None
+        position = (1, 1) if mark is None else lines.at(mark.index)
+        what = f"this is not YAML: {error.problem or error.context}"
+        raise Refused(position, what, FIX) from None
     except (ValueError, OverflowError):  # from int() and chr() on numbers without bounds
-        raise Refused(None, "this is not YAML: a number is out of range") from None
+        what = "this is not YAML: a number is out of range"
+        raise Refused((1, 1), what, "write a smaller one, or quotes around it") from None
 
 
 _INTEGER = re.compile(r"[-+]?(?:0|[1-9][0-9]*)")
@@ -67,14 +71,16 @@ class _Reader:
         after = self._loader.get_event()
         if not isinstance(after, yaml.StreamEndEvent):
             raise Refused(
-                self._place(after), "a second document starts here", "a policy is one document"
+                self._place(after),
+                "a second document starts here",
+                "keep one: a policy is one document",
             )
         return Parsed(root, self.positions, tuple(self.problems), self.texts)
 
     def _value(self, path: KeyPath, event: Any) -> Any:
         if len(path) > MAX_DEPTH:
             what = f"the lists and mappings are nested deeper than {MAX_DEPTH}"
-            raise Refused(self._place(event), what)
+            raise Refused(self._place(event), what, "take some of them away")
         if isinstance(event, yaml.AliasEvent):
             self._problem(event, f"`*{event.anchor}` is an alias", "write the value out")
             return ""
@@ -107,7 +113,8 @@ class _Reader:
 
     def _name(self, event: Any, table: str) -> str:
         if not isinstance(event, yaml.ScalarEvent):
-            raise Refused(self._place(event), f"a key of {table} is not a string")
+            what = f"a key of {table} is not a string"
+            raise Refused(self._place(event), what, "write a word, or a text in quotes")
         self._plain(event)
         resolved = self._resolved(event)
         if resolved == "merge":
@@ -151,7 +158,9 @@ class _Reader:
                 try:
                     return self._loader.construct_yaml_timestamp(node)
                 except ValueError as error:
-                    self._problem(event, f"`{dotted(path)}` is no date: {error}", "")
+                    self._problem(
+                        event, f"`{dotted(path)}` is no date: {error}", "write it in quotes"
+                    )
                     return ""
             case _:
                 what = f"`{dotted(path)}` does not mean the same in every YAML version"

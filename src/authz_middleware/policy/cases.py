@@ -128,12 +128,17 @@ def _principal(
     caller.only({"subject", "issuer", "roles", "permissions", "scopes", "claims"})
     issuer = caller.text("issuer", next(iter(issuers), ""))
     if issuers and issuer not in issuers:
-        caller.error("issuer", f"`{issuer}` is not one of the [[issuers]]")
+        caller.error(
+            "issuer",
+            f"`{issuer}` is not one of the [[issuers]]",
+            "write one of them, or leave it out",
+        )
     named = caller.texts("roles") or ()
     for role in named:
         # A misspelt role would pass every `deny` for the wrong reason.
         if roles is not None and role not in roles:
-            caller.error("roles", f"role `{role}` is not defined in [roles]")
+            what = f"role `{role}` is not defined in [roles]"
+            caller.error("roles", what, f"add it there, or use one of: {', '.join(sorted(roles))}")
     claims = caller.table("claims")
     return Principal(
         subject=caller.text("subject", "test"),

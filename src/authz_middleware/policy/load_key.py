@@ -71,6 +71,7 @@ def _timeout(table: Section) -> float:
     if seconds is None:
         return DEFAULT_TIMEOUT
     if not 0 < seconds <= MAX_TIMEOUT:
-        table.error("timeout", f"`timeout` is more than 0 and at most {MAX_TIMEOUT:g} seconds")
+        what = f"`timeout` is more than 0 and at most {MAX_TIMEOUT:g} seconds"
+        table.error("timeout", what, f"write `{table.example('timeout', 2)}`")
         return DEFAULT_TIMEOUT
     return float(seconds)

@@ -147,7 +147,7 @@ class _Reader:
     params: Mapping[str, str]
     trial: bool
 
-    def error(self, path: KeyPath, what: str, fix: str = "") -> None:
+    def error(self, path: KeyPath, what: str, fix: str) -> None:
         self.section.report.error(path, what, fix)
 
     def requirement(self, path: KeyPath, value: object, around: _Around) -> Need | None:
@@ -383,6 +383,7 @@ def _max_age(table: Section) -> int | None:
         return None
     # RFC 9470 §3: a non-negative integer.
     if seconds < 0 or not isinstance(seconds, int):
-        table.error("max_age", "`max_age` is a whole number of seconds, 0 or more")
+        what = "`max_age` is a whole number of seconds, 0 or more"
+        table.error("max_age", what, f"write `{table.example('max_age', 300)}`")
         return None
     return seconds

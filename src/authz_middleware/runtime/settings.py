@@ -268,7 +268,8 @@ def _remote_user(root: Section, issuers: Sequence[str]) -> RemoteUser | None:
     if chosen == "sub" and len(issuers) > 1:
         root.error("remote_user", "subjects of several issuers may be equal", 'write "iss|sub"')
     if chosen == "iss|sub" and any("|" in issuer for issuer in issuers):
-        root.error("remote_user", "an issuer holds `|`, so its callers' names could be another's")
+        what = "an issuer holds `|`, so its callers' names could be another's"
+        root.error("remote_user", what, "leave it out: read `access.principal` instead")
     return chosen
 
 
@@ -315,7 +316,8 @@ def _metadata_url(resource: str) -> str:
 def _problem_base(root: Section) -> str | None:
     base = root.text("problem_base")
     if base is not None and not (base.isascii() and base.isprintable() and " " not in base):
-        root.error("problem_base", "`problem_base` is the start of a URI (RFC 9457 §3.1.1)")
+        what = "`problem_base` is the start of a URI (RFC 9457 §3.1.1)"
+        root.error("problem_base", what, "write printable ASCII without spaces")
     return base
 
 

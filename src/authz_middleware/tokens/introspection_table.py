@@ -114,7 +114,7 @@ def _cache(table: Section) -> float:
         table.error(
             "cache",
             f"`cache` must be from 0 to {MAX_CACHE:.0f} seconds",
-            "a token that was revoked goes on working for as long; 0 asks each time",
+            "write one of these: a revoked token works for as long; 0 asks each time",
         )
     return cache
 
@@ -138,7 +138,8 @@ def _authentication(
     if "client_id" not in table:
         table.error(None, "`client_id` is missing", "write who we are to this issuer")
     elif client and not _VSCHAR.fullmatch(client):
-        table.error("client_id", "`client_id` is printable ASCII (RFC 6749 Appendix A.1)")
+        what = "`client_id` is printable ASCII (RFC 6749 Appendix A.1)"
+        table.error("client_id", what, "write it as the issuer registered it")
     secret = _secret(table, "client_secret", _VSCHAR, read_file, environ)
     if auth == "post":
         return None, (("client_id", client), ("client_secret", secret))
@@ -176,6 +177,7 @@ def _secret(
     text = data.decode("latin-1")
     if not grammar.fullmatch(text):
         # Not repeated, and not described: it is a secret.
-        table.error(source, f"what `{source}` leads to holds characters that it cannot have")
+        what = f"what `{source}` leads to holds characters that it cannot have"
+        table.error(source, what, "give it as the issuer gave it: printable ASCII")
         return ""
     return text

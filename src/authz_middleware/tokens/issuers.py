@@ -176,7 +176,8 @@ def _issuers(
     if isinstance(source, JwksUri):
         _check_address(section, source.url, named)
     if "prefix" in section and "introspection" not in section:
-        section.error("prefix", "`prefix` is for opaque tokens, and there is no `introspection`")
+        what = "`prefix` is for opaque tokens, and there is no `introspection`"
+        section.error("prefix", what, "leave it out, or say how the issuer is asked")
     if isinstance(source, StaticKeys) and source_name is not None:
         _check_serving(section, source_name, source.keys, algorithms)
     grants = _grants(section, alone=alone)
@@ -267,7 +268,7 @@ def _check_opaque(section: Section, source_name: str | None) -> None:
 def _check_not_empty(section: Section, *names: str) -> None:
     for name in names:
         if section.raw(name) == []:
-            section.error(name, f"`{name}` is empty", "every token would be refused")
+            section.error(name, f"`{name}` is empty", "name one: else every token is refused")
 
 
 def _algorithms(section: Section, *, secret: bool) -> frozenset[str]:
@@ -304,7 +305,7 @@ def _algorithms(section: Section, *, secret: bool) -> frozenset[str]:
 
 def _suggest(name: str) -> str:
     if name.lower() == "none":
-        return "a token without a signature is never accepted"
+        return "leave it out: a token without a signature is never accepted"
     folded = {known.lower(): known for known in ALGORITHMS}
     near = difflib.get_close_matches(name.lower(), folded, n=1)
     if near:
@@ -342,7 +343,7 @@ def _leeway(section: Section) -> float:
         section.error(
             "leeway",
             f"`leeway` must be from 0 to {MAX_LEEWAY:.0f} seconds",
-            "it only makes up for clocks that differ (RFC 7519 §4.1.4)",
+            "write one of these: it only makes up for clocks that differ (RFC 7519 §4.1.4)",
         )
     return leeway
 
@@ -350,7 +351,8 @@ def _leeway(section: Section) -> float:
 def _max_lifetime(section: Section) -> float | None:
     lifetime = section.number("max_lifetime", unit="seconds", example=3600)
     if lifetime is not None and lifetime <= 0:
-        section.error("max_lifetime", "`max_lifetime` must be a number of seconds above 0")
+        what = "`max_lifetime` must be a number of seconds above 0"
+        section.error("max_lifetime", what, f"write `{section.example('max_lifetime', 3600)}`")
     return lifetime
 
 
@@ -373,5 +375,8 @@ def _grants(section: Section, *, alone: bool) -> frozenset[str] | None:
             )
         return None
     if "*" in names and len(names) > 1:
-        section.error("grants", '"*" stands for all roles and needs no others beside it')
+        what = '"*" stands for all roles and needs no others beside it'
+        section.error(
+            "grants", what, f"write `{section.example('grants', ['*'])}`, or leave it out"
+        )
     return None if "*" in names else frozenset(names)

@@ -219,17 +219,17 @@ def _cache(section: Section) -> KeyCache:
         table.error(
             "max_age",
             f"`max_age` must be from {MIN_REFRESH:.0f} to {MAX_STALE:.0f} seconds",
-            "keys are not asked for more often, and a withdrawn one must not live on for longer",
+            "write one of these: a key that was withdrawn must not live on for longer",
         )
     elif not max_age <= stale_limit <= MAX_STALE:
         table.error(
             "stale_limit",
             f"`stale_limit` must be from `max_age` ({max_age:g}) to {MAX_STALE:.0f} seconds",
-            "it is how long the last good keys serve while the provider is out of reach",
+            "write one of these: for so long keys serve while the provider is out of reach",
         )
     file = table.text("file", example="keys/last-good.json")
     if file is not None and "\0" in file:
-        table.error("file", "`file` is not a file name")
+        table.error("file", "`file` is not a file name", "write it without the NUL")
     return KeyCache(Limits(max_age, stale_limit), file and table.beside(file))
 
 
@@ -255,7 +255,9 @@ def _discovery(section: Section, issuer: str, cache: KeyCache) -> Discovery | No
         )
         return None
     if "?" in issuer:  # RFC 8414 §2
-        section.error("issuer", "`issuer` has a query, so its metadata has no address")
+        what = "`issuer` has a query, so its metadata has no address"
+        fix = f"name the keys: {', '.join(f'`{name}`' for name in SOURCES)}"
+        section.error("issuer", what, fix)
         return None
     return Discovery(issuer, cache)
 
@@ -269,7 +271,7 @@ def url_problem(url: str) -> tuple[str, str] | None:
     """What is wrong with a URL that keys are fetched from, and what to write instead."""
     # Characters that URL parsers drop or read differently are refused before one is asked.
     if not url.isascii() or not url.isprintable() or " " in url or "\\" in url:
-        return "holds characters that a URL cannot have", "percent-encode them"
+        return "holds characters that a URL cannot have", "write them percent-encoded"
     try:
         parts = urlsplit(url)
         host, _ = parts.hostname, parts.port

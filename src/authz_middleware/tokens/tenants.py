@@ -119,7 +119,7 @@ def _tenants(section: Section, rule: Tenants | None) -> tuple[str, ...]:
         return ()
     listed = section.texts("tenants", example=("…",))
     if section.raw("tenants") == []:
-        section.error("tenants", "`tenants` is empty", "every token would be refused")
+        section.error("tenants", "`tenants` is empty", "name one: else every token is refused")
     good: list[str] = []
     for tenant in listed or ():
         if re.fullmatch(rule.pattern, tenant):
