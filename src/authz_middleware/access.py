@@ -138,7 +138,7 @@ class Access:
                 self._unchecked.add(requirement.must_check)
 
     def _ask(self, permission: str, resource: Mapping[str, Any] | None) -> Decision:
-        given: object = {} if resource is None else resource
+        given = cast("object", {} if resource is None else resource)
         if not isinstance(given, Mapping):
             raise TypeError("`resource` is a mapping of attributes")
         if self._unchecked:

@@ -201,7 +201,15 @@ def _look(request: Any, view: object, *_arguments: object) -> None:
 
 def looked(request: Any, place: str, asked: Routed, look: Callable[[Routed], None]) -> None:
     """Remember what the guard at this place has looked at, and how, for `look_at_changes`."""
-    vars(request).setdefault("_authz_looked", {})[place] = asked, request.path_info, look
+    _looks(request)[place] = asked, request.path_info, look
+
+
+def _looks(request: Any) -> dict[str, tuple[Routed, str, Callable[[Routed], None]]]:
+    """What was looked at, kept with the request: by place, with the path that Django routed on."""
+    members = cast("dict[str, Any]", vars(request))
+    looks: dict[str, tuple[Routed, str, Callable[[Routed], None]]]
+    looks = members.setdefault("_authz_looked", {})
+    return looks
 
 
 @cache
@@ -238,7 +246,7 @@ def look_at_changes() -> None:
 
 def _look_if_changed(request: Any) -> HttpResponse | None:
     """Return the refusal, which is sent whatever the middlewares make of it, or None."""
-    for asked, path, look in vars(request).get("_authz_looked", {}).values():
+    for asked, path, look in _looks(request).values():
         if (asked.method, path) != (request.method, request.path_info):
             mount = asked.path.removesuffix(path)
             try:

@@ -12,7 +12,9 @@ __all__ = ["check_mode", "has_shadows", "holds", "is_shadow", "parts"]
 
 def is_shadow(value: object) -> bool:
     """Whether a requirement is on trial."""
-    return isinstance(value, Mapping) and cast("object", value.get("mode")) == "shadow"
+    return (
+        isinstance(value, Mapping) and cast("Mapping[str, object]", value).get("mode") == "shadow"
+    )
 
 
 def has_shadows(root: Section) -> bool:
@@ -28,7 +30,7 @@ def holds(value: object) -> bool:
         inside = cast("Mapping[str, object]", value).values()
     elif isinstance(value, list):
         inside = cast("list[object]", value)
-    return is_shadow(value) or any(map(holds, inside))
+    return is_shadow(cast("object", value)) or any(map(holds, inside))
 
 
 def parts(table: Section) -> Iterator[object]:
