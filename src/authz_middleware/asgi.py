@@ -130,7 +130,7 @@ class ASGIAuthzMiddleware:
             prefix,
             whole=use == "kept inside",
             exact=self.guarded.exact,
-            reads=serving.settings.policy.context_reads,
+            reads=serving.settings.context_reads,
         )
         if document := serving.metadata(facts):
             await exchange.answer(document)

@@ -149,6 +149,15 @@ class ContextReads(NamedTuple):
         """Whether the field of this name (in lower case) is read."""
         return name in self.fields or (self.every_field and name not in self.hidden)
 
+    def __or__(self, other: ContextReads) -> ContextReads:
+        """Return what these or others read."""
+        return ContextReads(
+            self.fields | other.fields,
+            self.every_field or other.every_field,
+            self.hidden | other.hidden,
+            self.query or other.query,
+        )
+
 
 class Surroundings(NamedTuple):
     """What came with a request beside path, method and credentials: as received, believed by none.

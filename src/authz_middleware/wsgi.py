@@ -74,7 +74,7 @@ class WSGIAuthzMiddleware:
         binding = self.guarded.served(serving)
         if binding is None:
             return _send(not_loaded(_accept(environ)), environ, start_response)
-        reads = serving.settings.policy.context_reads
+        reads = serving.settings.context_reads
         facts = facts_of(environ, exact=self.guarded.exact, reads=reads)
         if document := serving.metadata(facts, environ.get("SCRIPT_NAME", "")):
             return _send(document, environ, start_response)

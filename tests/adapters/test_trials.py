@@ -95,6 +95,45 @@ def test_a_candidate_changes_no_response(
     assert counts.same + counts.allow_to_deny + counts.deny_to_allow == len(PATHS)
 
 
+READS = {
+    "a field": ('context.headers["x-team"] == "red"', True),
+    "every field": ("context.headers.exists(name, name == 'x-team')", True),
+    "the query": ('"red" in context.query.team', False),
+}
+
+
+@pytest.mark.parametrize("world", WORLDS)
+@pytest.mark.parametrize(("when", "allows"), READS.values(), ids=READS)
+@pytest.mark.parametrize("tried", ["shadow", "candidate"])
+def test_what_only_a_trial_reads_of_a_request_is_there(
+    world: str,
+    folder: Path,
+    policy: dict[str, Any],
+    clock: Any,
+    issuer: Any,
+    when: str,
+    allows: bool,
+    tried: str,
+) -> None:
+    """The policy in force reads no header and no query."""
+    needs = {"roles": ["viewer"], "when": when}
+    whole = {**policy, "routes": {**policy["routes"], "GET /me": needs}}
+    (folder / "reading.json").write_text(json.dumps(whole))
+    shadow = {"roles": ["viewer"], "all": [{"when": when, "mode": "shadow"}]}
+    both: dict[str, Any] = (
+        {**policy, "candidate": "reading.json"}
+        if tried == "candidate"
+        else {**policy, "routes": {**policy["routes"], "GET /me": shadow}}
+    )
+    (folder / "read.json").write_text(json.dumps(both))
+    authz = Authz.from_file(folder / "read.json", clock=clock)
+    token = ("Authorization", f"Bearer {issuer.mint('ann', roles=['viewer'])}")
+    for headers in ([token, ("X-Team", "red")], [token]):
+        assert ask(world, authz, "GET", "/me", headers).status == 200
+    (counts,) = authz.trials(30)
+    assert (counts.same, counts.allow_to_deny) == ((1, 1) if allows else (0, 2))
+
+
 @pytest.mark.parametrize("world", WORLDS)
 def test_what_would_change_is_counted(
     world: str, folder: Path, policy: dict[str, Any], clock: Any, issuer: Any

@@ -128,7 +128,7 @@ class AuthzMiddleware:
         self, request: HttpRequest, view: object, *_arguments: object
     ) -> HttpResponseBase | None:
         serving = self._served_under(request)
-        facts = changed_facts(request, serving.settings.policy.context_reads)
+        facts = changed_facts(request, serving.settings.context_reads)
         if facts is not None:
             outcome = serving.outcome(facts)
             if refusal := self._concluded(request, serving, facts, outcome, _overruled):
@@ -139,7 +139,7 @@ class AuthzMiddleware:
         self, request: HttpRequest, view: object, *_arguments: object
     ) -> HttpResponseBase | None:
         serving = self._served_under(request)
-        facts = changed_facts(request, serving.settings.policy.context_reads)
+        facts = changed_facts(request, serving.settings.context_reads)
         if facts is not None:
             outcome = await serving.outcome_async(facts)
             if refusal := self._concluded(request, serving, facts, outcome, _overruled):
@@ -179,7 +179,7 @@ class AuthzMiddleware:
 def _begin(request: Any, serving: Serving) -> RequestFacts:
     enter(None)
     request.authz = None
-    return facts_of(request, serving.settings.policy.context_reads)
+    return facts_of(request, serving.settings.context_reads)
 
 
 def _look_at(request: Any, view: object) -> HttpResponseBase | None:

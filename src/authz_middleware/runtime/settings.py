@@ -14,7 +14,7 @@ from urllib.parse import unquote, urlsplit
 from authz_middleware.answers import Answers, metadata
 from authz_middleware.document import Document, Report, Section
 from authz_middleware.errors import PolicyError, Problem
-from authz_middleware.facts import Answer, RuleRef
+from authz_middleware.facts import Answer, ContextReads, RuleRef
 from authz_middleware.policy import cases
 from authz_middleware.policy import load as policies
 from authz_middleware.policy.cases import Case
@@ -86,6 +86,7 @@ class Settings:
     strict: bool  # whether a gap between policy and app is a mistake
     unmatched: bool  # whether the app answers where neither it nor the policy knows the path
     directory: Path  # where relative files are
+    context_reads: ContextReads | None  # what all conditions read, those on trial included
     shadow: Policy | None  # the policy with what is on trial in it enforced, if anything is
     candidate: Candidate | None
 
@@ -135,13 +136,21 @@ def load(document: Document, *, loaders: Collection[str] | None = None) -> Setti
         strict=root.flag("strict"),
         unmatched=_choice(root, "unmatched", ("app",)) is not None,
         directory=document.directory,
+        context_reads=_united(policy.context_reads, shadow.context_reads if shadow else None),
         shadow=shadow,
         candidate=None,
     )
     candidate, problems = _candidate(root, loaders)
     if found := (*report.problems, *problems):
         raise PolicyError(found)
-    return replace(settings, candidate=candidate)
+    if candidate is None:
+        return settings
+    reads = _united(settings.context_reads, candidate.settings.context_reads)
+    return replace(settings, candidate=candidate, context_reads=reads)
+
+
+def _united(one: ContextReads | None, other: ContextReads | None) -> ContextReads | None:
+    return one | other if one and other else one or other
 
 
 def _candidate(
