@@ -18,6 +18,7 @@ from authz_middleware.facts import (
     RuleRef,
 )
 from authz_middleware.observe import DecisionEvent, DecisionObserver
+from authz_middleware.observe.record import DecisionRecorder
 from authz_middleware.runtime.authz import Authz
 from authz_middleware.runtime.loaders import AttributeLoader
 from authz_middleware.runtime.trials import TrialCounts
@@ -38,6 +39,7 @@ __all__ = [
     "Decision",
     "DecisionEvent",
     "DecisionObserver",
+    "DecisionRecorder",
     "KeyReadiness",
     "PolicyError",
     "PolicyReadiness",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from authz_middleware.analysis.checking import check
 from authz_middleware.analysis.comparing import Comparison, compare
+from authz_middleware.analysis.drafting import draft
 from authz_middleware.analysis.tabulating import tabulate
 
-__all__ = ["Comparison", "check", "compare", "tabulate"]
+__all__ = ["Comparison", "check", "compare", "draft", "tabulate"]

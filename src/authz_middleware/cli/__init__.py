@@ -10,7 +10,10 @@ from authz_middleware.cli.check import check
 from authz_middleware.cli.diff import diff
 from authz_middleware.cli.explain import explain
 from authz_middleware.cli.groups import Sections
+from authz_middleware.cli.init import init
+from authz_middleware.cli.issuing import issuer, token
 from authz_middleware.cli.matrix import matrix
+from authz_middleware.cli.recorded import replay, suggest
 from authz_middleware.cli.test import test
 from authz_middleware.version import __version__
 
@@ -26,4 +29,6 @@ def main() -> None:
 # A new command goes into the section of the question that it answers.
 main.section("Is the policy right?", check, test)
 main.section("What does it say?", matrix, explain, diff)
-main.section("What does it mean for the app?", audit, attack)
+main.section("What does it mean for the app?", init, audit, attack)
+main.section("What would it have decided?", replay, suggest)
+main.section("Who calls while you develop?", issuer, token)

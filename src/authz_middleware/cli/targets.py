@@ -12,11 +12,12 @@ from authz_middleware import frameworks
 from authz_middleware.asgi import ASGIAuthzMiddleware
 from authz_middleware.cli.policies import Mistake
 from authz_middleware.errors import PolicyError
+from authz_middleware.policy.routes import RouteTable
 from authz_middleware.runtime.authz import NOT_ASKED, Authz
 from authz_middleware.runtime.guarded import Guarded
 from authz_middleware.wsgi import WSGIAuthzMiddleware
 
-__all__ = ["Target", "find_target"]
+__all__ = ["Target", "find_target", "routes_of"]
 
 # Under which attribute frameworks and middlewares keep what answers for them.
 _KEPT: Final = (
@@ -50,6 +51,16 @@ def find_target(text: str, policy: str | None) -> Target:
         return _guard(app) or _of_django(app)
     except PolicyError as error:
         raise Mistake(str(error)) from error
+
+
+def routes_of(text: str) -> RouteTable:
+    """Import `module:app`, guarded or not, and return its routes.
+
+    Raises click.ClickException with what is wrong.
+    """
+    app = find_app(text)
+    found = _guard(app)
+    return (found.guarded if found else Guarded(app)).routes()
 
 
 def find_app(text: str) -> Any:

@@ -16,6 +16,7 @@ class DecisionEvent:
 
     `id` is the id that a refused client was given ("" where nobody was refused). `at` is in seconds
     since the epoch. `asked` is the permission of an `access.require` or `access.allows`, else "".
+    `roles` and `permissions` are what the caller brought: without what the policy adds to them.
     """
 
     id: str
@@ -27,6 +28,9 @@ class DecisionEvent:
     subject: str | None
     issuer: str | None
     asked: str = ""
+    roles: frozenset[str] = frozenset()
+    permissions: frozenset[str] = frozenset()
+    scopes: frozenset[str] = frozenset()
 
 
 class DecisionObserver(Protocol):

@@ -69,6 +69,16 @@ class Roles:
             actor=principal.actor,
         )
 
+    def contract(self, principal: Principal) -> tuple[frozenset[str], frozenset[str]]:
+        """Return the roles and permissions from which `expand` makes those of `principal`.
+
+        The fewest: what the token names twice over is not known any more.
+        """
+        brought = (self.closure.get(name, frozenset[str]()) - {name} for name in principal.roles)
+        roles = principal.roles.difference(*brought)
+        granted = (self.permissions.get(name, frozenset[str]()) for name in principal.roles)
+        return roles, principal.permissions.difference(*granted)
+
     def grant(self, principal: Principal, permission: str) -> bool:
         """Whether an expanded `principal` holds `permission`.
 

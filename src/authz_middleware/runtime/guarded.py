@@ -69,6 +69,10 @@ class Guarded:
             self._bound = serving, binding
         return binding
 
+    def routes(self) -> RouteTable:
+        """Return the app's routes as they are now, bound to nothing: for reports."""
+        return self._read()
+
     def laid(self, serving: Serving) -> Binding:
         """Return the same, gaps or not, and log nothing: for reports."""
         with self._lock:

@@ -320,6 +320,9 @@ class Serving:
         refused = not decision.allowed if refused is None else refused
         if not refused and not self._observers and not LOGGER.isEnabledFor(logging.DEBUG):
             return ""  # nobody listens to what goes well
+        roles = permissions = frozenset[str]()
+        if principal is not None:
+            roles, permissions = self.settings.policy.roles.contract(principal)
         event = DecisionEvent(
             id=str(uuid4()) if refused else "",
             at=self.clock(),
@@ -330,6 +333,9 @@ class Serving:
             subject=principal.subject if principal else None,
             issuer=principal.issuer if principal else None,
             asked=asked,
+            roles=roles,
+            permissions=permissions,
+            scopes=principal.scopes if principal else frozenset(),
         )
         for observer in (self._log, *self._observers):
             try:

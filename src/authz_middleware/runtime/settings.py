@@ -40,6 +40,7 @@ KNOWN = (
     "trusted_proxies",
     "hosts",
     "include",
+    "insecure_development_keys",
     "issuers",
     "roles",
     "permissions",
@@ -100,7 +101,8 @@ def load(document: Document, *, loaders: Collection[str] | None = None) -> Setti
     report = Report(document)
     root = Section.top(report)
     insecure = [name for name in root.mapping if name.startswith("insecure_")]
-    root.only(KNOWN, (*PLANNED, *insecure))  # `include` has been read already
+    # `include` has been read already.
+    root.only(KNOWN, (*PLANNED, *(name for name in insecure if name not in KNOWN)))
     sections = root.tables("issuers")
     issuers = _issuers(root, sections, document)
     # Also those with a mistake: that a route names one of them is not a second mistake.
@@ -190,7 +192,12 @@ def _issuers(root: Section, sections: Sequence[Section], document: Document) -> 
             raise OSError(EFBIG, f"larger than {MAX_KEY_FILE} bytes")
         return data
 
-    return issuer_tables.load(sections, read_file=read_file, environ=os.environ)
+    return issuer_tables.load(
+        sections,
+        read_file=read_file,
+        environ=os.environ,
+        development_keys=root.flag("insecure_development_keys"),
+    )
 
 
 def _published(issuers: Iterable[Issuer]) -> tuple[str, ...]:

@@ -14,36 +14,18 @@ from base64 import b64encode
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 from uuid import uuid4
 
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from jwt import InvalidTokenError, PyJWS, algorithms
+from jwt import InvalidTokenError, PyJWS, get_unverified_header
 
+from authz_middleware.testing.keys import ALGORITHMS, DevelopmentKey, PrivateKey, public_jwk
+from authz_middleware.testing.page import MintingPage
 from authz_middleware.testing.server import Answer, serving
 
 __all__ = ["DevelopmentIssuer"]
-
-PrivateKey = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey | Ed25519PrivateKey
-
-_CURVES: dict[str, ec.EllipticCurve] = {
-    "ES256": ec.SECP256R1(),
-    "ES384": ec.SECP384R1(),
-    "ES512": ec.SECP521R1(),
-}
-ALGORITHMS = (*_CURVES, "EdDSA", "RS256", "RS384", "RS512", "PS256", "PS384", "PS512")
-
-
-def _make_key(algorithm: str) -> PrivateKey:
-    """Make a key for an algorithm of RFC 7518 §3.1 or RFC 8037 §3.1; RSA takes the longest."""
-    if curve := _CURVES.get(algorithm):
-        return ec.generate_private_key(curve)
-    if algorithm == "EdDSA":
-        return Ed25519PrivateKey.generate()
-    return rsa.generate_private_key(public_exponent=65537, key_size=2048)
-
 
 EXPIRED_SINCE = 3600.0
 """Seconds; more than any leeway that a policy may allow."""
@@ -64,6 +46,11 @@ class DevelopmentIssuer:
     `issuer` is the identifier that tokens carry as `iss`, `audience` what they carry as `aud`.
     `algorithm` is one of ES256, ES384, ES512, EdDSA, RS256-512 and PS256-512. `clock` returns
     seconds since the epoch. Nothing is fetched or served unless `serve` is called.
+
+    With `key_file` the key is the one in that PEM file, which is made if it is not there, readable
+    by its owner alone; `algorithm` must be one that it serves. Such a key is named so that a policy
+    believes it for an issuer on this machine alone. Raises OSError or ValueError if the file cannot
+    be used.
     """
 
     def __init__(
@@ -73,6 +60,7 @@ class DevelopmentIssuer:
         *,
         algorithm: str = "ES256",
         clock: Callable[[], float] = time.time,
+        key_file: str | os.PathLike[str] | None = None,
     ) -> None:
         if algorithm not in ALGORITHMS:
             raise ValueError(f"no key for {algorithm!r}; choose one of {', '.join(ALGORITHMS)}")
@@ -80,14 +68,36 @@ class DevelopmentIssuer:
         self.audience = audience if isinstance(audience, str) else tuple(audience)
         self.algorithm = algorithm
         self.clock = clock
-        self.kid = uuid4().hex
-        self._key = _make_key(algorithm)
+        self.outage = False
+        """While it is set, `serve` answers everything with 503."""
+        self._file = None if key_file is None else Path(key_file)
+        self._keys: list[DevelopmentKey] = []  # all that are published; the last one signs
+        if self._file is not None and self._file.exists():
+            self._keys.append(DevelopmentKey.read(self._file, algorithm))
+        else:
+            self.rotate()
         self._opaque: dict[str, dict[str, Any]] = {}
         self._revoked: set[str] = set()
         self._secret = secrets.token_urlsafe(32)
 
     def __repr__(self) -> str:
         return f"DevelopmentIssuer({self.issuer!r}, {self.audience!r}, {self.algorithm})"
+
+    @property
+    def kid(self) -> str:
+        """The name of the key that signs."""
+        return self._keys[-1].kid
+
+    @property
+    def _key(self) -> PrivateKey:
+        return self._keys[-1].private
+
+    def rotate(self) -> None:
+        """Sign with a new key from now on. The ones before it stay published."""
+        key = DevelopmentKey.make(self.algorithm, named=self._file is not None)
+        if self._file is not None:
+            key.write(self._file)
+        self._keys.append(key)
 
     # Tokens.
 
@@ -131,7 +141,7 @@ class DevelopmentIssuer:
         self, subject: str = "ann", *, roles: Iterable[str] | None = None, **claims: Any
     ) -> str:
         """Return a token that names our key but was signed by another of its kind: a forgery."""
-        key = _make_key(self.algorithm)
+        key = DevelopmentKey.make(self.algorithm).private
         return self._sign(key, self._claims(subject, roles, 300, claims), None)
 
     def mint_opaque(
@@ -165,11 +175,17 @@ class DevelopmentIssuer:
     def _signed(self, token: str) -> dict[str, Any] | None:
         """The claims of a token that `mint` signed."""
         try:
-            payload = PyJWS().decode(token, self._key.public_key(), [self.algorithm])
-        except InvalidTokenError:
+            payload = PyJWS().decode(token, self._named(token).public_key(), [self.algorithm])
+        except (InvalidTokenError, LookupError):
             return None
         claims: dict[str, Any] = json.loads(payload)  # noqa: TID251 - our own text
         return claims
+
+    def _named(self, token: str) -> PrivateKey:
+        """The key that `token` names. Raises LookupError or InvalidTokenError."""
+        return {key.kid: key.private for key in self._keys}[
+            get_unverified_header(token).get("kid", self.kid)
+        ]
 
     def _claims(
         self,
@@ -206,15 +222,11 @@ class DevelopmentIssuer:
     @property
     def jwks(self) -> dict[str, Any]:
         """The public key set (RFC 7517 §5)."""
-        public = self._key.public_key()
-        if isinstance(public, rsa.RSAPublicKey):
-            jwk = algorithms.RSAAlgorithm.to_jwk(public, as_dict=True)
-        elif isinstance(public, ec.EllipticCurvePublicKey):
-            jwk = algorithms.ECAlgorithm.to_jwk(public, as_dict=True)
-        else:
-            jwk = algorithms.OKPAlgorithm.to_jwk(public, as_dict=True)
-        jwk = {name: jwk[name] for name in ("kty", "crv", "x", "y", "n", "e") if name in jwk}
-        return {"keys": [{**jwk, "kid": self.kid, "use": "sig", "alg": self.algorithm}]}
+        shown = [
+            {**public_jwk(key.private), "kid": key.kid, "use": "sig", "alg": self.algorithm}
+            for key in self._keys
+        ]
+        return {"keys": shown}
 
     @property
     def jwks_uri(self) -> str:
@@ -263,11 +275,16 @@ class DevelopmentIssuer:
         return deepcopy(_without_none(table | overrides))
 
     @contextmanager
-    def serve(self, port: int | None = None) -> Generator[DevelopmentIssuer]:
+    def serve(
+        self, port: int | None = None, *, switches: bool = False
+    ) -> Generator[DevelopmentIssuer]:
         """Answer discovery, key and introspection requests on 127.0.0.1 until the block ends.
 
         `port` is the one in `issuer` by default. With another one, or 0 for any that is free, the
         issuer's identifier becomes `http://127.0.0.1:PORT` with the path it had, and stays so.
+
+        With `switches` there is a page at `/` where anybody on this machine may mint tokens, rotate
+        the key, and have an outage.
         """
         parts = urlsplit(self.issuer)
         if port is None:
@@ -276,12 +293,23 @@ class DevelopmentIssuer:
                     f"{self.issuer} cannot be served on 127.0.0.1: give serve() a port"
                 )
             port = parts.port
-        with serving(self._documents, self._posted, port) as bound:
+        page = self._page() if switches else None
+        with serving(self._documents, self._posted, port, page) as bound:
             if bound != parts.port or parts.hostname != "127.0.0.1":
                 self.issuer = f"http://127.0.0.1:{bound}{parts.path}"
             yield self
 
+    def _page(self) -> MintingPage:
+        return MintingPage(self.mint, self.rotate, self._fail)
+
+    def _fail(self, outage: bool | None) -> bool:
+        if outage is not None:
+            self.outage = outage
+        return self.outage
+
     def _posted(self, path: str, authorization: str, body: bytes) -> Answer | None:
+        if self.outage:
+            return 503, {"error": "temporarily_unavailable"}
         if path != urlsplit(self.introspection_endpoint).path:
             return None
         pair = b64encode(f"{CLIENT}:{self._secret}".encode()).decode()
@@ -292,7 +320,9 @@ class DevelopmentIssuer:
             return 400, {"error": "invalid_request"}
         return 200, self.introspect(tokens[0])
 
-    def _documents(self) -> Mapping[str, Mapping[str, Any]]:
+    def _documents(self) -> Mapping[str, Mapping[str, Any]] | None:
+        if self.outage:
+            return None
         path = urlsplit(self.issuer).path.rstrip("/")
         documents: dict[str, Mapping[str, Any]] = {
             template.format(path=path): self.discovery for template in METADATA

@@ -22,6 +22,7 @@ from authz_middleware.tokens import (
     tenants,
 )
 from authz_middleware.tokens.claim_paths import ClaimPaths
+from authz_middleware.tokens.development import is_development_key, is_local
 from authz_middleware.tokens.introspection_table import Introspection
 from authz_middleware.tokens.key_sources import (
     Discovery,
@@ -117,18 +118,29 @@ class Issuer:
     tenant: Mark = NO_MARK  # what its tokens must say of the tenant they come from
     tenant_id: str = ""  # of an issuer that is one of many at its provider
     from_template: bool = False  # ... and stands for one tenant of a template
+    development_keys: bool = False  # whether a key that anybody may have on his disk will do
 
 
 def load(
-    sections: Sequence[Section], *, read_file: ReadFile, environ: Mapping[str, str]
+    sections: Sequence[Section],
+    *,
+    read_file: ReadFile,
+    environ: Mapping[str, str],
+    development_keys: bool = False,
 ) -> tuple[Issuer, ...]:
-    """Read `[[issuers]]`. Every mistake goes to the report; an issuer with one is left out."""
+    """Read `[[issuers]]`. Every mistake goes to the report; an issuer with one is left out.
+
+    With `development_keys` those of development issuers are believed for every issuer, else only
+    for one on this machine.
+    """
     issuers: list[Issuer] = []
     opaque: list[tuple[Section, Introspection]] = []
     seen: dict[str, str] = {}  # where each issuer stands
     alone = sum(len(tenants.names(section)) or 1 for section in sections) == 1
     for section in sections:
-        found = _issuers(section, read_file, environ, alone=alone)
+        found = _issuers(
+            section, read_file, environ, alone=alone, development_keys=development_keys
+        )
         named = tenants.names(section)
         if twice := [name for name in named if name in seen]:
             # Two sets of keys or rules for one name: one of them would be ignored.
@@ -147,7 +159,12 @@ def load(
 
 
 def _issuers(
-    section: Section, read_file: ReadFile, environ: Mapping[str, str], *, alone: bool
+    section: Section,
+    read_file: ReadFile,
+    environ: Mapping[str, str],
+    *,
+    alone: bool,
+    development_keys: bool,
 ) -> tuple[Issuer, ...]:
     """The issuers that one table stands for: one, or one for each tenant."""
     before = len(section.report.problems)
@@ -180,6 +197,9 @@ def _issuers(
         section.error("prefix", what, "leave it out, or say how the issuer is asked")
     if isinstance(source, StaticKeys) and source_name is not None:
         _check_serving(section, source_name, source.keys, algorithms)
+    development_keys = development_keys or is_local(name or "")
+    if isinstance(source, StaticKeys) and source_name is not None and not development_keys:
+        _check_development(section, source_name, source.keys)
     grants = _grants(section, alone=alone)
     issuer = Issuer(
         issuer=name or "",
@@ -195,6 +215,7 @@ def _issuers(
         max_lifetime=_max_lifetime(section),
         audience_claim=preset.audience_claim,
         mark=preset.mark,
+        development_keys=development_keys,
     )
     # Whatever stands in for a missing value goes no further.
     if source is None or len(section.report.problems) > before:
@@ -210,6 +231,17 @@ def _issuers(
         )
         for each in named
     )
+
+
+def _check_development(section: Section, source_name: str, keys: KeySet) -> None:
+    if any(is_development_key(key.kid) for key in keys.keys):
+        section.error(
+            source_name,
+            f"`{source_name}` holds a key of a development issuer, and this one is not on this"
+            " machine",
+            "give the issuer's own keys; or insist, with `insecure_development_keys = true` at"
+            " the top",
+        )
 
 
 def _check_address(section: Section, url: str, named: Sequence[Named]) -> None:

@@ -36,6 +36,7 @@ __all__ = [
     "KeyConfig",
     "ReadFile",
     "StaticKeys",
+    "is_loopback",
     "named",
     "read",
     "secret",
@@ -282,12 +283,13 @@ def url_problem(url: str) -> tuple[str, str] | None:
     if "@" in parts.netloc or "#" in url:
         return "holds a user name or a fragment", "write it without"
     # RFC 8414 §6.1: who can change the answer on its way chooses the keys.
-    if parts.scheme == "http" and not _is_loopback(host):
+    if parts.scheme == "http" and not is_loopback(host):
         return "is plain http to another machine", "use https"
     return None
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Whether `host`, as a URL names it, is this machine."""
     if host == "localhost":
         return True
     try:

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from authz_middleware.tokens import signature, tenants
 from authz_middleware.tokens.claims import Verified, check_header, verify_claims
 from authz_middleware.tokens.compact import Unverified
+from authz_middleware.tokens.development import is_development_key
 from authz_middleware.tokens.issuers import Introspection, Issuer
 from authz_middleware.tokens.keys import KeySet
 from authz_middleware.tokens.rejection import Rejected
@@ -75,6 +76,8 @@ def verify(unverified: Unverified, issuer: Issuer, keys: KeySet, now: float) -> 
     ]
     if not candidates:
         raise Rejected("unknown_key")
+    if not issuer.development_keys and any(is_development_key(key.kid) for key in candidates):
+        raise Rejected("development_key")
     if not any(
         signature.verify(algorithm, key.key, unverified.signing_input, unverified.signature)
         for key in candidates

@@ -1,0 +1,127 @@
+"""`authz issuer` and `authz token`: tokens for development, from a key kept beside the project."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from time import sleep
+from typing import Any, Final
+
+import click
+
+from authz_middleware.cli.policies import Mistake
+from authz_middleware.testing import DevelopmentIssuer
+
+__all__ = ["issuer", "token"]
+
+KEY_FILE: Final = ".authz-development-key.pem"
+ISSUER: Final = "http://127.0.0.1:8799"
+AUDIENCE: Final = "development"
+
+_OPTIONS: Final = (
+    click.option("--issuer", "name", default=ISSUER, show_default=True, help="The `iss` claim."),
+    click.option("--audience", default=AUDIENCE, show_default=True, help="The `aud` claim."),
+    click.option("--algorithm", default="ES256", show_default=True),
+    click.option(
+        "--key",
+        "file",
+        type=click.Path(dir_okay=False, path_type=Path),
+        default=KEY_FILE,
+        show_default=True,
+        help="The private key, in PEM form. It is made if it is not there.",
+    ),
+)
+
+
+def _options(command: Callable[..., None]) -> Callable[..., None]:
+    for option in reversed(_OPTIONS):
+        command = option(command)
+    return command
+
+
+@click.command()
+@_options
+def issuer(name: str, audience: str, algorithm: str, file: Path) -> None:
+    """Run the development identity provider on this machine, until it is interrupted.
+
+    It answers discovery, key and introspection requests, and at `/` there is a page to mint tokens
+    by hand, to rotate the key, and to have an outage.
+
+    \b
+    Example:
+      authz issuer --audience orders-api
+    """
+    provider = _issuer(name, audience, algorithm, file)
+    try:
+        with provider.serve(switches=True):
+            click.echo(
+                f"{provider.issuer}/ mints tokens; Ctrl-C ends it. In the policy:\n", err=True
+            )
+            click.echo(f'[[issuers]]\nissuer = "{provider.issuer}"\naudience = ["{audience}"]')
+            _wait()
+    except (OSError, ValueError) as error:
+        raise Mistake(str(error)) from error
+
+
+def _wait() -> None:
+    """Return when the user has had enough."""
+    try:
+        while True:
+            sleep(3600)
+    except KeyboardInterrupt:
+        pass
+
+
+@click.command()
+@click.option("--subject", default="ann", show_default=True, help="The `sub` claim.")
+@click.option("--role", "roles", multiple=True, help="A role; may be given several times.")
+@click.option("--scope", "scopes", multiple=True, help="A scope; may be given several times.")
+@click.option(
+    "--claim",
+    "claims",
+    multiple=True,
+    metavar="NAME=JSON",
+    help="One more claim; what is no JSON is text.",
+)
+@click.option("--lifetime", default=3600, show_default=True, help="Seconds.")
+@_options
+def token(
+    subject: str,
+    roles: tuple[str, ...],
+    scopes: tuple[str, ...],
+    claims: tuple[str, ...],
+    lifetime: int,
+    name: str,
+    audience: str,
+    algorithm: str,
+    file: Path,
+) -> None:
+    """Print a token of the development issuer, which need not run.
+
+    \b
+    Example:
+      authz token --subject ann --role admin --claim tenant=acme
+    """
+    more = dict(map(_claim, claims))
+    if scopes:
+        more["scope"] = " ".join(scopes)
+    provider = _issuer(name, audience, algorithm, file)
+    click.echo(provider.mint(subject, roles=roles, lifetime=lifetime, **more))
+
+
+def _issuer(name: str, audience: str, algorithm: str, file: Path) -> DevelopmentIssuer:
+    try:
+        return DevelopmentIssuer(name, audience, algorithm=algorithm, key_file=file)
+    except (OSError, ValueError) as error:
+        raise Mistake(str(error)) from error
+
+
+def _claim(text: str) -> tuple[str, Any]:
+    name, equals, value = text.partition("=")
+    if not equals or not name or name in ("subject", "roles", "lifetime", "headers"):
+        raise Mistake(f"`{text}` is no claim; write `--claim name=value`")
+    try:
+        return name, json.loads(value)  # noqa: TID251 - what a developer types
+    except ValueError:
+        return name, value

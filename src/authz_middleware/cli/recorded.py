@@ -1,0 +1,152 @@
+"""`authz replay` and `authz suggest`: what recorded decisions say of a policy."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import re
+import time
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+
+from authz_middleware.analysis.records import Flip, Suggestion
+from authz_middleware.analysis.records import replay as replayed
+from authz_middleware.analysis.records import suggest as suggested
+from authz_middleware.cli.policies import Mistake, policy_argument, read, unusable
+from authz_middleware.document import Document
+from authz_middleware.errors import PolicyError
+from authz_middleware.observe.record import Recorded, RecordedError, read_record
+from authz_middleware.runtime import settings
+
+__all__ = ["replay", "suggest"]
+
+FLIPPED = 1
+"""The exit code where something would be decided otherwise, or could be said more narrowly."""
+
+_record = click.argument("record", metavar="RECORD", type=click.Path(allow_dash=True))
+_as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+
+
+@click.command(short_help="Decide what was recorded under another policy.")
+@_record
+@policy_argument
+@_as_json
+def replay(record: str, policy: str | None, *, as_json: bool) -> None:
+    """Decide again, under POLICY, what RECORD holds: what flips, and for whom.
+
+    RECORD is what a DecisionRecorder wrote; - is standard input. What rests on claims, on the
+    request's fields or on loaded objects is not recorded, and counted as undecided. Ends with 1
+    if anything flips.
+
+    \b
+    Example:
+      authz replay decisions.jsonl next.toml
+    """
+    _, compiled = _compiled(policy)
+    found = replayed(_records(record), compiled, time.time())
+    if as_json:
+        flips = [{**each._asdict(), "decision": asdict(each.decision)} for each in found.flips]
+        document = {"decided": found.decided, "undecided": found.undecided, "flips": flips}
+        click.echo(json.dumps(document, indent=2))
+    else:
+        for flip in found.flips:
+            click.echo(_flip(flip))
+        click.echo(
+            f"{found.decided} decided again, {len(found.flips)} kinds of request flip, "
+            f"{found.undecided} undecided"
+        )
+    raise SystemExit(FLIPPED if found.flips else 0)
+
+
+def _flip(flip: Flip) -> str:
+    words = {True: click.style("allowed", fg="green"), False: click.style("refused", fg="red")}
+    why = f" ({flip.decision.reason})" if not flip.now else ""
+    times = f", {flip.times} times" if flip.times > 1 else ""
+    change = f"{words[flip.before]} -> {words[flip.now]}"
+    return f"{change}{why}: {flip.request} for {flip.caller}{times}"
+
+
+@click.command(short_help="Show rights that nobody used.")
+@_record
+@policy_argument
+@_as_json
+def suggest(record: str, policy: str | None, *, as_json: bool) -> None:
+    """Show the narrowest roles that would have let in every caller of RECORD, as a diff of POLICY.
+
+    It looks at rules that ask for one of several roles. A right that nobody used in the time that
+    was recorded may be needed tomorrow: this is for review. Ends with 1 if there is a suggestion.
+
+    \b
+    Example:
+      authz suggest decisions.jsonl authz.toml
+    """
+    document, compiled = _compiled(policy)
+    found = suggested(_records(record), compiled)
+    if as_json:
+        click.echo(json.dumps([each._asdict() for each in found], indent=2))
+    else:
+        lines = _lines(document)
+        changed = {_place(each): each for each in found}
+        after = [
+            _rewritten(line, changed[number]) if number in changed else line
+            for number, line in enumerate(lines, start=1)
+        ]
+        for line in difflib.unified_diff(lines, after, document.source, document.source, n=1):
+            click.echo(line.rstrip("\n"))
+        for each in found:
+            used = f"used by {', '.join(each.used)}" if each.used else "used by nobody"
+            click.echo(f"{each.where}: {each.rule}: for {', '.join(each.written)}; {used}")
+        if not found:
+            click.secho("every right was used", fg="green")
+    raise SystemExit(FLIPPED if found else 0)
+
+
+# A rule of roles on a line of its own, with what stands around the list.
+_RULE = re.compile(r"""(\s*(?:"[^"]*"|'[^']*')\s*=\s*)\[[^\[\]#]*\](\s*(?:\#.*)?\n?)""")
+
+
+def _rewritten(line: str, found: Suggestion) -> str:
+    """The line with the roles that were used; as it is where it says anything else."""
+    match = _RULE.fullmatch(line)
+    if match is None:
+        return line
+    return f"{match[1]}{json.dumps(list(found.used) or 'deny')}{match[2]}"
+
+
+def _place(found: Suggestion) -> int:
+    """The line of the rule, 0 if that is not known."""
+    line = found.where.rpartition(":")[0].rpartition(":")[2]
+    return int(line) if line.isdecimal() else 0
+
+
+def _lines(document: Document) -> list[str]:
+    """The text of a policy in TOML, in which a rule of roles is one line; of others nothing."""
+    file = Path(document.source)
+    if file.suffix != ".toml" or not file.is_file():
+        return []
+    return file.read_text(encoding="utf-8").splitlines(keepends=True)
+
+
+def _compiled(policy: str | None) -> tuple[Document, settings.Settings]:
+    try:
+        document = read(policy)
+        return document, settings.load(document)
+    except PolicyError as error:
+        raise unusable(error) from error
+
+
+def _records(file: str) -> Iterator[Recorded]:
+    try:
+        with click.open_file(file, encoding="utf-8", errors="replace") as lines:
+            for number, line in enumerate(lines, start=1):
+                if line.strip():
+                    try:
+                        yield read_record(line)
+                    except RecordedError as error:
+                        said = f"{file}:{number}: {error}: no DecisionRecorder wrote this"
+                        raise Mistake(said) from None
+    except OSError as error:
+        raise Mistake(f"{file} cannot be read: {error.strerror}") from error

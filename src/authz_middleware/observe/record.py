@@ -1,0 +1,117 @@
+"""A decision record: one line of JSON for each decision, for `authz replay` and `authz suggest`."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, cast
+
+from authz_middleware.observe import DecisionEvent
+
+__all__ = ["DecisionRecorder", "Recorded", "RecordedError", "read_record"]
+
+_TEXTS: Final = ("kind", "method", "reason", "asked")
+_MAYBE_TEXTS: Final = ("path", "subject", "issuer", "rule")
+_LISTS: Final = ("roles", "permissions", "scopes")
+
+
+class DecisionRecorder:
+    """Appends each decision to a file, for its owner alone to read.
+
+    Each line is written at once, so that threads and worker processes may share the file. It holds
+    subjects, and no token text and no claims but roles, permissions and scopes.
+    """
+
+    def __init__(self, file: str | os.PathLike[str]) -> None:
+        """Open `file`, or raise OSError."""
+        self._descriptor: Final = os.open(
+            Path(file), os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600
+        )
+
+    def observe(self, event: DecisionEvent) -> None:
+        """Append one line."""
+        decision = event.decision
+        members = {
+            "at": event.at,
+            "allowed": decision.allowed,
+            "reason": decision.reason,
+            "rule": decision.rule.key if decision.rule else None,
+            "kind": event.kind,
+            "method": event.method,
+            "path": event.path,
+            "asked": event.asked,
+            "subject": event.subject,
+            "issuer": event.issuer,
+            "roles": sorted(event.roles),
+            "permissions": sorted(event.permissions),
+            "scopes": sorted(event.scopes),
+        }
+        # ASCII: what a path holds cannot break the line.
+        os.write(self._descriptor, (json.dumps(members) + "\n").encode("ascii"))
+
+    def close(self) -> None:
+        """Write no more."""
+        os.close(self._descriptor)
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """One decision as it was recorded."""
+
+    allowed: bool
+    reason: str
+    rule: str | None
+    kind: str
+    method: str
+    path: str | None
+    asked: str
+    subject: str | None
+    issuer: str | None
+    roles: tuple[str, ...]
+    permissions: tuple[str, ...]
+    scopes: tuple[str, ...]
+
+
+class RecordedError(ValueError):
+    """A line that no recorder wrote."""
+
+
+def read_record(line: str) -> Recorded:
+    """Return the decision that `line` holds, or raise RecordedError."""
+    try:
+        members = json.loads(line)  # noqa: TID251 - a file of our own
+    except (ValueError, RecursionError):
+        raise RecordedError("no JSON") from None
+    if not isinstance(members, dict):
+        raise RecordedError("no JSON object")
+    found = cast("dict[str, Any]", members)
+    good = (
+        isinstance(found.get("allowed"), bool)
+        and all(isinstance(found.get(name), str) for name in _TEXTS)
+        and all(isinstance(found.get(name), str | None) for name in _MAYBE_TEXTS)
+        and all(_is_text_list(found.get(name)) for name in _LISTS)
+    )
+    if not good:
+        raise RecordedError("no decision")
+    return Recorded(
+        allowed=found["allowed"],
+        reason=found["reason"],
+        rule=found.get("rule"),
+        kind=found["kind"],
+        method=found["method"],
+        path=found.get("path"),
+        asked=found["asked"],
+        subject=found.get("subject"),
+        issuer=found.get("issuer"),
+        roles=tuple(found["roles"]),
+        permissions=tuple(found["permissions"]),
+        scopes=tuple(found["scopes"]),
+    )
+
+
+def _is_text_list(value: object) -> bool:
+    return isinstance(value, list) and all(
+        isinstance(each, str) for each in cast("list[object]", value)
+    )

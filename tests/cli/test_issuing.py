@@ -1,0 +1,80 @@
+"""`authz token` and `authz issuer`: what is minted is believed by a policy that names them."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from socket import socket
+
+import pytest
+from click.testing import CliRunner, Result
+
+from authz_middleware import Authz
+from authz_middleware.cli import issuing, main
+from authz_middleware.testing import DevelopmentIssuer
+from tests.runtime.asking import request
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def run(*words: str) -> Result:
+    return CliRunner().invoke(main, words)
+
+
+def test_a_token(folder: Path) -> None:
+    words = ("--role", "a", "--role", "b", "--scope", "x", "--scope", "y", "--claim", "n=1")
+    minted = run("token", "--subject", "bob", *words, "--claim", "tenant=acme")
+    kept = DevelopmentIssuer(key_file=folder / issuing.KEY_FILE)
+    told = kept.introspect(minted.stdout.strip())
+    assert told["active"]
+    assert (told["sub"], told["roles"], told["scope"]) == ("bob", ["a", "b"], "x y")
+    assert (told["n"], told["tenant"], told["aud"]) == (1, "acme", "development")
+    assert told["exp"] - told["iat"] == 3600
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--claim", "n"), "write `--claim name=value`"),
+        (("--claim", "headers={}"), "is no claim"),
+        (("--algorithm", "none"), "no key for 'none'"),
+        (("--key", "nowhere/key.pem"), "nowhere"),
+    ],
+)
+def test_a_mistake(words: tuple[str, ...], said: str) -> None:
+    result = run("token", *words)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert said in result.stderr
+
+
+def test_the_issuer_serves_what_the_policy_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It prints what to put into the policy, and a token minted beside it is believed."""
+    with socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = f"http://127.0.0.1:{free.getsockname()[1]}"
+    seen: list[bool] = []
+
+    def interrupted(_: float) -> None:
+        token = run("token", "--issuer", address, "--audience", "api").stdout.strip()
+        policy = {
+            "issuers": [{"issuer": address, "audience": ["api"]}],
+            "routes": {"/**": "authenticated"},
+        }
+        outcome = Authz.from_mapping(policy).serving.outcome(request(token=token))
+        seen.append(outcome.decision.allowed)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(issuing, "sleep", interrupted)
+    result = run("issuer", "--issuer", address, "--audience", "api")
+    assert (result.exit_code, seen) == (0, [True])
+    assert tomllib.loads(result.stdout) == {"issuers": [{"issuer": address, "audience": ["api"]}]}
+
+
+def test_an_issuer_elsewhere_is_not_served() -> None:
+    result = run("issuer", "--issuer", "https://login.example.com")
+    assert result.exit_code == 2
+    assert "cannot be served on 127.0.0.1" in result.stderr
