@@ -205,6 +205,11 @@ def test_roles_that_no_issuer_gives() -> None:
     ]
 
 
+def test_rules_that_ask_the_same_are_each_told() -> None:
+    policy = routes({"/a/**": ["admin"], "/a/b": "public", "/a/c": "public"})
+    assert [each.split()[1] for each in notices(policy)] == ["/a/b:", "/a/c:"]
+
+
 def test_a_role_that_is_excluded_need_not_be_given() -> None:
     policy = {
         "routes": {"GET /a": {"roles": ["x"], "not": ["y"]}},

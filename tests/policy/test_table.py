@@ -83,6 +83,13 @@ def test_what_only_several_roles_may() -> None:
     assert found["GET", "/a/<int:id>"].together == ()
 
 
+def test_rows_that_ask_the_same() -> None:
+    policy = {"issuers": [ISSUER], "routes": {"GET /x": ["a"], "GET /y": ["a"]}}
+    one, other, _ = table(*load(policy)).rows
+    assert (one.route, other.route) == ("/x", "/y")
+    assert one.cells == other.cells
+
+
 def test_some_roles_only() -> None:
     assert table(*load(POLICY), ["finance"]).columns[2:] == ("finance",)
 
