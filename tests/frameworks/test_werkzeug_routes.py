@@ -139,6 +139,7 @@ def mounted() -> tuple[list[str], Any]:
 def test_resolving_through_mounts(path: str, mount: str | None) -> None:
     _, app = mounted()
     guard = WSGIAuthzMiddleware(lambda *_: [], authz({"/**": ["a"]}), routes_of=app)
+    guard.guarded.laid(guard.authz.serving)  # the routes are read by then
     taken: Any = guard.guarded.resolve(environ_for("GET", path, []))
     if mount is None:
         assert taken.value == "cannot see"
