@@ -112,6 +112,25 @@ def test_a_shadow_never_decides(routes: Any, asked: str, live: str, tried: str) 
     assert decides(found.shadow, asked, "viewer") == tried
 
 
+def test_what_is_the_same_without_its_trial_is_no_mistake() -> None:
+    one = {"roles": ["viewer"], "all": [EDITOR]}
+    for parts in ([one, ["viewer"]], [["viewer"], one]):
+        found = load({"GET /a": {"any": parts}})
+        assert decides(found.policy, "GET /a", "viewer") == "GET /a: allowed"
+        assert decides(found.policy, "GET /a") == "GET /a: role_missing"
+
+
+@pytest.mark.parametrize("more", [{}, {"roles": ["viewer"]}], ids=["alone", "beside roles"])
+def test_what_the_handler_must_ask_may_be_on_trial(more: Any) -> None:
+    roles = {"viewer": ["a"]}
+    found = load({"/a": "deny", "GET /a": shadow(must_check="a", **more)}, roles=roles)
+    assert decides(found.policy, "GET /a", "viewer") == "/a: denied_by_rule"
+    assert found.shadow is not None
+    assert decides(found.shadow, "GET /a", "viewer") == "GET /a: allowed"
+    with pytest.raises(PolicyError, match="`mode` cannot be"):
+        load({"GET /a": {"must_check": "a", "mode": "x", **more}}, roles=roles)
+
+
 def test_without_shadows_there_is_nothing_to_try() -> None:
     assert load({"GET /a": ["viewer"], "GET /b": {"any": [["mode"]]}}).shadow is None
     assert load({}).shadow is None
