@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from html import escape
-from typing import Any, Final
+from typing import Any, Final, cast
 
 __all__ = ["MintingPage"]
 
@@ -100,11 +100,12 @@ def _lifetime(text: str) -> int:
 
 def _claims(text: str) -> dict[str, Any]:
     try:
-        claims = json.loads(text or "{}")  # noqa: TID251 - a form that a developer fills in
+        found = json.loads(text or "{}")  # noqa: TID251 - a form that a developer fills in
     except ValueError:
         raise ValueError("the claims are no JSON") from None
-    if not isinstance(claims, dict):
+    if not isinstance(found, dict):
         raise ValueError("the claims are no JSON object")
+    claims = cast("dict[str, Any]", found)
     taken = {"subject", "roles", "lifetime", "headers"} & claims.keys()
     if taken:
         raise ValueError(f"`{min(taken)}` has a field of its own, or is no claim")
