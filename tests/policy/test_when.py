@@ -58,6 +58,13 @@ def rule(when: str, *, more: str = "", key: str = "GET /t/<tenant>/<int:id>") ->
     return f"[routes]\n\"{key}\" = {{ {more}when = '{when}' }}\n"
 
 
+PATTERNS = """
+[roles]
+chief = { inherits = ["ops"] }
+ops = ["deploy:*"]
+clerk = ["order:read"]
+"""
+
 # name: (text, what stands where the mistake is, part of what, part of the fix)
 REFUSED = {
     "a name": (
@@ -136,6 +143,20 @@ REFUSED = {
         "`context.host` needs `hosts`",
         'hosts = ["api.example.com"]',
     ),
+    # Patterns of roles
+    **{
+        f"{condition} with a pattern": (
+            rule(condition) + PATTERNS,
+            "subject.permissions",
+            "does not tell what the pattern `deploy:*` of role `chief` brings",
+            '`"a:b" in subject.permissions`',
+        )
+        for condition in (
+            'subject.permissions.exists(p, p == "deploy:prod")',
+            "resource.params.tenant in subject.permissions",
+            'subject.permissions == ["deploy:prod"]',
+        )
+    },
     # Header fields
     **{
         f"the field {name}": (rule(f'context.headers["{name}"] == "x"'), f'"{name}"', what, fix)
@@ -394,6 +415,51 @@ def test_only_what_reads_the_request_is_told_of_it(load) -> None:
         (requirement,) = found(policy, path)
         assert (requirement.request is not None) == told
         assert (requirement.origin is requirement) == (not told)
+
+
+DEPLOYING = f"""
+[routes]
+"/deploy" = {{ permissions = ["deploy:prod"] }}
+"/when" = {{ when = '"deploy:prod" in subject.permissions' }}
+"/junior" = {{ not = {{ when = '"deploy:prod" in subject.permissions' }} }}
+{PATTERNS}
+[forbid]
+freeze = {{ path = "/deploy", when = '"deploy:prod" in subject.permissions' }}
+{HEAD}
+"""
+
+
+@pytest.mark.parametrize(
+    ("roles", "path", "reason"),
+    [
+        ("ops", "/deploy", "forbidden_to_caller"),
+        ("chief", "/deploy", "forbidden_to_caller"),
+        ("clerk", "/deploy", "permission_missing"),
+        ("ops", "/when", "allowed"),
+        ("chief", "/when", "allowed"),
+        ("clerk", "/when", "condition_not_met"),
+        ("", "/when", "condition_not_met"),
+        ("ops", "/junior", "excluded"),
+        ("chief", "/junior", "excluded"),
+        ("clerk", "/junior", "allowed"),
+    ],
+)
+def test_a_condition_knows_the_patterns_of_roles(load, roles, path, reason) -> None:
+    """Or whoever has `deploy:*` is past a `forbid`, and is let in by a `not`."""
+    policy = load(DEPLOYING)
+    assert decided(policy, f"GET {path}", policy.roles.expand(ann(roles))).reason == reason
+
+
+def test_nobody_has_no_permission(load) -> None:
+    text = """[routes]\n"/a" = "public"\n[forbid]
+f = { when = '!("deploy:prod" in subject.permissions)' }\n"""
+    assert decided(load(text + PATTERNS + HEAD), "GET /a").reason == "forbidden"
+
+
+def test_without_patterns_the_permissions_are_a_list(load) -> None:
+    text = rule('subject.permissions == ["order:read"]', key="/a")
+    policy = load(text + '[roles]\nclerk = ["order:read"]\n' + HEAD)
+    assert decided(policy, "GET /a", policy.roles.expand(ann("clerk"))).allowed
 
 
 KIND = "an attribute is not of the kind that is asked for"

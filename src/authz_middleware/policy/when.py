@@ -14,6 +14,7 @@ from authz_middleware.policy.conditions import UNREADABLE, Condition, Inputs, re
 from authz_middleware.policy.names import Names
 from authz_middleware.policy.needs import Asked, ConditionFailed, Load, Need, When, walk
 from authz_middleware.policy.resources import Unloaded
+from authz_middleware.policy.roles import Roles
 
 __all__ = ["MAX_QUERY_FIELDS", "Applied", "applied", "checked", "context_reads", "read"]
 
@@ -36,6 +37,7 @@ class Applied:
     params: tuple[tuple[str, str], ...] | None  # of the path, each with its converter
     condition: Condition = field(compare=False, repr=False)
     clients: Clients = field(compare=False, repr=False)
+    roles: Roles = field(compare=False, repr=False)
     load: Load | None = None
     reads_caller: bool = field(init=False, compare=False, repr=False)
     reads_request: bool = field(init=False, compare=False, repr=False)
@@ -59,6 +61,7 @@ class Applied:
             asked.now,
             asked.params,
             self._resource(asked),
+            roles=self.roles,
         )
         if self.context:
             inputs = self._with_context(inputs, asked.facts)
@@ -151,7 +154,8 @@ def applied(
     """Return `condition` as it is asked where it stands."""
     load = load if condition.reads.loaded else None
     known = None if params is None else tuple(params.items())
-    return When(Applied(condition.text, known, condition, names.clients, load), load, permission)
+    found = Applied(condition.text, known, condition, names.clients, names.roles, load)
+    return When(found, load, permission)
 
 
 def _place_of_resource(condition: Condition) -> int | None:
@@ -171,6 +175,14 @@ def _check(table: Section, condition: Condition, names: Names, *, issuer_named: 
             reads.place("subject", "id") or reads.place("subject", "claims", "sub"),
             "subjects of several issuers may be equal",
             'compare `subject.issuer` too, or name `issuers = ["…"]` beside the condition',
+        )
+    patterns = ((role, starts[0]) for role, starts in names.roles.prefixes.items() if starts)
+    if ("subject", "permissions") in reads.paths and (found := next(patterns, None)):
+        error(
+            reads.places.get(("subject", "permissions")),
+            f"`subject.permissions` does not tell what the pattern `{found[1]}*` of role"
+            f" `{found[0]}` brings",
+            'ask for each by name: `"a:b" in subject.permissions`',
         )
     for name in ("ip", "scheme"):
         if name in reads.context and names.clients.proxies is None:

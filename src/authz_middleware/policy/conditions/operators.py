@@ -85,6 +85,7 @@ def _in(checker: Checker, node: nodes.Binary) -> Part:
         path = tuple(name for name, _ in steps)
         if whole is TEXTS and path[0] == "subject":  # a set: asked here, never converted
             slot = Slot((*path, node.left.value), presence=True)
+            checker.places.setdefault(slot.path, node.left.at)
             return Part(BOOLEAN, checker.variable(slot), reads=True)
     left, right = checker.part(node.left), checker.part(node.right)
     if right.kind not in (ANY, MAP) and right.kind.item is None:

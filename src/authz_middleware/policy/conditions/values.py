@@ -16,6 +16,7 @@ from uuid import UUID
 from authz_middleware.facts import Principal
 from authz_middleware.policy.conditions.attributes import Path
 from authz_middleware.policy.conditions.lexing import INT_MAX, INT_MIN
+from authz_middleware.policy.roles import Roles
 
 __all__ = [
     "MAX_DEPTH",
@@ -59,6 +60,7 @@ class Inputs(NamedTuple):
     query: Mapping[str, Sequence[str]] | None = None
     scheme: str | None = None
     host: str | None = None
+    roles: Roles = Roles(declared=None)  # of the policy: their patterns bring permissions
 
 
 class Unusable(Exception):
@@ -194,6 +196,10 @@ def _member(head: Getter, names: Path) -> Getter:
 
 
 def _presence(path: Path) -> Getter:
+    if len(path) > 2 and path[:2] == ("subject", "permissions"):
+        return lambda inputs: (
+            inputs.subject is not None and inputs.roles.grant(inputs.subject, path[2])
+        )
     if len(path) > 2 and path[:2] in _SETS:
         return lambda inputs: path[2] in _HEADS[path[:2]](inputs)
     found = getter(path)
@@ -234,7 +240,7 @@ def _optional(name: str) -> Getter:
     return find
 
 
-_SETS = frozenset(("subject", name) for name in ("roles", "permissions", "scopes"))
+_SETS = frozenset(("subject", name) for name in ("roles", "scopes"))
 
 _HEADS: Mapping[Path, Getter] = {
     ("subject", "id"): _of_subject("subject"),
