@@ -121,6 +121,12 @@ class Engine:
         except Rejected as rejected:
             return self._invalid(requirements, rejected, facts, now)
 
+    def is_public(self, facts: RequestFacts) -> bool:
+        """Whether the rule for a request is public, or there is none that could ask a token."""
+        method = request_method(facts.kind, facts.method)
+        requirements = self._requirements(facts, method) if method is not None else None
+        return not requirements or is_public(requirements)
+
     def again(
         self, admit: Admit, facts: RequestFacts, asked: Routed, binding: Binding | None, now: float
     ) -> Outcome | Unresolved:

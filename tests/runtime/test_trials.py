@@ -17,6 +17,7 @@ from weakref import ref
 import pytest
 
 from authz_middleware import Authz, PolicyError, TrialCounts
+from authz_middleware.effects import Admit
 from authz_middleware.facts import Decision
 from authz_middleware.policy.resources import Unloaded
 from authz_middleware.runtime import trials as module
@@ -231,6 +232,47 @@ def test_opaque_tokens(world: World, provider: Provider) -> None:
     for _ in range(2):
         assert became(ask(world.authz, request(token="opaque"))) == "in"
     assert world.counts() == "allow_to_deny 2"
+    assert provider.fetched(INTROSPECT) == 2  # once for each policy
+
+
+PUBLIC = {"GET /open": "public", "GET /me": "authenticated"}
+STRICT = {"GET /open": "authenticated", "GET /me": "authenticated"}
+
+
+@asks
+def test_a_shadow_asks_no_issuer(world: World, provider: Provider, ask: Ask) -> None:
+    """What it asked would be held, and so make the caller known where it is not."""
+    provider.at[INTROSPECT] = said(active=True, aud="orders", sub="ann", exp=NOW + 60)
+    tried = {"roles": ["editor"], "mode": "shadow"}
+    routes = {"/open/**": "public", "/me": "authenticated", "GET /open/<id>": tried}
+    authz = world.serve(opaque(provider), candidate=None, routes=routes)
+    for token in ("opaque", "opaque", "other"):
+        outcome = ask(authz, request("/open/1", token=token))
+        assert isinstance(outcome, Admit)
+        assert (outcome.principal, outcome.credentials) == (None, "unavailable")
+        assert world.counts("shadow")
+    assert provider.fetched(INTROSPECT) == 0
+    assert world.counts("shadow") == "errors 3"
+    # What is held is looked at.
+    assert became(ask(authz, request(token="opaque"))) == "in"
+    assert became(ask(authz, request("/open/1", token="opaque"))) == "in"
+    assert world.counts("shadow") == "same 1, allow_to_deny 1, errors 3"
+    assert provider.fetched(INTROSPECT) == 1
+
+
+def test_a_candidate_asks_no_issuer_where_the_rule_in_force_is_public(
+    world: World, provider: Provider
+) -> None:
+    """Or anybody could have any text asked about."""
+    provider.at[INTROSPECT] = said(active=True, aud="orders", sub="ann", exp=NOW + 60)
+    world.write("next.json", opaque(provider), routes=STRICT)
+    world.serve(opaque(provider), routes=PUBLIC)
+    for token in ("one", "two"):
+        ask(world.authz, request("/open", token=token))
+    assert world.counts() == "errors 2"
+    assert provider.fetched(INTROSPECT) == 0
+    assert became(ask(world.authz, request(token="one"))) == "in"
+    assert world.counts() == "same 1, errors 2"
     assert provider.fetched(INTROSPECT) == 2  # once for each policy
 
 

@@ -40,7 +40,14 @@ from authz_middleware.runtime.keys import FixedKeys, RemoteKeys
 from authz_middleware.runtime.loaders import AttributeLoader, Loaders
 from authz_middleware.runtime.settings import Settings
 from authz_middleware.runtime.sources import Known, sources
-from authz_middleware.runtime.trials import NoLoaders, Trial, TrialCounts, Trials, deciding
+from authz_middleware.runtime.trials import (
+    Beside,
+    NoLoaders,
+    Trial,
+    TrialCounts,
+    Trials,
+    deciding,
+)
 
 __all__ = ["Clock", "Serving"]
 
@@ -107,11 +114,13 @@ class Serving:
         trials: list[Trial] = []
         if settings.shadow is not None:
             outside = replace(self._outside, loaders=NoLoaders())
-            trials.append(Trial("shadow", deciding(engine(settings.shadow), outside)))
+            beside_this = Beside(self._engine, shared=True)
+            trials.append(Trial("shadow", deciding(engine(settings.shadow), outside, beside_this)))
         if settings.candidate is not None:
             name, other = settings.candidate
             self._candidate = candidate = Serving(other, clock=clock, beside=(self._remote, *known))
-            trials.append(Trial(name, deciding(candidate._engine, candidate._outside)))
+            beside_this = Beside(self._engine, shared=False)
+            trials.append(Trial(name, deciding(candidate._engine, candidate._outside, beside_this)))
         self._trials = Trials(trials) if trials and beside is None else None
 
     def known(self) -> Known:

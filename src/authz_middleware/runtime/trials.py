@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from queue import SimpleQueue
 from threading import Event, Lock, Thread
 from typing import Final, Literal, NamedTuple, TypeAlias
@@ -23,8 +24,9 @@ from authz_middleware.observe.log import LOGGER, log_trial
 from authz_middleware.policy.resources import Loaded, Unloaded
 from authz_middleware.runtime.drivers import Outside, drive
 from authz_middleware.runtime.forks import renew_in_child
+from authz_middleware.tokens.introspection import Introspected, OpaqueToken
 
-__all__ = ["NoLoaders", "Trial", "TrialCounts", "Trials", "deciding"]
+__all__ = ["Beside", "NoLoaders", "Trial", "TrialCounts", "Trials", "deciding"]
 
 MAX_WAITING: Final = 256
 """Requests that wait to be tried; more are missed. Each may hold a token of 16 KiB."""
@@ -55,16 +57,42 @@ class TrialCounts:
 Decide: TypeAlias = Callable[[RequestFacts, float], Outcome]
 
 
-def deciding(engine: Engine, outside: Outside) -> Decide:
-    """Return what decides a request with this engine, and may wait."""
+class Beside(NamedTuple):
+    """The policy in force, beside which another is on trial. `shared`: they ask the same issuers.
+
+    What is shared is only looked at: an answer that a trial asked for would change later requests.
+    """
+
+    engine: Engine
+    shared: bool
+
+
+def deciding(engine: Engine, outside: Outside, beside: Beside) -> Decide:
+    """Return what decides a request with this engine, and may wait.
+
+    On a public route of the policy in force anybody could have issuers asked about anything.
+    """
+    silent = replace(outside, introspection=dict.fromkeys(outside.introspection, _NotAsked()))
 
     def decide(facts: RequestFacts, arrived: float) -> Outcome:
         outcome = engine.start(facts, arrived)
         if isinstance(outcome, (Admit, Refuse)):
             return outcome
-        return drive(engine.resume(outcome), outside)
+        asks_nobody = beside.shared or beside.engine.is_public(facts)
+        return drive(engine.resume(outcome), silent if asks_nobody else outside)
 
     return decide
+
+
+class _NotAsked:
+    """Stands for an issuer of which no more is known than what is held of the token."""
+
+    def ask(self, token: OpaqueToken, digest: bytes) -> Future[Introspected]:
+        """Return that it is not known."""
+        del token, digest
+        flight: Future[Introspected] = Future()
+        flight.set_result(Introspected(unavailable="on_trial"))
+        return flight
 
 
 class NoLoaders:
