@@ -157,6 +157,25 @@ REFUSED = {
             'subject.permissions == ["deploy:prod"]',
         )
     },
+    # Names that nobody has: in a forbid, or under `!`, they would let everybody pass
+    **{
+        f"{name} in {kind}, {where}": (
+            text.replace("…", f'"{name}" in subject.{kind}') + PATTERNS,
+            f'"{name}"',
+            what,
+            fix,
+        )
+        for where, text in (
+            ("forbidden", "[forbid]\nf = { when = '…' }\n"),
+            ("turned round", rule("!(…)")),
+            ("of a permission", "[permissions]\n'deploy:prod' = { when = '…' }\n"),
+        )
+        for name, kind, what, fix in (
+            ("cheif", "roles", "role `cheif` is not defined in [roles]", "use one of: chief"),
+            ("order:rid", "permissions", "nobody could ever have permission `order:rid`", ""),
+            ("order:*", "permissions", "`order:*` is a pattern", "name the permission"),
+        )
+    },
     # Header fields
     **{
         f"the field {name}": (rule(f'context.headers["{name}"] == "x"'), f'"{name}"', what, fix)
@@ -220,6 +239,7 @@ def test_every_mistake_is_reported_at_once(load) -> None:
 
 BARE = "subject.id == resource.params.tenant"
 WHO = "{ when = 'subject.id == \"x\"' }"
+BOTH = f"issuers = ['{ISSUER}', 'https://partner.example.net']"
 OURS = f"issuers = ['{ISSUER}']"
 
 
@@ -231,6 +251,9 @@ OURS = f"issuers = ['{ISSUER}']"
         (rule("subject.claims.sub == resource.params.tenant"), "subject"),
         (rule(f'{BARE} && subject.issuer == "{ISSUER}"'), None),
         (rule(BARE, more=f"{OURS}, "), None),
+        (rule(BARE, more=f"{BOTH}, "), "subject"),
+        (f"[routes]\n'/a' = {{ {BOTH}, all = [{{ {OURS}, {WHO[2:]}] }}\n", None),
+        (f"[forbid]\nf = {{ {BOTH}, {WHO[2:]}\n", "subject"),
         (rule(BARE, more=f"all = [{{ {OURS} }}], "), "subject"),
         (f"[routes]\n'/a' = {{ {OURS}, not = {WHO} }}\n", None),
         (f"[routes]\n'/a' = {{ {OURS}, any = [['a'], {{ not = {WHO} }}] }}\n", None),
@@ -242,7 +265,8 @@ OURS = f"issuers = ['{ISSUER}']"
 )
 def test_of_several_issuers_a_subject_alone_is_nobody(load, text, at) -> None:
     """RFC 8725 §3.8. One issuer has no namesakes."""
-    load(text + HEAD)
+    if BOTH not in text:
+        load(text + HEAD)
     if at is None:
         load(text + SEVERAL)
         return
@@ -454,6 +478,11 @@ def test_nobody_has_no_permission(load) -> None:
     text = """[routes]\n"/a" = "public"\n[forbid]
 f = { when = '!("deploy:prod" in subject.permissions)' }\n"""
     assert decided(load(text + PATTERNS + HEAD), "GET /a").reason == "forbidden"
+
+
+def test_without_roles_any_name_may_be_asked_for(load) -> None:
+    policy = load(rule('"editor" in subject.roles', key="/a") + HEAD)
+    assert decided(policy, "GET /a", ann("editor")).allowed
 
 
 def test_without_patterns_the_permissions_are_a_list(load) -> None:

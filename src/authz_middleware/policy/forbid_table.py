@@ -57,7 +57,7 @@ def _entry(table: Section, ref: RuleRef, names: Names) -> tuple[Template, Forbid
     template = _template(table)
     params = kinds(template) if template else None
     when = conditions.read(
-        table, names, params=params, issuer_named=bool(issuers), unloaded=_ASKS_NOBODY
+        table, names, params=params, issuer_named=len(issuers) == 1, unloaded=_ASKS_NOBODY
     )
     if when:
         needs.append(when)

@@ -11,7 +11,15 @@ from authz_middleware.policy.clients import Clients
 from authz_middleware.policy.conditions import Condition
 from authz_middleware.policy.roles import WILDCARD, Roles
 
-__all__ = ["Names", "check_issuers", "check_permission", "check_roles", "check_tokens"]
+__all__ = [
+    "Names",
+    "check_issuers",
+    "check_permission",
+    "check_roles",
+    "check_tokens",
+    "wrong_permission",
+    "wrong_role",
+]
 
 # RFC 6749 §3.3: scope-token = 1*( %x21 / %x23-5B / %x5D-7E )
 _SCOPE_CHARACTERS = frozenset(map(chr, (0x21, *range(0x23, 0x5C), *range(0x5D, 0x7F))))
@@ -62,29 +70,39 @@ def check_roles(
 ) -> None:
     """Report each of `roles` at `path` that [roles] does not define (None: any name will do)."""
     for role in roles:
-        if declared is not None and role not in declared:
-            report.error(
-                path,
-                f"role `{role}` is not defined in [roles]",
-                f"add `{quoted(role)} = []` there"
-                + (f", or use one of: {', '.join(sorted(declared))}" if declared else ""),
-            )
+        if wrong := wrong_role(role, declared):
+            report.error(path, *wrong)
+
+
+def wrong_role(role: str, declared: Collection[str] | None) -> tuple[str, str] | None:
+    """Return what is wrong with a role, and what to write, if [roles] does not define it."""
+    if declared is None or role in declared:
+        return None
+    others = f", or use one of: {', '.join(sorted(declared))}" if declared else ""
+    return f"role `{role}` is not defined in [roles]", f"add `{quoted(role)} = []` there{others}"
 
 
 def check_permission(
     table: Section, permission: str, names: Names, key: str = "permissions"
 ) -> None:
     """Report a permission that is none, or that nobody could have."""
+    if wrong := wrong_permission(permission, names):
+        table.error(key, *wrong)
+
+
+def wrong_permission(permission: str, names: Names) -> tuple[str, str] | None:
+    """Return what is wrong with a permission, and what to write, if nobody could have it."""
     if WILDCARD in permission:
-        table.error(
-            key,
+        return (
             f"`{permission}` is a pattern; a route requires exact permissions",
             "name the permission; patterns belong to [roles]",
         )
-    elif not names.token_permissions and not names.roles.could_grant(permission, names.obtainable):
-        table.error(
-            key,
+    if not names.token_permissions and not names.roles.could_grant(permission, names.obtainable):
+        return (
             f"nobody could ever have permission `{permission}`",
-            "give it to a role in [roles] that an issuer grants, or name the claim that carries"
-            " permissions in an issuer's `claims.permissions`",
+            (
+                "give it to a role in [roles] that an issuer grants, or name the claim that carries"
+                " permissions in an issuer's `claims.permissions`"
+            ),
         )
+    return None

@@ -11,7 +11,7 @@ from authz_middleware.document import Section
 from authz_middleware.facts import ContextReads, RequestFacts
 from authz_middleware.policy.clients import Clients
 from authz_middleware.policy.conditions import UNREADABLE, Condition, Inputs, read_condition
-from authz_middleware.policy.names import Names
+from authz_middleware.policy.names import Names, wrong_permission, wrong_role
 from authz_middleware.policy.needs import Asked, ConditionFailed, Load, Need, When, walk
 from authz_middleware.policy.resources import Unloaded
 from authz_middleware.policy.roles import Roles
@@ -122,8 +122,9 @@ def read(
     """Read `when`; mistakes go to the section's report.
 
     `params` are the parameters of the path with their converters (None: not known).
-    `issuer_named`: whether `issuers` beside it says whose subjects are meant. `load` is whose
-    attributes it may read; `unloaded` is what is wrong, and what to write, where there is none.
+    `issuer_named`: whether `issuers` beside it names the one whose subjects are meant. `load` is
+    whose attributes it may read; `unloaded` is what is wrong, and what to write, where there is
+    none.
     """
     condition = checked(table, names, params=params, issuer_named=issuer_named)
     if condition is None:
@@ -174,8 +175,19 @@ def _check(table: Section, condition: Condition, names: Names, *, issuer_named: 
         error(
             reads.place("subject", "id") or reads.place("subject", "claims", "sub"),
             "subjects of several issuers may be equal",
-            'compare `subject.issuer` too, or name `issuers = ["…"]` beside the condition',
+            'compare `subject.issuer` too, or name one: `issuers = ["…"]` beside the condition',
         )
+    for path in sorted(reads.paths):
+        wrong = None
+        match path:
+            case ("subject", "roles", role):
+                wrong = wrong_role(role, names.roles.declared)
+            case ("subject", "permissions", permission):
+                wrong = wrong_permission(permission, names)
+            case _:
+                pass
+        if wrong:
+            error(reads.place(*path), *wrong)
     patterns = ((role, starts[0]) for role, starts in names.roles.prefixes.items() if starts)
     if ("subject", "permissions") in reads.paths and (found := next(patterns, None)):
         error(

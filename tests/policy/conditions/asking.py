@@ -23,6 +23,8 @@ CLAIMS = {
     "address": {"country": "AT", "lines": ["one", "two"]},
     "https://example.com/plan": "gold",
     "huge": 2**63,
+    "least": -(2**63),
+    "vast": 2.0**53,
 }
 
 ANN = Principal(

@@ -35,6 +35,10 @@ subject.claims.level > 2.5
 subject.claims.share * 2.0 == 1.0
 double(subject.claims.level) / 2.0 == 1.5
 -subject.claims.level == -3
+-subject.claims.share == -0.5
+-resource.params.id == -7 && -resource.params.price == -1.5
+-(-subject.claims.level) == 3
+"WS" != action.name
 subject.claims.level % 2 == 1
 subject.claims.groups[0] == "staff"
 subject.claims.groups.all(g, g.startsWith("sta") || g.endsWith("les"))
@@ -126,6 +130,9 @@ def test_does_not_hold(text):
     assert ask(text) is False
 
 
+VAST = "`subject.claims.vast` is a number with a point of 2**53 or more, which is not exact"
+
+
 @pytest.mark.parametrize(
     ("text", "detail", "missing"),
     [
@@ -162,6 +169,11 @@ def test_does_not_hold(text):
             "a number or a time is out of range",
             (),
         ),
+        ("-subject.claims.least < 0", None, ()),  # there is no such number
+        ("-subject.claims.tenant == 'x'", None, ()),
+        ("-subject.claims.admin == 1", None, ()),
+        ("-subject.claims.x == 1", "`subject.claims.x` is missing", ("subject.claims.x",)),
+        ("resource.params.id != subject.claims.vast", VAST, ()),
         ("subject.claims.level / 0 > 0", "a division by zero", ()),
         ("subject.claims.level % 0 > 0", "a division by zero", ()),
         ("subject.claims.groups[2] == 'x'", "a list has no such entry", ()),

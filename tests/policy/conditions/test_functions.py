@@ -79,6 +79,12 @@ def test_durations(text, valid):
 NOW = datetime(2026, 7, 4, 20, 30, tzinfo=UTC)
 
 CALLS = [
+    ("f_negatable", (7,), 7),
+    ("f_negatable", (-(2**63) + 1,), -(2**63) + 1),
+    ("f_negatable", (-(2**63),), None),
+    ("f_negatable", (0.5,), 0.5),
+    ("f_negatable", (True,), None),
+    ("f_negatable", ("7",), None),
     ("f_size", ("äö",), 2),
     ("f_size", ([1],), 1),
     ("f_size", ({"a": 1},), 1),

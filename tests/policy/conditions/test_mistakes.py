@@ -63,6 +63,22 @@ TABLE = [
         "action.method == 'GET'",
         "7: `action` has no attribute `method`; known: `name`",
     ),
+    *(
+        (text, f"{at}: `{name}` is not a method; write it in capitals: GET, POST, WS")
+        for text, at, name in (
+            ("action.name == 'post'", 15, "post"),
+            ("'Post' != action.name", 0, "Post"),
+            ("!(action['name'] in ['GET', 'put'])", 28, "put"),
+            ("action.name == ''", 15, ""),
+        )
+    ),
+    ("action.name == '*'", "15: `*` is not a method; leave the comparison out"),
+    ("action.name == 'HEAD'", "15: HEAD is covered by GET and cannot be ruled apart; write GET"),
+    ("-context.time < context.time", "0: `-` needs a number, not a time"),
+    (
+        "context.time - context.time < -duration('1h')",
+        "30: `-` needs a number, not a duration",
+    ),
     ("contxt.ip == 'x'", "0: `contxt` is not known here; did you mean `context`?"),
     ("subject == 'x'", "0: `subject` is read by its attributes; write `subject.id`"),
     ("action == 'x'", "0: `action` is read by its attributes; write `action.name`"),

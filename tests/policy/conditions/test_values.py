@@ -52,6 +52,7 @@ def nested(depth: int) -> object:
         (2**63 - 1, 2**63 - 1),
         (-(2**63), -(2**63)),
         (1.5, 1.5),
+        (2.0**53 - 1, 2.0**53 - 1),
         (Word("x"), "x"),
         (Colour.RED, "red"),
         (Level.LOW, 1),
@@ -81,6 +82,8 @@ def test_is_converted(value, plain):
 @pytest.mark.parametrize(
     ("value", "why"),
     [
+        (2.0**53, "a number with a point of 2**53 or more, which is not exact"),
+        (-(2.0**53), "a number with a point of 2**53 or more, which is not exact"),
         (2**63, "an integer beyond 64 bits"),
         (-(2**63) - 1, "an integer beyond 64 bits"),
         ([2**64], "an integer beyond 64 bits"),

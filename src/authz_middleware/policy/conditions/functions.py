@@ -125,6 +125,13 @@ def _int(value: Any) -> int | None:
     return value if INT_MIN <= value <= INT_MAX else None
 
 
+def _negatable(value: Any) -> int | float | None:
+    """The number itself, if there is one of the other sign."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or value == INT_MIN:
+        return None
+    return value
+
+
 def _double(value: Any) -> float | None:
     match value:
         case bool():
@@ -166,6 +173,7 @@ def _timestamp(value: Any) -> datetime | None:
 FUNCTIONS: Mapping[str, Callable[..., Any]] = {
     "f_double": _double,
     "f_int": _int,
+    "f_negatable": _negatable,
     "f_part": _part,
     "f_size": _size,
     "f_string": _string,

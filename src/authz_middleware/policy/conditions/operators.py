@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from authz_middleware.policy.conditions import attributes, nodes
@@ -25,6 +25,7 @@ from authz_middleware.policy.conditions.kinds import (
     ordered,
 )
 from authz_middleware.policy.conditions.parts import Part, Slot
+from authz_middleware.policy.routekey import RouteKeyError, check_head, check_methods
 
 if TYPE_CHECKING:
     from authz_middleware.policy.conditions.checking import Checker
@@ -41,9 +42,11 @@ def unary(checker: Checker, node: nodes.Unary) -> Part:
         formula = Operation("!", (_formula(part),))
         return Part(BOOLEAN, f"(!{part.code})", part.reads, formula=formula)
     part = checker.part(node.operand)
-    if part.kind not in (ANY, INT, DOUBLE, DURATION):
+    if part.kind not in (ANY, INT, DOUBLE):
         raise Unreadable(node.at, f"`-` needs a number, not {part.kind}")
-    return part._replace(code=f"(-{part.code})", formula=None)
+    # The evaluator's own would make the smallest number of itself.
+    checker.functions.add("f_negatable")
+    return part._replace(code=f"(-f_negatable({part.code}))", formula=None)
 
 
 def binary(checker: Checker, node: nodes.Binary) -> Part:
@@ -63,6 +66,9 @@ def binary(checker: Checker, node: nodes.Binary) -> Part:
     if left.code == right.code and left.reads:
         raise Unreadable(node.at, "both sides are the same, so this says nothing")
     formula: Formula = code
+    if node.operator in ("==", "!="):
+        _methods(checker, node.left, (node.right,))
+        _methods(checker, node.right, (node.left,))
     if node.operator in ("==", "!="):
         # `a == b` and `b == a` are one atom, `a != b` is its opposite.
         formula = " == ".join(sorted((left.code, right.code)))
@@ -94,6 +100,8 @@ def _in(checker: Checker, node: nodes.Binary) -> Part:
             f"`in` looks into a list or a table, not into {right.kind}",
             "write `a.contains(b)` for a part of a text" if right.kind is TEXT else "",
         )
+    if isinstance(node.right, nodes.ListOf):
+        _methods(checker, node.left, node.right.items)
     item = TEXT if right.kind is MAP else right.kind.item or ANY
     if not comparable(left.kind, item):
         what = f"{left.kind} is never there, where every one is {item}"
@@ -101,6 +109,19 @@ def _in(checker: Checker, node: nodes.Binary) -> Part:
     if isinstance(node.right, nodes.ListOf | nodes.MapOf) and right.code in ("[]", "{}"):
         raise Unreadable(node.right.at, "nothing is ever in an empty list")
     return Part(BOOLEAN, f"({left.code} in {right.code})", left.reads or right.reads)
+
+
+def _methods(checker: Checker, asked: nodes.Node, written: Iterable[nodes.Node]) -> None:
+    """Note what is no method: a forbid of `post` would forbid nothing."""
+    if tuple(name for name, _ in checker.steps(asked) or ()) != ("action", "name"):
+        return
+    for each in written:
+        if isinstance(each, nodes.Literal) and isinstance(each.value, str):
+            try:
+                check_methods((each.value,), "leave the comparison out")
+                check_head((each.value,))
+            except RouteKeyError as error:
+                checker.mistakes.add(each.at, error.what, error.fix)
 
 
 def _arithmetic(node: nodes.Binary, left: Part, right: Part) -> Part:

@@ -39,6 +39,9 @@ MAX_DEPTH = 16
 MAX_TEXT = 65_536
 """Characters that one text may have."""
 
+EXACT = 2.0**53
+"""From here on a number with a point stands for several whole ones, and equals each of them."""
+
 MISSING: Any = object()
 """There is no such attribute."""
 
@@ -115,6 +118,8 @@ class _Conversion:
             case float():
                 if not math.isfinite(value):
                     raise Unusable("a number that is not finite")
+                if abs(value) >= EXACT:
+                    raise Unusable("a number with a point of 2**53 or more, which is not exact")
                 return float(value)
             case datetime():
                 if value.tzinfo is None:
