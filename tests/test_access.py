@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from authz_middleware.access import Access, current_access, enter, leave
-from authz_middleware.effects import Admit, Outcome, Refuse, Routed
+from authz_middleware.effects import Admit, Outcome, Refuse, Routed, Served
 from authz_middleware.errors import AccessDenied
 from authz_middleware.facts import Answer, Claims, Decision, Principal, RequestFacts, RuleRef
 from authz_middleware.policy.binding import Binding
@@ -34,25 +34,39 @@ class FakeAuthority:
 
     def __init__(self) -> None:
         self.told: list[tuple[str, bool, str | None]] = []
-        self.resources: list[Mapping[str, Any]] = []
+        self.resources: list[Mapping[str, Any] | None] = []
+        self.paths: list[str | None] = []
 
     def know(self, access: Access) -> Decision:
         known = access.principal is not None
         return Decision(known, "allowed" if known else "no_credentials")
 
-    def ask(self, access: Access, permission: str, resource: Mapping[str, Any]) -> Decision:
+    def needs_object(self, permission: str) -> bool:
+        return permission == "write"
+
+    def ask(
+        self,
+        access: Access,
+        served: Served,
+        permission: str,
+        resource: Mapping[str, Any] | None,
+    ) -> Decision:
         self.resources.append(resource)
+        self.served = served
         held = access.principal.permissions if access.principal else frozenset()
         allowed = permission in held
         return Decision(allowed, "allowed" if allowed else "permission_missing")
 
-    def report(self, access: Access, permission: str, decision: Decision) -> None:
+    def report(
+        self, access: Access, facts: RequestFacts, permission: str, decision: Decision
+    ) -> None:
+        self.paths.append(facts.path)
         self.told.append((permission, decision.allowed, None))
 
     def again(
         self, admit: Admit, facts: RequestFacts, asked: Routed, binding: Binding | None
     ) -> Outcome:
-        if asked.path != facts.path:
+        if asked.path == "/b":
             return Refuse(DENIED, admit.principal, admit.credentials)
         return admit
 
@@ -65,6 +79,7 @@ class FakeAuthority:
         accept: str | None,
     ) -> Answer:
         assert not decision.allowed
+        self.paths.append(facts.path)
         self.told.append((permission, False, accept))
         return Answer(403, (), b"no")
 
@@ -93,7 +108,7 @@ def test_allows_answers_and_tells() -> None:
     assert make(None).allows("read") is False
     assert access.denied is None
     assert authority.told == [("read", True, None), ("write", False, None)]
-    assert authority.resources == [{}, {"owner": "ann"}]
+    assert authority.resources == [None, {"owner": "ann"}]
 
 
 @pytest.mark.parametrize("resource", ["ann", [("owner", "ann")], object()])
@@ -160,6 +175,37 @@ def test_the_second_look_passes_what_was_decided_and_overrules_what_was_not() ->
         access.look_again(Routed("route", "http", "GET", "/b"))
     assert raised.value.answer is access.overruled is access.denied
     assert authority.told == [("", False, "text/plain")]
+
+
+def test_what_the_router_has_chosen_is_what_is_asked_about() -> None:
+    authority = FakeAuthority()
+    access = make(authority=authority)
+    still, other = (Routed("route", "http", "GET", path) for path in ("/a", "/c"))
+    for asked, path in ((still, "/a"), (other, "/c"), (other, "/c")):
+        access.look_again(asked)
+        access.allows("read")
+        with pytest.raises(AccessDenied):
+            access.require("write")
+        assert authority.paths[-2:] == [path, path]
+    assert authority.served.looks == (still, other)
+    assert authority.served.facts is access.facts
+    with pytest.raises(AccessDenied):  # what is refused is not what is served
+        access.look_again(Routed("route", "http", "GET", "/b"))
+    assert authority.paths[-1] == "/b"
+    access.allows("read")
+    assert authority.paths[-1] == "/c"
+    assert authority.served.looks == (still, other)
+
+
+def test_whoever_takes_over_answers_for_what_the_request_was() -> None:
+    authority = FakeAuthority()
+    earlier, access = make(), make(authority=authority)
+    look = Routed("route", "http", "GET", "/c")
+    earlier.look_again(look)
+    access.take_over(earlier)
+    access.allows("read")
+    assert authority.served.looks == (Routed(None, "http", "GET", "/a"), look)
+    assert authority.paths == ["/a"]
 
 
 def test_the_repr_holds_no_token_and_no_claims() -> None:

@@ -26,6 +26,7 @@ from authz_middleware.effects import (
     Pending,
     Refuse,
     Routed,
+    Served,
     Unresolved,
 )
 from authz_middleware.engine import Engine
@@ -1007,3 +1008,128 @@ def test_no_more_is_remembered_than_is_bounded(monkeypatch: pytest.MonkeyPatch) 
         assert len(world.engine._found) <= 3
     world.start("/" + "x" * 300)
     assert all(len(str(key[0])) < 300 for key in world.engine._found)
+
+
+# What a handler's question is judged by
+
+
+TAKEN: dict[str, tuple[Any, ...]] = {
+    "as it came": ("GET", "/a/x/y", (), [("GET", {"x": "x", "tenant": "y"})]),
+    "looked at, and the same": (
+        "GET",
+        "/a/x/y",
+        [("GET /a/<x>/<tenant>", "GET", "/a/x/y")],
+        [("GET", {"x": "x", "tenant": "y"})],
+    ),
+    "by another route": (
+        "GET",
+        "/a/orders/y",
+        [("GET /<tenant>/orders/<id>", "GET", "/a/orders/y")],
+        [("GET", {"x": "orders", "tenant": "y"}), ("GET", {"tenant": "a", "id": "y"})],
+    ),
+    "by another path": (
+        "GET",
+        "/a/x/y",
+        [("GET /a/<x>/<tenant>", "GET", "/a/x/z")],
+        [("GET", {"x": "x", "tenant": "y"}), ("GET", {"x": "x", "tenant": "z"})],
+    ),
+    "by another path and another route": (
+        "GET",
+        "/a/x/y",
+        [("GET /a/<x>/<tenant>", "GET", "/b/orders/1")],
+        [("GET", {"x": "x", "tenant": "y"}), ("GET", {"tenant": "b", "id": "1"}), ("GET", None)],
+    ),
+    "by a route that was added later": (
+        "GET",
+        "/a/x/y",
+        [("late", "GET", "/a/x/y")],
+        [("GET", {"x": "x", "tenant": "y"})],
+    ),
+    "by a path without a rule": (
+        "GET",
+        "/a/x/y",
+        [("late", "GET", "/nowhere")],
+        [("GET", {"x": "x", "tenant": "y"}), ("GET", None)],
+    ),
+    "as another method": (
+        "GET",
+        "/a/x/y",
+        [("GET /a/<x>/<tenant>", "HEAD", "/a/x/y")],
+        [("GET", {"x": "x", "tenant": "y"}), ("HEAD", {"x": "x", "tenant": "y"})],
+    ),
+    "as what its route does not serve": (
+        "POST",
+        "/a/x/y",
+        [("GET /<tenant>/orders/<id>", "POST", "/a/x/y")],
+        [
+            ("POST", {"x": "x", "tenant": "y"}),
+            ("POST", None),
+            ("GET", {"x": "x", "tenant": "y"}),
+            ("GET", None),
+        ],
+    ),
+    "of all that was looked at": (
+        "GET",
+        "/a/x/y",
+        [
+            ("GET /a/<x>/<tenant>", "GET", "/a/x/y"),
+            ("GET /a/<x>/<tenant>", "GET", "/a/x/z"),
+            ("GET /a/<x>/<tenant>", "DELETE", "/a/x/y"),
+        ],
+        [
+            ("GET", {"x": "x", "tenant": "y"}),
+            ("GET", {"x": "x", "tenant": "z"}),
+            ("DELETE", {"x": "x", "tenant": "y"}),
+        ],
+    ),
+}
+
+
+def orders() -> Policy:
+    return ruled({"/<tenant>/orders/<id>": "authenticated", "/a/<x>/<tenant>": "authenticated"})
+
+
+@pytest.mark.parametrize(("method", "path", "looks", "expected"), TAKEN.values(), ids=TAKEN)
+def test_what_a_request_may_be_taken_for(world: World, method, path, looks, expected) -> None:
+    world.engine.policy = policy = orders()
+    table = table_of("GET /<tenant>/orders/<id>", "GET /a/<x>/<tenant>", "DELETE /a/<x>/<tenant>")
+    facts = RequestFacts("http", method, path, "", (f"Bearer {mint()}".encode(),))
+    admit = world.engine.start(facts, NOW)
+    assert isinstance(admit, Admit)
+    asked = tuple(Routed(taken, "http", verb, to) for taken, verb, to in looks)
+    found = world.engine.taken_for(Served(admit, facts, asked, bind(policy, table)))
+    assert found == expected
+
+
+@pytest.mark.parametrize(
+    ("root_path", "path", "whole", "expected"),
+    [
+        ("", "/a/orders/y", False, [{"x": "orders", "tenant": "y"}]),
+        ("/a/orders", "/a/orders/y", False, [None, {"x": "orders", "tenant": "y"}]),
+        ("/a/orders", "/a/orders/y", True, [{"x": "orders", "tenant": "y"}]),
+        ("/b", "/b/a/x/y", False, [{"x": "x", "tenant": "y"}]),
+    ],
+)
+def test_it_is_taken_for_no_more_than_decided(world: World, root_path, path, whole, expected):
+    """The paths that count are those whose rules do; without routes there is nothing else."""
+    world.engine.policy = orders()
+    facts = RequestFacts("http", "GET", path, root_path, (), whole=whole)
+    asked = Routed("taken", "http", "GET", path)
+    admit = Admit(Decision(True, "allowed"), None, "absent", inf)
+    found = world.engine.taken_for(Served(admit, facts, (asked,), None))
+    assert found == [("GET", params) for params in expected]
+
+
+def test_what_holds_by_the_time_that_nobody_waits_any_more_is_allowed(world: World) -> None:
+    late = "context.time >= timestamp('2023-11-14T22:13:21Z')"  # a second after NOW
+    condition = {"load": "article", "when": "resource.open"}
+    world.engine.policy = ruled({"/x/<id>": {"any": [condition, {"when": late}]}})
+    unresolved = world.start("/x/1", mint())
+    assert isinstance(unresolved, Unresolved)
+    refused = world.engine.give_up(unresolved, NOW)
+    assert isinstance(refused, Refuse)
+    assert not refused.decision.allowed
+    admit = world.engine.give_up(unresolved, NOW + 1)
+    assert isinstance(admit, Admit)
+    assert admit.decision.allowed
+    assert admit.requirements == unresolved.requirements

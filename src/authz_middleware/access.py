@@ -7,7 +7,7 @@ from contextlib import suppress
 from contextvars import ContextVar, Token
 from typing import Any, Final, Protocol, cast
 
-from authz_middleware.effects import Admit, Outcome, Refuse, Routed
+from authz_middleware.effects import Admit, Outcome, Refuse, Routed, Served
 from authz_middleware.errors import AccessDenied
 from authz_middleware.facts import Answer, Decision, Principal, RequestFacts
 from authz_middleware.policy.binding import Binding
@@ -23,8 +23,17 @@ class Authority(Protocol):
     def again(
         self, admit: Admit, facts: RequestFacts, asked: Routed, binding: Binding | None
     ) -> Outcome: ...
-    def ask(self, access: Access, permission: str, resource: Mapping[str, Any]) -> Decision: ...
-    def report(self, access: Access, permission: str, decision: Decision) -> None: ...
+    def needs_object(self, permission: str) -> bool: ...
+    def ask(
+        self,
+        access: Access,
+        served: Served,
+        permission: str,
+        resource: Mapping[str, Any] | None,
+    ) -> Decision: ...
+    def report(
+        self, access: Access, facts: RequestFacts, permission: str, decision: Decision
+    ) -> None: ...
     def refuse(
         self,
         access: Access,
@@ -48,6 +57,8 @@ class Access:
         "_admit",
         "_authority",
         "_binding",
+        "_looks",
+        "_seen",
         "_unchecked",
         "anonymous",
         "credentials",
@@ -85,6 +96,10 @@ class Access:
         self._binding: Final = binding
         self._authority: Final = authority
         self._accept: Final = accept
+        # What the app's router has made of the request and may: in order, each once.
+        self._looks: dict[Routed, None] = {}
+        # The facts of the last of these, for the log.
+        self._seen = self.facts
         # The permissions that some rule says the handler must ask about (`must_check`), and that
         # nobody has asked about yet; None in the common case.
         self._unchecked: set[str] | None = None
@@ -94,10 +109,11 @@ class Access:
         """Whether the caller has `permission`; False for anonymous callers and expired tokens.
 
         `resource` holds attributes of the object in question, for the condition that
-        `[permissions]` may attach to it. One that it lacks counts against access.
+        `[permissions]` may attach to it. One that it lacks counts against access, and so does an
+        object that such a condition reads and that nobody hands over.
         """
         decision = self._ask(permission, resource)
-        self._authority.report(self, permission, decision)
+        self._authority.report(self, self._seen, permission, decision)
         return decision.allowed
 
     def require(self, permission: str, resource: Mapping[str, Any] | None = None) -> None:
@@ -105,7 +121,7 @@ class Access:
         decision = self._ask(permission, resource)
         if not decision.allowed:
             raise self._denial(permission, decision)
-        self._authority.report(self, permission, decision)
+        self._authority.report(self, self._seen, permission, decision)
 
     def require_principal(self) -> Principal:
         """Return the verified caller.
@@ -125,11 +141,15 @@ class Access:
         """
         outcome = self._authority.again(self._admit, self.facts, asked, self._binding)
         if isinstance(outcome, Refuse):
-            seen = self.facts._replace(kind=asked.kind, method=asked.method, path=asked.path)
-            denial = self._denial("", outcome.decision, seen)
+            denial = self._denial("", outcome.decision, self._as(asked))
             self.overruled = denial.answer if overrule else None
             raise denial
+        self._looks[asked] = None
+        self._seen = self.facts if asked.is_still(self.facts) else self._as(asked)
         self._demand(outcome.requirements)
+
+    def _as(self, asked: Routed) -> RequestFacts:
+        return self.facts._replace(kind=asked.kind, method=asked.method, path=asked.path)
 
     def _demand(self, requirements: tuple[Requirement, ...] | None) -> None:
         for requirement in requirements or ():
@@ -138,15 +158,21 @@ class Access:
                 self._unchecked.add(requirement.must_check)
 
     def _ask(self, permission: str, resource: Mapping[str, Any] | None) -> Decision:
-        given = cast("object", {} if resource is None else resource)
-        if not isinstance(given, Mapping):
+        given = cast("object", resource)
+        if given is not None and not isinstance(given, Mapping):
             raise TypeError("`resource` is a mapping of attributes")
-        if self._unchecked:
+        if self._unchecked and (given is not None or not self._authority.needs_object(permission)):
             self._unchecked.discard(permission)
-        return self._authority.ask(self, permission, cast("Mapping[str, Any]", given))
+        served = Served(self._admit, self.facts, tuple(self._looks), self._binding)
+        return self._authority.ask(self, served, permission, resource)
 
     def take_over(self, earlier: Access) -> None:
-        """Ask also for what nobody has asked about yet of an `Access` that this one replaces."""
+        """Ask also for what nobody has asked about yet of an `Access` that this one replaces.
+
+        Whoever asks is answered for what the request was then, too.
+        """
+        kind, method, path = earlier.facts[:3]
+        self._looks |= {Routed(None, kind, method, path or ""): None, **earlier._looks}
         if earlier._unchecked:
             self._unchecked = (self._unchecked or set()) | earlier._unchecked
 
@@ -168,12 +194,12 @@ class Access:
         decision = Decision(
             False, "unchecked", self.decision.rule, missing=missing, nearest_miss=miss
         )
-        return self._authority.refuse(self, self.facts, "", decision, self._accept)
+        return self._authority.refuse(self, self._seen, "", decision, self._accept)
 
     def _denial(
         self, asked: str, decision: Decision, facts: RequestFacts | None = None
     ) -> AccessDenied:
-        facts = facts or self.facts
+        facts = facts or self._seen
         self.denied = self._authority.refuse(self, facts, asked, decision, self._accept)
         return AccessDenied(decision, self.denied)
 

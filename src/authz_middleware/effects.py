@@ -12,8 +12,11 @@ from math import inf
 from typing import Any, Literal, NamedTuple, Protocol, TypeAlias
 
 from authz_middleware.facts import Credentials, Decision, Principal, Reason, RequestFacts
+from authz_middleware.policy.binding import Binding
+from authz_middleware.policy.canonical import readings
 from authz_middleware.policy.model import Requirement
 from authz_middleware.policy.resources import NO_RESOURCES, Loaded, Object, Resources
+from authz_middleware.policy.routekey import request_method
 from authz_middleware.policy.routes import Taken
 from authz_middleware.tokens.claims import Verified
 from authz_middleware.tokens.compact import Unverified
@@ -38,6 +41,7 @@ __all__ = [
     "Refuse",
     "ResourceAnswer",
     "Routed",
+    "Served",
     "Steps",
     "TokenCache",
     "Unresolved",
@@ -83,6 +87,22 @@ class Routed(NamedTuple):
     method: str
     path: str
     late: bool = False
+
+    def is_still(self, facts: RequestFacts) -> bool:
+        """Whether the app routes on what the guard decided."""
+        method = request_method(self.kind, self.method)
+        if method != request_method(facts.kind, facts.method):
+            return False
+        return self.path == facts.path or self.path in readings(facts.path, facts.root_path)
+
+
+class Served(NamedTuple):
+    """A request that was let in, and what of it the app's router has chosen since: `looks`."""
+
+    admit: Admit
+    facts: RequestFacts
+    looks: tuple[Routed, ...]
+    binding: Binding | None
 
 
 class NeedKeys(NamedTuple):

@@ -33,6 +33,7 @@ from authz_middleware.effects import (
     Refuse,
     ResourceAnswer,
     Routed,
+    Served,
     Steps,
     TokenCache,
     Unresolved,
@@ -49,6 +50,7 @@ from authz_middleware.policy.binding import Binding
 from authz_middleware.policy.canonical import readings
 from authz_middleware.policy.model import Policy, Requirement, is_public
 from authz_middleware.policy.routekey import WEBSOCKET, request_method
+from authz_middleware.policy.rules import Request
 from authz_middleware.tokens import introspection, verify
 from authz_middleware.tokens.claims import Verified, check_times, verify_claims
 from authz_middleware.tokens.compact import Unverified, parse
@@ -139,7 +141,7 @@ class Engine:
         method = request_method(asked.kind, asked.method)
         if method is None:
             return _refuse("method_ambiguous")
-        if not _same(asked, method, facts):
+        if not asked.is_still(facts):
             requirements = self.policy.find(method, readings(asked.path, ""), loose=not facts.exact)
         elif requirements is None:
             return admit
@@ -165,7 +167,39 @@ class Engine:
         """Decide without what would have to be loaded: it is refused."""
         admit, principal, requirements, facts, _ = unresolved
         decision = self.policy.decide(requirements, principal, now, facts, admit.resources)
+        if decision.allowed:  # by what has changed meanwhile: the time
+            return admit._replace(decision=decision, requirements=requirements)
         return Refuse(decision, principal, admit.credentials)
+
+    def taken_for(self, served: Served) -> list[Request]:
+        """Return all that a request may be taken for by whoever asks about it, each once.
+
+        That is what it was when it came, and what the app's router has made of it: by the paths,
+        and by the routes taken. Conditions are told the same here as in `again`.
+        """
+        admit, facts, looks, binding = served
+        find, params = self.policy.find, self.policy.params
+        method = request_method(facts.kind, facts.method) or ""
+        paths = readings(facts.path, facts.root_path)
+        found = [Request(method, each) for each in params(paths, whole=facts.whole)]
+        for asked in looks:
+            method = request_method(asked.kind, asked.method) or ""
+            plain = readings(asked.path, "")
+            if asked.is_still(facts):
+                requirements = admit.requirements or (self.policy.default,)
+            else:
+                requirements = find(method, plain, loose=not facts.exact) or ()
+                found += [Request(method, each) for each in params(plain)]
+            if binding is None:
+                continue
+            at = readings(asked.path, facts.root_path)
+            more = binding.params(asked.taken, method, requirements, at)
+            found += [Request(method, each) for each in more]
+            for other in binding.instead(asked.taken, method):
+                requirements = find(other, plain, loose=not facts.exact) or ()
+                more = params(plain) + binding.params(asked.taken, other, requirements, at)
+                found += [Request(other, each) for each in more]
+        return [each for at, each in enumerate(found) if each not in found[:at]]
 
     def _routed(
         self,
@@ -448,13 +482,6 @@ class Engine:
         if is_public(requirements):
             return self._anonymous(requirements, "invalid", "invalid_token", facts, now)
         return _refuse("invalid_token", requirements, "invalid", rejected.detail)
-
-
-def _same(asked: Routed, method: str, facts: RequestFacts) -> bool:
-    """Whether the app routes on what the guard decided."""
-    if method != request_method(facts.kind, facts.method):
-        return False
-    return asked.path == facts.path or asked.path in readings(facts.path, facts.root_path)
 
 
 def _unavailable(requirements: tuple[Requirement, ...], view: KeyView) -> Refuse:

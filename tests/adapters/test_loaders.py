@@ -350,3 +350,52 @@ def test_a_question_after_the_token_has_expired_is_denied(world, policy, issuer)
 
     headers = bearer(issuer, "ann", "editor", lifetime=300)
     assert ask(world, authz, "GET", "/a", headers, during=late).status == 200
+
+
+WIDE: dict[str, dict[str, Any]] = {
+    "no other rule": {},
+    "a rule for everything": {"/**": ["root"]},
+    "the same by a parameter": {"/<path:p>": ["root"]},
+}
+
+
+@pytest.mark.parametrize("world", WORLDS)
+@pytest.mark.parametrize("routes", WIDE.values(), ids=WIDE)
+def test_a_made_up_path_does_not_answer_for_the_real_one(world, routes, policy, clock, issuer):
+    """Behind a `root_path` a path has two readings, of which a rule must mean the longer one."""
+    routes = {"GET /t/<tenant>": "authenticated", **routes}
+    permissions = {"tenant:read": {"when": "resource.params.tenant == subject.claims.tenant"}}
+    authz = Authz.from_mapping(
+        {**policy, "roles": {"tenant": ["tenant:read"], "root": []}, "routes": routes}
+        | {"permissions": permissions},
+        clock=clock,
+    )
+    seen: list[bool] = []
+
+    def during(access: Any) -> None:
+        seen.append(access.allows("tenant:read"))
+
+    where: dict[str, Any] = {"root_path": "/svc"} if world == "asgi" else {"SCRIPT_NAME": "/svc"}
+    for tenant in ("t1", "t2"):
+        headers = bearer(issuer, "ann", "tenant", tenant=tenant)
+        path = "/svc/t/t1" if world == "asgi" else "/t/t1"
+        assert ask(world, authz, "GET", path, headers, during=during, **where).status == 200
+    assert seen == [True, False]
+
+
+@pytest.mark.parametrize("world", WORLDS)
+def test_parameters_that_are_not_known_are_not_absent(world, policy, clock, issuer):
+    permissions = {"tenant:read": {"when": "!has(resource.params.tenant)"}}
+    authz = Authz.from_mapping(
+        {**policy, "roles": {"tenant": ["tenant:read"]}, "permissions": permissions}
+        | {"routes": {"GET /known": "authenticated"}, "default": "authenticated"},
+        clock=clock,
+    )
+    seen: list[bool] = []
+
+    def during(access: Any) -> None:
+        seen.append(access.allows("tenant:read"))
+
+    for path in ("/known", "/else"):
+        ask(world, authz, "GET", path, bearer(issuer, "ann", "tenant"), during=during)
+    assert seen == [True, False]

@@ -100,6 +100,59 @@ def test_who_does_not_meet_the_rule_does_not_get_that_far(world, authz, issuer):
     assert ask(world, authz, "GET", "/alone").status == 401
 
 
+FORGOTTEN = {
+    "a condition that absence meets": ("!has(resource.locked) || resource.locked == false", {}),
+    "a condition that reads a list": ("!('locked' in resource.tags)", {"tags": ["x"]}),
+    "a condition that reads the object beside": ("subject.id == 'ed' || resource.open", {}),
+}
+
+
+@pytest.mark.parametrize("world", WORLDS)
+@pytest.mark.parametrize(("when", "handed"), FORGOTTEN.values(), ids=FORGOTTEN)
+def test_whoever_hands_over_no_object_has_not_asked(world, when, handed, policy, clock, editor):
+    """What a condition reads of an object is not absent from it for want of one."""
+    routes = {"GET /x/<int:id>": {"must_check": WRITE}}
+    permissions = {WRITE: {"when": when}}
+    authz = Authz.from_mapping(
+        {**policy, "routes": routes, "permissions": permissions}, clock=clock
+    )
+    seen: list[Any] = []
+
+    def forgets(access: Any) -> None:
+        seen.append(access.allows(WRITE))
+
+    def insists(access: Any) -> None:
+        with pytest.raises(AccessDenied) as denied:
+            access.require(WRITE)
+        seen.append(denied.value.decision)
+        raise denied.value
+
+    def hands_over(access: Any) -> None:
+        access.require(WRITE, resource=handed)
+
+    def asks_twice(access: Any) -> None:
+        forgets(access)
+        hands_over(access)
+
+    expected = {forgets: 500, insists: 403, hands_over: 200, asks_twice: 200}
+    for during, status in expected.items():
+        assert ask(world, authz, "GET", "/x/1", editor, during=during).status == status
+    assert (seen[0], seen[2]) == (False, False)
+    assert (seen[1].reason, seen[1].detail) == ("condition_error", "no object was handed over")
+
+
+@pytest.mark.parametrize("world", WORLDS)
+def test_a_condition_without_an_object_needs_none(world, policy, clock, editor):
+    routes = {"GET /x/<int:id>": {"must_check": WRITE}}
+    permissions = {WRITE: {"when": "resource.params.id == 1"}}
+    authz = Authz.from_mapping(
+        {**policy, "routes": routes, "permissions": permissions}, clock=clock
+    )
+    for path, status in (("/x/1", 200), ("/x/2", 403)):
+        sent = ask(world, authz, "GET", path, editor, during=lambda access: access.require(WRITE))
+        assert sent.status == status
+
+
 def test_an_observer_is_told(policy, clock, editor):
     told: list[Any] = []
 

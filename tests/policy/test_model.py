@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 
 from authz_middleware.document import Document, Report, Section
-from authz_middleware.facts import Principal
+from authz_middleware.facts import Principal, RequestFacts
 from authz_middleware.policy import load as loading
 from authz_middleware.policy.model import Policy, Requirement
+from authz_middleware.policy.rules import Request
 
 ISSUERS = ("https://x", "https://y")
 
@@ -351,3 +352,12 @@ def test_letting_in_makes_no_new_decision() -> None:
     assert requirements is not None
     assert policy.decide(requirements, caller()) is requirements[0].allowed
     assert isinstance(requirements[0], Requirement)
+
+
+def test_what_is_asked_of_no_request_is_denied() -> None:
+    policy = compiled({"GET /a": "authenticated"})
+    caller = Principal(subject="a", issuer="i", permissions=frozenset({"read"}), expires_at=9)
+    facts = RequestFacts("http", "GET", "/a", "", ())
+    for requests, allowed in ([Request("GET", None)], True), ([], False):
+        decision = policy.ask("read", caller, 0, facts, requests, None, None)
+        assert decision.allowed is allowed

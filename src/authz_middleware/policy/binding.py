@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from authz_middleware.policy.model import Policy, Requirement
+from authz_middleware.policy.parameters import Params
 from authz_middleware.policy.reach import Loosely, Reach
 from authz_middleware.policy.routes import Route, RouteTable, Taken
 from authz_middleware.policy.segments import Segment, Typed
@@ -110,13 +111,31 @@ class Binding:
         their parameters. A route that nobody knew at the start has no rule, so the
         policy's `default` decides it too; but not where routes cannot be seen. None is a 400.
         """
-        by_method = self._accepted.get(taken)
-        if by_method is None:
+        if taken not in self._accepted:
             return () if self.knows(taken, path, late=late) else (self._policy.default,)
-        accepted = by_method.get(_served_as(method, by_method))
-        if accepted and not accepted.isdisjoint(id(one.origin) for one in requirements):
+        if self._expects(taken, method, requirements):
             return ()
         return self._policy.find(method, (self._typical[taken],), at=readings)
+
+    def params(
+        self,
+        taken: Taken,
+        method: str,
+        requirements: Iterable[Requirement],
+        readings: tuple[str, ...],
+    ) -> list[Params | None]:
+        """Return the parameters that what `also` returns is told of; none if that is nothing."""
+        if taken not in self._accepted or self._expects(taken, method, requirements):
+            return []
+        return self._policy.params((self._typical[taken],), at=readings)
+
+    def _expects(self, taken: Taken, method: str, requirements: Iterable[Requirement]) -> bool:
+        """Whether what the path asks was written for this route."""
+        by_method = self._accepted[taken]
+        accepted = by_method.get(_served_as(method, by_method))
+        return accepted is not None and not accepted.isdisjoint(
+            id(one.origin) for one in requirements
+        )
 
     def instead(self, taken: Taken, method: str) -> tuple[str, ...]:
         """Return what the route serves if `method` is nothing of that, else nothing.

@@ -227,6 +227,9 @@ def _look_at_object(need: Load, asked: Asked) -> _Look:
         case Unloaded.NO_PARAMETERS:
             detail = "no_parameters"
             return _Look("load", "condition_error", (), "none", detail, Stage.LOADER)
+        case Unloaded.NOT_HANDED as unloaded:
+            detail, stage = unloaded.value, Stage.LOADED_CONDITIONS
+            return _Look("load", "condition_error", (), None, detail, stage)
         case Unloaded.FAILED:
             return _Look("load", "resource_unavailable", (), "no answer", stage=Stage.UNAVAILABLE)
         case Unloaded.NOT_ASKED:

@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from math import inf
 from typing import Any
 
 from authz_middleware.facts import ContextReads, Decision, Principal, RequestFacts, RuleRef
-from authz_middleware.policy.canonical import readings as readings_of
 from authz_middleware.policy.canonical import text_readings
 from authz_middleware.policy.explain import explain
 from authz_middleware.policy.forbids import Forbids
 from authz_middleware.policy.matcher import AMBIGUOUS, Ambiguous, Matcher
-from authz_middleware.policy.needs import Asked, Need, Permissions
+from authz_middleware.policy.needs import Asked, Need, Permissions, loaded_by, walk
 from authz_middleware.policy.parameters import Params
-from authz_middleware.policy.permission_table import HANDED
-from authz_middleware.policy.resources import NO_RESOURCES, Resources, Wanted, object_of
+from authz_middleware.policy.resources import HANDED_OVER, NO_RESOURCES, Resources, Wanted
 from authz_middleware.policy.roles import Roles
-from authz_middleware.policy.routekey import request_method
-from authz_middleware.policy.rules import Requirement, Rule, is_public
+from authz_middleware.policy.rules import Request, Requirement, Rule, is_public
 from authz_middleware.policy.spellings import Spellings
 from authz_middleware.policy.template import Template
 
@@ -78,15 +75,10 @@ class Policy:
         What reads the request is told of it: of `method`, and of the parameters that its template
         finds in the reading, or in the paths `at` where `readings` only stand for those.
         """
-        longest = max(map(len, readings)) if whole else 0
         decisive: list[Requirement] = []
-        for reading in readings:
-            rule = self._rule(reading)
+        for reading, rule in self._deciding(readings, whole=whole):
             if rule is AMBIGUOUS:
                 return None
-            made_up = len(reading) < longest if whole else len(reading) > len(readings[0])
-            if made_up and (rule is None or rule.catches_all):
-                continue
             requirement = rule.requirement(method) if rule else self.default
             if rule and requirement.reads_request:
                 decisive += requirement.found_by(rule.parameters, method, (reading,), at)
@@ -101,6 +93,41 @@ class Policy:
         if self.forbids:
             decisive += self.forbids.of(method, readings, at)
         return tuple(decisive)
+
+    def params(
+        self,
+        readings: tuple[str, ...],
+        *,
+        whole: bool = False,
+        at: tuple[str, ...] | None = None,
+    ) -> list[Params | None]:
+        """Return the parameters of a request's path, once for each way in which it may be read.
+
+        They are those that its requirements are told of; see `find`. None: a path does not tell.
+        """
+        found: list[Params | None] = []
+        for reading, rule in self._deciding(readings, whole=whole):
+            each = (
+                rule.parameters.each((reading,) if at is None else at)
+                if isinstance(rule, Rule)
+                else []
+            )
+            if at is not None:
+                each = [params for params in each if params is not None]
+            found += each or [None]
+        return found
+
+    def _deciding(
+        self, readings: tuple[str, ...], *, whole: bool
+    ) -> Iterator[tuple[str, Rule | Ambiguous | None]]:
+        """Yield each reading that decides, with its rule; None where it is `default`."""
+        longest = max(map(len, readings)) if whole else 0
+        for reading in readings:
+            rule = self._rule(reading)
+            made_up = len(reading) < longest if whole else len(reading) > len(readings[0])
+            if made_up and (rule is None or (isinstance(rule, Rule) and rule.catches_all)):
+                continue
+            yield reading, rule
 
     def _protected_elsewhere(
         self, method: str, readings: tuple[str, ...], at: tuple[str, ...] | None
@@ -198,46 +225,34 @@ class Policy:
             found = found or load
         return found
 
+    def needs_object(self, permission: str) -> bool:
+        """Whether the condition of `permission` reads attributes of an object."""
+        need = self.permissions.get(permission)
+        return need is not None and any(map(loaded_by, walk(need)))
+
     def ask(
         self,
         permission: str,
         principal: Principal,
         now: float,
         facts: RequestFacts,
-        resource: Mapping[str, Any],
+        requests: Iterable[Request],
+        resource: Mapping[str, Any] | None,
         rule: RuleRef | None,
     ) -> Decision:
         """Answer the object-level question of a handler, with the attributes that it hands over.
 
-        The parameters of the path are those by which the request was let in; where that may be
-        read in several ways, each must do.
+        `requests` are what its request may be taken for: the answer must be yes for each of them.
+        Without a `resource`, a condition that reads one is in error.
         """
         need = self.permissions.get(permission) or Permissions((permission,), self.roles)
         requirement = Requirement("table", rule or RuleRef(permission, "permissions"), need)
-        told = [
-            Asked(
-                principal,
-                now,
-                facts,
-                request_method(facts.kind, facts.method) or "",
-                params,
-                {object_of(HANDED.loader, params): resource},
-            )
-            for params in self._params(facts)
-        ]
+        handed = {} if resource is None else {HANDED_OVER: resource}
+        told = [Asked(principal, now, facts, method, params, handed) for method, params in requests]
         for asked in told:
             if not requirement.met(asked):
                 return _refused((requirement,), asked) or Decision(False, "condition_error", rule)
-        return Decision(True, "allowed", rule)
-
-    def _params(self, facts: RequestFacts) -> list[Params]:
-        """Return the parameters of a request's path, once for each way in which it may be read."""
-        found: list[Params] = []
-        for reading in readings_of(facts.path, facts.root_path):
-            rule = self._rule(reading)
-            if isinstance(rule, Rule):
-                found += [each for each in rule.parameters.each((reading,)) if each is not None]
-        return found or [{}]
+        return Decision(bool(told), "allowed" if told else "condition_error", rule)
 
 
 def _refused(requirements: tuple[Requirement, ...], asked: Asked) -> Decision | None:

@@ -18,6 +18,7 @@ from typing import ClassVar, Final, NamedTuple, Protocol, TypeAlias
 from authz_middleware.facts import Principal, RequestFacts
 from authz_middleware.policy.parameters import Params
 from authz_middleware.policy.resources import (
+    HANDED_OVER,
     NO_RESOURCES,
     NOT_ASKED,
     Loaded,
@@ -223,6 +224,8 @@ class Load:
 
     def found(self, asked: Asked) -> Loaded:
         """Return the attributes of the object, or why there are none."""
+        if self.loader == HANDED_OVER.loader:
+            return asked.resources.get(HANDED_OVER, Unloaded.NOT_HANDED)
         if asked.params is None:
             return Unloaded.NO_PARAMETERS
         return asked.resources.get(object_of(self.loader, asked.params), NOT_ASKED)

@@ -9,12 +9,13 @@ from authz_middleware.policy import when as conditions
 from authz_middleware.policy.conditions import Condition
 from authz_middleware.policy.names import Names, check_permission
 from authz_middleware.policy.needs import All, Load, Need, Permissions
+from authz_middleware.policy.resources import HANDED_OVER
 
-__all__ = ["HANDED", "PERMISSION_KEYS", "asked_about", "read"]
+__all__ = ["PERMISSION_KEYS", "asked_about", "read"]
 
 PERMISSION_KEYS: Final = ("when",)
 
-HANDED: Final = Load("")
+HANDED: Final = Load(HANDED_OVER.loader)
 """Stands for the object that a handler hands over when it asks."""
 
 

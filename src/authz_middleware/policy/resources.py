@@ -9,6 +9,7 @@ from typing import Any, Final, NamedTuple, TypeAlias
 from authz_middleware.policy.parameters import Params
 
 __all__ = [
+    "HANDED_OVER",
     "NOT_ASKED",
     "NO_RESOURCES",
     "Loaded",
@@ -27,6 +28,7 @@ class Unloaded(Enum):
     MISSING = "no such object"
     FAILED = "the loader failed"
     NO_PARAMETERS = "the path does not tell which"
+    NOT_HANDED = "no object was handed over"
 
 
 NOT_ASKED: Final = Unloaded.NOT_ASKED
@@ -40,6 +42,10 @@ class Object(NamedTuple):
 
     loader: str
     params: tuple[tuple[str, str | int | float], ...]
+
+
+HANDED_OVER: Final = Object("", ())
+"""The one that a handler asks about. It hands that over itself, whatever its path says."""
 
 
 class Wanted(NamedTuple):

@@ -19,7 +19,7 @@ from uuid import uuid4
 
 from authz_middleware.access import Access
 from authz_middleware.answers import RefusalRenderer, checked_body
-from authz_middleware.effects import Admit, Outcome, Refuse, Routed, Unresolved
+from authz_middleware.effects import Admit, Outcome, Refuse, Routed, Served, Unresolved
 from authz_middleware.engine import Engine
 from authz_middleware.facts import (
     Answer,
@@ -269,7 +269,17 @@ class Serving:
                 asked.path,
             )
 
-    def ask(self, access: Access, permission: str, resource: Mapping[str, Any]) -> Decision:
+    def needs_object(self, permission: str) -> bool:
+        """Whether who asks about `permission` must hand over an object."""
+        return self.settings.policy.needs_object(permission)
+
+    def ask(
+        self,
+        access: Access,
+        served: Served,
+        permission: str,
+        resource: Mapping[str, Any] | None,
+    ) -> Decision:
         """Answer the object-level question of a handler about an object with these attributes."""
         known = self.know(access)
         if access.principal is None or not known.allowed:
@@ -281,6 +291,7 @@ class Serving:
                 access.principal,
                 self.clock(),
                 access.facts,
+                self._engine.taken_for(served),
                 resource,
                 access.decision.rule,
             )
@@ -290,9 +301,11 @@ class Serving:
         miss = f"needs permission {permission}"
         return Decision(False, "permission_missing", rule, missing=(permission,), nearest_miss=miss)
 
-    def report(self, access: Access, permission: str, decision: Decision) -> None:
+    def report(
+        self, access: Access, facts: RequestFacts, permission: str, decision: Decision
+    ) -> None:
         """Tell the observers of a question that is not answered by a refusal."""
-        self._tell(access.facts, decision, access.principal, permission, refused=False)
+        self._tell(facts, decision, access.principal, permission, refused=False)
 
     def refuse(
         self,
