@@ -25,7 +25,6 @@ __all__ = ["ASGIAuthzMiddleware", "facts_of"]
 KEY = "authz"
 
 POLICY_VIOLATION = 1008  # RFC 6455 §7.4.1
-STARTS = ("websocket.accept", "websocket.http.response.start")
 SERVER_ERRORS = (1011, 4500)  # RFC 6455 §7.4.1; Litestar's
 
 Message = dict[str, Any]
@@ -263,9 +262,10 @@ class _HttpExchange:
     async def _relay(self, message: Message) -> None:
         if self._replaced:
             return
-        if not self._started and message["type"] == "http.response.start":
+        # Some servers send more than the start at once, such as early hints.
+        if not self._started and message["type"].startswith("http.response."):
             denied = self._access.denied if self._access else None
-            if denied is not None and (self._overruled() or message["status"] >= 500):
+            if denied is not None and (self._overruled() or message.get("status", 0) >= 500):
                 self._replaced = True
                 await self.answer(denied)
                 return
@@ -273,7 +273,7 @@ class _HttpExchange:
                 self._replaced = True
                 await self.answer(unchecked)
                 return
-            self._started = True
+            self._started = message["type"] == "http.response.start"
         await self._send(message)
 
     def _unchecked(self, message: Message) -> Answer | None:
@@ -336,7 +336,8 @@ class _WebSocketExchange(_HttpExchange):
         if denied is not None and (self._overruled() or self._failed(message)):
             await self._deny(denied)
             return
-        if kind in STARTS and (unchecked := self._unchecked(message)):
+        begins = not (self._started or self._closed) and kind != "websocket.close"
+        if begins and (unchecked := self._unchecked(message)):
             await self._deny(unchecked)
             return
         self._started = self._started or kind == "websocket.accept"

@@ -198,9 +198,10 @@ def _serve(
 def _is_finished(body: Iterable[bytes], environ: WSGIEnvironment) -> bool:
     """Whether the server should get the app's very own object.
 
-    A list says its length; a `wsgi.file_wrapper` is recognised by its type and sent by sendfile.
+    A list says its length, if it is nothing but a list; a `wsgi.file_wrapper` is recognised by its
+    type and sent by sendfile.
     """
-    if isinstance(body, (list, tuple)):
+    if type(body) in (list, tuple):
         return True
     wrapper = environ.get("wsgi.file_wrapper")
     return isinstance(wrapper, type) and isinstance(body, wrapper)

@@ -247,7 +247,18 @@ class FileWrapper:
         type(self).closed += 1
 
 
+def is_a_list_of_its_own(start: Any, access: Any) -> Any:
+    class Lazy(list[bytes]):
+        def __iter__(self) -> Any:
+            access.require(WRITE)
+            yield b"secret"
+
+    start("200 OK", [])
+    return Lazy([b"never sent"])
+
+
 STARTS = {
+    is_a_list_of_its_own: (200, b"secret"),
     at_return: (500, None),
     while_it_is_made: (500, None),
     by_write: (500, None),
@@ -333,6 +344,8 @@ def test_an_error_of_the_app_stays_one(authz, editor):
 SOCKETS = {
     "accepts": ("websocket.accept", None, 500),
     "accepts, having asked": ("websocket.accept", WRITE, 101),
+    "speaks at once": ("websocket.send", None, 500),
+    "answers without a start": ("websocket.http.response.body", None, 500),
     "closes": ("websocket.close", None, 403),
     "answers": ("websocket.http.response.start", None, 500),
     "answers, having asked": ("websocket.http.response.start", WRITE, 404),
@@ -342,14 +355,19 @@ SOCKETS = {
 @pytest.mark.parametrize(("kind", "asks", "status"), SOCKETS.values(), ids=SOCKETS)
 @pytest.mark.parametrize("offered", [True, False], ids=["denial response", "none"])
 def test_how_a_handshake_is_answered(kind, asks, status, offered, authz, editor):
-    if kind == "websocket.http.response.start" and not offered:
+    if kind.startswith("websocket.http.response") and not offered:
         pytest.skip("the app may not answer so")
 
     async def asgi(scope: Any, receive: Any, send: Any) -> None:
         await receive()
         if asks:
             scope["authz"].require(asks)
-        await send({"type": kind, "status": 404, "headers": []})
+        what = (
+            {"text": "secret"}
+            if kind.endswith(("send", "body"))
+            else {"status": 404, "headers": []}
+        )
+        await send({"type": kind, **what})
         if kind.endswith("start"):
             await send({"type": "websocket.http.response.body", "body": b"secret"})
         elif kind.endswith("accept"):
@@ -373,3 +391,43 @@ def test_what_follows_the_start_is_not_sent_either(authz, editor):
     sent = call_asgi(ASGIAuthzMiddleware(asgi, authz), scope_for("GET", "/checked", editor))
     assert sent.status == 500
     assert b"secret" not in sent.body
+
+
+HINT = {"type": "http.response.early_hint", "links": [b"</secret>"]}
+BODY = {"type": "http.response.body", "body": b"secret"}
+FILE = {"type": "http.response.pathsend", "path": "/secret"}
+
+
+def answering(first: dict[str, Any], asked: bool, authz: Authz, editor: Any) -> list[Any]:
+    """What the server gets if an app begins with this message."""
+
+    async def asgi(scope: Any, receive: Any, send: Any) -> None:
+        if asked:
+            scope["authz"].require(WRITE)
+        await send(dict(first))
+        await send({"type": "http.response.start", "status": 204, "headers": []})
+        await send({"type": "http.response.body", "body": b""})
+
+    scope = scope_for("GET", "/checked", editor)
+    return asyncio.run(exchange(ASGIAuthzMiddleware(asgi, authz), scope))
+
+
+@pytest.mark.parametrize("first", [HINT, BODY, FILE], ids=["hint", "body", "file"])
+def test_nothing_goes_before_the_question(first, authz, editor):
+    assert answering(first, True, authz, editor)[0] == first
+    messages = answering(first, False, authz, editor)
+    assert (messages[0]["type"], messages[0]["status"]) == ("http.response.start", 500)
+    assert "secret" not in str(messages)
+
+
+def test_a_hint_is_no_start(authz, viewer):
+    """A denial after it is our refusal still."""
+
+    async def asgi(scope: Any, receive: Any, send: Any) -> None:
+        await send(dict(HINT))
+        scope["authz"].require(WRITE)
+
+    scope = scope_for("GET", "/free", viewer)
+    messages = asyncio.run(exchange(ASGIAuthzMiddleware(asgi, authz), scope))
+    assert [each["type"] for each in messages[:2]] == [HINT["type"], "http.response.start"]
+    assert messages[1]["status"] == 403
