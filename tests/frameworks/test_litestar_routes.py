@@ -551,6 +551,30 @@ def test_a_route_that_is_added_later_has_no_rule(
     assert ask(guarded, "GET", "/items/1", bearer("viewer")).body == b"ann"
 
 
+@pytest.mark.parametrize(("place", "path"), [("/late", "/late/x"), ("/", "/late")])
+def test_a_route_that_is_added_below_a_mount_has_no_rule(place: str, path: str) -> None:
+    """What cannot be seen may take that path; a handler of the app's own is no part of it."""
+    ran: list[str] = []
+    app = shop(mount(place, ran))
+    guarded = ASGIAuthzMiddleware(app, authz({"/**": ["viewer"]}))
+    assert ask(guarded, "GET", "/admin/users", bearer("viewer")).status != 503  # it is bound now
+    app.register(handler(path, caller))
+    assert ask(guarded, "GET", path, bearer("viewer")).status == 403
+
+
+def test_what_is_mounted_once_more_has_no_rule() -> None:
+    """Nothing tells then which of the two it is, so the one that was known is refused as well."""
+    ran: list[str] = []
+    mounted = mount("/m", ran)
+    app = shop(mounted)
+    guarded = ASGIAuthzMiddleware(app, authz({"/**": ["viewer"]}))
+    assert ask(guarded, "GET", "/m/x", bearer("viewer")).status == 200
+    app.register(handlers.asgi("/late", is_mount=True, copy_scope=True)(mounted.fn))
+    for path in ("/late/x", "/m/x"):
+        assert ask(guarded, "GET", path, bearer("viewer")).status == 403
+    assert len(ran) == 1
+
+
 def test_the_look_is_put_there_once() -> None:
     app = shop()
     for _ in range(2):

@@ -75,7 +75,12 @@ def mount_of(environ: Mapping[str, Any], path: str) -> str:
 
 
 def look_again_asgi(
-    scope: Mapping[str, Any], key: Hashable, path: str, method: str | None = None
+    scope: Mapping[str, Any],
+    key: Hashable,
+    path: str,
+    method: str | None = None,
+    *,
+    late: bool = False,
 ) -> None:
     """Do so for an ASGI app that cuts `root_path` off; `path` is what it routes on then.
 
@@ -88,10 +93,10 @@ def look_again_asgi(
     mount = (scope.get("root_path") or "").removeprefix(access.facts.root_path if access else "")
     mount = mount.removesuffix("/")
     if scope["type"] == "websocket":
-        look_again(scope, Routed((mount, key), "websocket", "GET", mount + path))
+        look_again(scope, Routed((mount, key), "websocket", "GET", mount + path, late))
     else:
         asked = scope["method"] if method is None else method
-        look_again(scope, Routed((mount, key), "http", asked, mount + path))
+        look_again(scope, Routed((mount, key), "http", asked, mount + path, late))
 
 
 def _access(carrier: Mapping[str, Any]) -> Access | None:

@@ -99,12 +99,14 @@ def install(app: Any) -> frozenset[Taken]:
             guards = handler.resolve_guards()
             if look not in guards:
                 guards.insert(0, look)
-    return frozenset(
-        ("", _key(route, handler))
+    own = [
+        (_key(route, handler), handler)
         for route in app.routes
         for handler in _handlers(route)
-        if not _is_automatic(handler) and look.is_before(handler)
-    )
+        if not _is_automatic(handler)
+    ]
+    look.known = frozenset(key for key, _ in own)
+    return frozenset(("", key) for key, handler in own if look.is_before(handler))
 
 
 class _Look:
@@ -113,6 +115,9 @@ class _Look:
     def __init__(self, app: Any) -> None:
         self._app = app
         self._mounts: dict[int, list[str]] = {}
+        self._listed = 0  # how many routes the app had when its mounts were looked up
+        self.known: frozenset[Hashable] = frozenset()
+        """The keys of all that was there when the policy was bound."""
 
     def is_before(self, handler: Any) -> bool:
         """Whether it guards this handler, which says where it is mounted."""
@@ -127,7 +132,10 @@ class _Look:
         if _is_mount(handler):
             self._look_at_mount(scope, path, handler)
         elif not _is_automatic(handler):
-            look_again_asgi(scope, _named(handler, scope["path_template"]), path)
+            self._look(scope, _named(handler, scope["path_template"]), path)
+
+    def _look(self, scope: Mapping[str, Any], key: Hashable, path: str) -> None:
+        look_again_asgi(scope, key, path, late=key not in self.known)
 
     def _look_at_mount(self, scope: Mapping[str, Any], path: str, handler: Any) -> None:
         """Look at the whole of the path, of which the mount has been cut off.
@@ -137,19 +145,23 @@ class _Look:
         """
         mounts = self._mounted(handler)
         if len(mounts) != 1:
-            return  # nothing tells which: the router is asked from outside
+            # Nothing tells which. The router is asked from outside where that was so at the start;
+            # of what was mounted once more since, none is known.
+            if sum(("mount", mount) in self.known for mount in mounts) < 2:
+                self._look(scope, ("mount", None), path)
+            return
         mount = mounts[0].removesuffix("/")
         key = "mount", mounts[0]
         # Where a handler stood in its place before, a mount gets its own path whole.
         rest = "" if path == mounts[0] else path.removesuffix("/")
         if rest and not rest.startswith("/") and mount:
-            look_again_asgi(scope, key, mount + rest)
+            self._look(scope, key, mount + rest)
         rest = rest.removeprefix("/")
-        look_again_asgi(scope, key, f"{mount}/{rest}" if rest else mount or "/")
+        self._look(scope, key, f"{mount}/{rest}" if rest else mount or "/")
 
     def _mounted(self, handler: Any) -> list[str]:
-        if id(handler.fn) not in self._mounts:  # else it may have been registered since
-            self._mounts = {}
+        if self._listed != len(self._app.routes):  # something was registered since
+            self._listed, self._mounts = len(self._app.routes), {}
             for route in self._app.routes:
                 if isinstance(route, ASGIRoute):
                     self._mounts.setdefault(id(route.route_handler.fn), []).append(route.path)
