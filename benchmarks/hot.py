@@ -5,7 +5,7 @@ from __future__ import annotations
 from benchmarks.calling import Loop, asgi_batch, bare_asgi, bare_wsgi, event_loop, wsgi_batch
 from benchmarks.contenders import Contenders
 from benchmarks.figures import Bar, Figure, Group
-from benchmarks.material import RULES, signer
+from benchmarks.material import RULES, Request, signer
 from benchmarks.peers import Peer, casbin_rules, check
 from benchmarks.peers.every import peers
 from benchmarks.plan import Plan
@@ -16,6 +16,7 @@ __all__ = ["hot"]
 MICRO = 1e6
 TIMES_PROTOTYPE = Bar("at most", 3.0)
 TIMES_PEER = Bar("at least", 25.0)
+NEW_PATHS = 10_000
 
 
 def hot(plan: Plan) -> Group:
@@ -45,7 +46,14 @@ def hot(plan: Plan) -> Group:
 
 def _batches(contenders: Contenders, others: list[Peer], loop: Loop) -> dict[str, Batch]:
     asked = [contenders.request]
+    # More paths than are remembered: each is as good as new.
+    new_paths = [
+        Request(f"/api/resource{number % 25}/{number}", contenders.request.token)
+        for number in range(NEW_PATHS)
+    ]
     batches = {
+        "asgi new path": asgi_batch(loop, lambda: contenders.asgi, new_paths),
+        "asgi new path bare": asgi_batch(loop, lambda: bare_asgi, new_paths),
         "asgi": asgi_batch(loop, lambda: contenders.asgi, asked),
         "asgi prototype": asgi_batch(loop, lambda: contenders.asgi_prototype, asked),
         "asgi bare": asgi_batch(loop, lambda: bare_asgi, asked),
@@ -77,5 +85,7 @@ def _figures(runs: Runs, others: list[Peer]) -> list[Figure]:
         Figure(name, seconds * MICRO, "µs", series="hot")
         for name, seconds in sorted(added.items(), key=lambda item: item[1])
     ]
+    new_path = runs.added("asgi new path", "asgi new path bare") * MICRO
+    figures.append(Figure("authz_middleware, ASGI, each path for the first time", new_path, "µs"))
     casbin = runs.median(casbin_rules.NAME) * MICRO
     return [*figures, Figure(casbin_rules.NAME, casbin, "µs")]

@@ -105,7 +105,7 @@ class Requirement:
         if self.request is None:
             return asked
         method, params = self.request
-        return asked._replace(method=method, params=params)
+        return Asked(asked.principal, asked.now, asked.facts, method, params, asked.resources)
 
     def met(self, asked: Asked) -> bool:
         """Whether the caller meets it. An error never lets in, and in a "forbid" it holds."""
