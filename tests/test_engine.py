@@ -1133,3 +1133,64 @@ def test_what_holds_by_the_time_that_nobody_waits_any_more_is_allowed(world: Wor
     assert isinstance(admit, Admit)
     assert admit.decision.allowed
     assert admit.requirements == unresolved.requirements
+
+
+PREFLIGHT = RuleRef("preflight", "authz.toml:1:1")
+MADE_UP = {
+    "another method was made of it": {"method": "DELETE"},
+    "it is a handshake as well": {"method": "OPTIONS", "upgrade": True},
+}
+
+
+@pytest.mark.parametrize("made", MADE_UP.values(), ids=MADE_UP)
+def test_what_only_looks_like_a_preflight_is_refused(made: dict[str, Any]) -> None:
+    world = World(FakeKeys(None, fetchable=True), preflight=PREFLIGHT)
+    passes = world.start("/me", method="OPTIONS", preflight="GET")
+    assert passes.decision.allowed
+    assert not world.start("/me", preflight="GET", **made).decision.allowed
+
+
+@pytest.mark.parametrize(
+    ("taken", "late", "allowed"),
+    [("GET /me", False, True), ("GET /added", False, False), ("GET /me/x", True, False)],
+)
+def test_a_preflight_gets_no_further_than_to_what_is_known(
+    taken: str, late: bool, allowed: bool
+) -> None:
+    world = World(FakeKeys(None, fetchable=True), preflight=PREFLIGHT)
+    binding = bind(world.engine.policy, table_of("GET /me"))
+    admit = world.start("/me", method="OPTIONS", preflight="GET")
+    assert isinstance(admit, Admit)
+    facts = RequestFacts("http", "OPTIONS", "/me", "", (), "GET")
+    asked = Routed(taken, "http", "OPTIONS", "/me", late)
+    outcome = world.engine.again(admit, facts, asked, binding, NOW)
+    assert outcome.decision.allowed is allowed  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(
+    ("taken", "path", "roles", "reason"),
+    [
+        ("GET|WS /feed/<x>", "/feed/me", ["viewer"], "role_missing"),
+        ("GET|WS /feed/<x>", "/feed/me", ["viewer", "admin"], "allowed"),
+        ("GET|WS /feed/me", "/feed/me", ["viewer"], "allowed"),
+        ("GET|WS /feed/<x>", "/feed/1", ["viewer"], "role_missing"),
+        ("GET|WS /feed/me", "/feed//1", ["viewer"], "path_ambiguous"),
+    ],
+)
+def test_what_may_become_a_websocket_must_be_allowed_as_one_where_it_has_come_to(
+    world: World, taken: str, path: str, roles: list[str], reason: str
+) -> None:
+    world.engine.policy = ruled(
+        {
+            "GET /feed/<x>": ["viewer"],
+            "WS /feed/<x>": ["admin"],
+            "GET|WS /feed/me": ["viewer"],
+        }
+    )
+    binding = bind(world.engine.policy, table_of("GET|WS /feed/<x>", "GET|WS /feed/me"))
+    facts = RequestFacts("http", "GET", "/feed/me", "", (), upgrade=True)
+    admit = world.start("/feed/me", mint(roles=roles), upgrade=True)
+    assert isinstance(admit, Admit)
+    outcome = world.engine.again(admit, facts, Routed(taken, "http", "GET", path), binding, NOW)
+    assert not isinstance(outcome, Unresolved)
+    assert outcome.decision.reason == reason

@@ -102,7 +102,9 @@ class Engine:
         forbidden = self.policy.forbidden(requirements, now, facts)
         if forbidden is not None:
             return Refuse(forbidden, None, "absent")
-        if facts.preflight and self._preflight and self._may_ask(facts, now):
+        # Of OPTIONS itself: a middleware of the app may have made another method of it before us.
+        asks = method == "OPTIONS" and facts.preflight and self._preflight
+        if self._preflight and asks and self._may_ask(facts, now):
             return Admit(self._preflight, None, "absent", inf, requirements=None)
         # A token seen before is not parsed again: nothing but what was parsed then has its digest.
         text = bearer.usual(facts.authorization) or b""
@@ -144,11 +146,15 @@ class Engine:
         if not asked.is_still(facts):
             requirements = self.policy.find(method, readings(asked.path, ""), loose=not facts.exact)
         elif requirements is None:
-            return admit
+            if binding is None or binding.knows(asked.taken, asked.path, late=asked.late):
+                return admit
+            requirements = (self.policy.default,)
         elif not requirements:  # the policy had nothing to say: no handler should be reached
             requirements = (self.policy.default,)
         if binding is not None and requirements:
             requirements = self._routed(binding, asked, method, requirements, facts)
+            if requirements and facts.upgrade and method != WEBSOCKET:
+                requirements = self._handshaken(binding, asked, requirements, facts)
         if not requirements:
             return _refuse("path_ambiguous")
         forbidden = self.policy.forbidden(requirements, now, facts)
@@ -200,6 +206,18 @@ class Engine:
                 more = params(plain) + binding.params(asked.taken, other, requirements, at)
                 found += [Request(other, each) for each in more]
         return [each for at, each in enumerate(found) if each not in found[:at]]
+
+    def _handshaken(
+        self,
+        binding: Binding,
+        asked: Routed,
+        requirements: tuple[Requirement, ...],
+        facts: RequestFacts,
+    ) -> tuple[Requirement, ...] | None:
+        """Add what is asked of a WebSocket's handshake: that is what the app may make of it."""
+        found = self.policy.find(WEBSOCKET, readings(asked.path, ""), loose=not facts.exact)
+        routed = found and self._routed(binding, asked, WEBSOCKET, found, facts)
+        return requirements + routed if routed else None
 
     def _routed(
         self,
@@ -325,7 +343,7 @@ class Engine:
         Browsers send none with credentials (Fetch, "CORS-preflight fetch").
         """
         method = request_method("http", facts.preflight)
-        if method is None or facts.authorization:
+        if method is None or facts.authorization or facts.upgrade:
             return False
         asked = self._requirements(facts, method)
         if asked is None or self.policy.forbidden(asked, now, facts) is not None:

@@ -343,6 +343,15 @@ class TestSecondLook:
             with Project(authz, view=view, before=[rewriting(path)]):
                 assert ask(world, "GET", "/nowhere", editor).status == status
 
+    @pytest.mark.parametrize("where", ["before", "middleware"])
+    def test_a_preflight_of_which_another_method_is_made_is_none(self, where, world, view, policy):
+        authz = Authz.from_mapping({**policy, "preflight": "pass"})
+        preflight = [("Origin", "https://x.example"), ("Access-Control-Request-Method", "GET")]
+        for method, status in ((None, 200), ("DELETE", 401)):
+            with Project(authz, view=view, **{where: [rewriting(method=method)]}) as project:
+                assert ask(world, "OPTIONS", "/articles/1", preflight).status == status
+            assert len(project.seen) == (status == 200)
+
     def test_whoever_drops_the_access_is_looked_at_again(self, world, view, authz, editor):
         def drop(request):
             request.authz = "admin"

@@ -46,7 +46,8 @@ def facts_of(request: HttpRequest, reads: ContextReads | None = None) -> Request
         )
     # Django upper-cases the method, which is only safe for ASCII: then as it was sent.
     method = sent if sent.upper() == request.method else request.method or ""
-    return facts._replace(method=method, path=path_of(request))
+    preflight = facts.preflight if method == "OPTIONS" else ""
+    return facts._replace(method=method, path=path_of(request), preflight=preflight)
 
 
 def changed_facts(request: HttpRequest, reads: ContextReads | None = None) -> RequestFacts | None:

@@ -58,9 +58,9 @@ def _time(table: Section) -> float | None:
 def _fields(table: Section) -> dict[str, str]:
     headers = table.table("headers")
     fields: dict[str, str] = {}
-    for name in headers or ():
-        if headers is None:
-            continue
+    if headers is None:
+        return fields
+    for name in headers:
         if name != name.lower() or name in UNREADABLE:
             fix = "write names in lower case, without those of credentials and proxies"
             headers.error(name, f"no condition reads the field `{name}`", fix)
