@@ -14,7 +14,11 @@ from werkzeug.wrappers import Response
 
 from authz_middleware import Authz, WSGIAuthzMiddleware
 from tests.adapters.exchange import Sent, call_wsgi, environ_for
+from tests.frameworks import asking
+from tests.frameworks.installed import installed
 from tests.frameworks.laws import ISSUER, Declared, World, check, worlds
+
+flask: Any = installed("flask")
 
 
 def ask(app: Any, method: str, path: str, headers: list[tuple[str, str]], **extra: Any) -> Sent:
@@ -147,3 +151,56 @@ def test_resolving_through_mounts(path: str, mount: str | None) -> None:
         assert taken[0] == mount
         routes = guard.guarded.laid(guard.authz.serving).table.routes
         assert taken in {each.taken for each in routes}
+
+
+class Lax:
+    """A middleware that answers one path itself, whatever its case."""
+
+    def __init__(self, app: Any) -> None:
+        self.app = app
+
+    def __call__(self, environ: Any, start_response: Any) -> Any:
+        if environ["PATH_INFO"].lower() == "/admin":
+            return Response("secret")(environ, start_response)
+        return self.app(environ, start_response)
+
+
+def bottled(app: Any) -> Any:
+    bottle = installed("bottle")
+    outer = bottle.Bottle()
+    outer.mount("/api/", app)
+    return outer
+
+
+@pytest.mark.parametrize(
+    "mounted",
+    [lambda app: DispatcherMiddleware(flask.Flask("main"), {"/api": app}), bottled],
+    ids=["a dispatcher", "Bottle"],
+)
+def test_what_stands_around_a_mounted_app_is_seen(mounted: Any) -> None:
+    app = flask.Flask("api", static_folder=None)
+    app.add_url_rule("/<x>", "x", lambda x: x)
+    rules = {"/api/admin": ["admin"], "GET /api/<x>": ["viewer"], "/static/**": "public"}
+    lax = WSGIAuthzMiddleware(mounted(Lax(app)), asking.authz(rules))
+    plain = WSGIAuthzMiddleware(mounted(app), asking.authz(rules))
+    assert ask(plain, "GET", "/api/x", asking.bearer("viewer")).body == b"x"
+    assert ask(lax, "GET", "/api/x", asking.bearer("viewer")).body == b"x"
+    assert ask(lax, "GET", "/api/Admin", asking.bearer("viewer")).status == 403
+    strict = WSGIAuthzMiddleware(mounted(Lax(app)), asking.authz(rules, strict=True))
+    assert ask(strict, "GET", "/api/x", asking.bearer("viewer")).status == 503
+
+
+def test_a_map_with_subdomains_does_not_say_that_there_is_no_route() -> None:
+    """The app binds it to a name of its own, which nobody else knows."""
+    ran: list[str] = []
+    url_map = Map([Rule("/x", endpoint="x", subdomain="api"), Rule("/y", endpoint="y")])
+
+    def app(environ: Any, start_response: Any) -> Any:
+        name, _ = url_map.bind_to_environ(environ, server_name="example.com").match()
+        ran.append(name)
+        return Response(name)(environ, start_response)
+
+    guarded = WSGIAuthzMiddleware(app, authz({"/y": "public"}, unmatched="app"), routes_of=url_map)
+    host = {"HTTP_HOST": "api.example.com"}
+    assert ask(guarded, "GET", "/x", [], **host).status == 401
+    assert ran == []

@@ -126,14 +126,14 @@ class Seen(NamedTuple):
         guarded = self.install()
         return RouteTable(
             tuple(replace(each, guarded_inside=each.taken in guarded) for each in self.routes()),
-            (*self.between, *dict.fromkeys(self._within())),
+            tuple(dict.fromkeys(self.unseen())),
         )
 
-    def _within(self) -> Iterable[str]:
-        """What stands inside of the app, now that all of it is there."""
+    def unseen(self) -> Iterable[str]:
+        """What stands around the app and inside of it, now that all of it is there."""
         if self.framework is None or self.vouched or not hasattr(self.framework, "between"):
-            return ()
-        return self.framework.between(self.app)
+            return self.between
+        return *self.between, *self.framework.between(self.app)
 
     def routes(self) -> Iterable[Route]:
         """Yield the app's routes; all of it is one opaque route where they cannot be seen."""

@@ -7,9 +7,9 @@ from functools import wraps
 from typing import Any
 
 from authz_middleware.errors import AccessDenied
-from authz_middleware.frameworks.bottle_routes import install, refusal, resolve, routes
+from authz_middleware.frameworks.bottle_routes import between, install, refusal, resolve, routes
 
-__all__ = ["install", "prepare", "resolve", "routes"]
+__all__ = ["between", "install", "prepare", "resolve", "routes"]
 
 
 def prepare(app: Any) -> None:

@@ -23,7 +23,7 @@ from authz_middleware.policy.canonical import from_wsgi
 from authz_middleware.policy.routes import NO_ROUTE, UNSEEN, Resolved, Route, Taken
 from authz_middleware.policy.segments import DoubleStar, PathTail, Segment, Typed
 
-__all__ = ["install", "refusal", "resolve", "routes"]
+__all__ = ["between", "install", "refusal", "resolve", "routes"]
 
 _Key: TypeAlias = tuple[str, str]
 
@@ -31,6 +31,12 @@ _ANY: Final = ("ANY", "PROXY")
 """Bottle's names for whatever method is asked."""
 
 _literal = re.compile(r"(?:/[\w.~-]+)+", re.ASCII).fullmatch
+
+
+def between(app: Any) -> Iterator[str]:
+    """Yield what stands around, and inside of, the apps that are mounted as WSGI."""
+    for mounted in _followed(app).values():
+        yield from frameworks.see(mounted).unseen()
 
 
 def routes(app: Any) -> Iterable[Route]:

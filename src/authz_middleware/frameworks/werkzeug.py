@@ -18,10 +18,10 @@ from authz_middleware.frameworks.mounts import below, named_below
 from authz_middleware.frameworks.patterns import ignores_case
 from authz_middleware.policy.canonical import from_wsgi
 from authz_middleware.policy.converters import Kind
-from authz_middleware.policy.routes import NO_ROUTE, Resolved, Route, RouteKind, Taken
+from authz_middleware.policy.routes import NO_ROUTE, UNSEEN, Resolved, Route, RouteKind, Taken
 from authz_middleware.policy.segments import AnyOf, Exact, PathTail, Plain, Segment, Typed
 
-__all__ = ["install", "key", "matched", "prepare", "resolve", "routes", "rule_routes"]
+__all__ = ["between", "install", "key", "matched", "prepare", "resolve", "routes", "rule_routes"]
 
 _KINDS: Mapping[type[known.BaseConverter], Kind] = {
     known.IntegerConverter: "int",
@@ -34,6 +34,12 @@ def prepare(app: Map | DispatcherMiddleware) -> None:
     """Prepare whatever is mounted."""
     for _, mounted in _mounts(app):
         frameworks.prepare(mounted)
+
+
+def between(app: Map | DispatcherMiddleware) -> Iterator[str]:
+    """Yield what stands around, and inside of, what is mounted."""
+    for _, mounted in _mounts(app):
+        yield from frameworks.see(mounted).unseen()
 
 
 def routes(app: Map | DispatcherMiddleware) -> Iterable[Route]:
@@ -49,7 +55,10 @@ def routes(app: Map | DispatcherMiddleware) -> Iterable[Route]:
 def resolve(app: Map | DispatcherMiddleware, environ: Mapping[str, Any]) -> Taken | Resolved:
     """Say which rule a request takes."""
     if isinstance(app, Map):
-        return matched(app.bind_to_environ(dict(environ)))
+        taken = matched(app.bind_to_environ(dict(environ)))
+        # Which subdomain is asked for depends on the server's name, which only the app knows.
+        named = not app.host_matching and any(rule.subdomain for rule in app.iter_rules())
+        return UNSEEN if named and taken is NO_ROUTE else taken
     mount, mounted, rest = _dispatched(app, environ)
     within = {**environ, "PATH_INFO": rest, "SCRIPT_NAME": environ.get("SCRIPT_NAME", "") + mount}
     taken = frameworks.see(mounted).resolve(within)
