@@ -1135,7 +1135,7 @@ def test_what_holds_by_the_time_that_nobody_waits_any_more_is_allowed(world: Wor
     assert admit.requirements == unresolved.requirements
 
 
-PREFLIGHT = RuleRef("preflight", "authz.toml:1:1")
+PASSES = RuleRef("preflight", "authz.toml:1:1")
 MADE_UP = {
     "another method was made of it": {"method": "DELETE"},
     "it is a handshake as well": {"method": "OPTIONS", "upgrade": True},
@@ -1144,7 +1144,7 @@ MADE_UP = {
 
 @pytest.mark.parametrize("made", MADE_UP.values(), ids=MADE_UP)
 def test_what_only_looks_like_a_preflight_is_refused(made: dict[str, Any]) -> None:
-    world = World(FakeKeys(None, fetchable=True), preflight=PREFLIGHT)
+    world = World(FakeKeys(None, fetchable=True), preflight=PASSES)
     passes = world.start("/me", method="OPTIONS", preflight="GET")
     assert passes.decision.allowed
     assert not world.start("/me", preflight="GET", **made).decision.allowed
@@ -1157,7 +1157,7 @@ def test_what_only_looks_like_a_preflight_is_refused(made: dict[str, Any]) -> No
 def test_a_preflight_gets_no_further_than_to_what_is_known(
     taken: str, late: bool, allowed: bool
 ) -> None:
-    world = World(FakeKeys(None, fetchable=True), preflight=PREFLIGHT)
+    world = World(FakeKeys(None, fetchable=True), preflight=PASSES)
     binding = bind(world.engine.policy, table_of("GET /me"))
     admit = world.start("/me", method="OPTIONS", preflight="GET")
     assert isinstance(admit, Admit)

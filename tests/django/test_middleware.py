@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
+from typing import Any
 
 import pytest
 from asgiref.sync import async_to_sync
@@ -348,7 +349,8 @@ class TestSecondLook:
         authz = Authz.from_mapping({**policy, "preflight": "pass"})
         preflight = [("Origin", "https://x.example"), ("Access-Control-Request-Method", "GET")]
         for method, status in ((None, 200), ("DELETE", 401)):
-            with Project(authz, view=view, **{where: [rewriting(method=method)]}) as project:
+            made: dict[str, Any] = {where: [rewriting(method=method)]}
+            with Project(authz, view=view, **made) as project:
                 assert ask(world, "OPTIONS", "/articles/1", preflight).status == status
             assert len(project.seen) == (status == 200)
 
