@@ -35,6 +35,7 @@ def bound(rules: Mapping[str, Any], *routes: Route | str, **more: Any) -> Bindin
 
 UUID = "00000001-0000-4000-8000-000000000000"
 VIEWER: list[str] = ["viewer"]
+CONVERTS = "the app converts `<id>` of"
 
 GAPS: dict[str, tuple[Mapping[str, Any], tuple[Route | str, ...], list[str]]] = {
     "none": ({"/a": VIEWER}, ("GET /a",), []),
@@ -86,6 +87,26 @@ GAPS: dict[str, tuple[Mapping[str, Any], tuple[Route | str, ...], list[str]]] = 
             "unreachable /a/+1 (app:view): every request to it is answered 400",
             'dead routes."/a/<int:id>": `/a/<int:id>` matches no route',
         ],
+    ),
+    "a text that the app converts": (
+        {"/a/<id>": {"when": "resource.params.id == subject.id"}},
+        ("GET /a/<int:n>",),
+        [f'unconverted routes."/a/<id>": {CONVERTS} `/a/<id>`; write `<int:id>`'],
+    ),
+    "a text that the app converts in one route": (
+        {"/a/<id>": {"when": "resource.params.id == subject.id"}},
+        ("GET /a/<int:n>", "GET /a/<name>"),
+        [],
+    ),
+    "a number that the app converts": (
+        {"/a/<int:id>": {"when": "resource.params.id == subject.claims.n"}},
+        ("GET /a/<int:n>",),
+        [],
+    ),
+    "a text that nobody asks about": (
+        {"/a/<id>": {"when": "subject.id == 'x'"}},
+        ("GET /a/<int:n>",),
+        [],
     ),
     "an opaque part": (
         {"/m/x": VIEWER, "/n": VIEWER},
@@ -235,3 +256,14 @@ def test_a_segment_behind_a_tail() -> None:
 
 def test_the_root() -> None:
     assert bound({"/": VIEWER}, "GET /").gaps == ()
+
+
+def test_a_forbid_for_a_text_that_the_app_converts_is_a_gap():
+    """Or `/a/007` is past a forbid of `7`."""
+    hold = {"path": "/a/<id>", "when": "resource.params.id == '7'"}
+    rules = {"/a/<int:id>": VIEWER}
+    (gap,) = bound(rules, "GET /a/<int:n>", forbid={"hold": hold}).gaps
+    assert gap.kind == "unconverted"
+    assert "write `<int:id>`" in gap.what
+    hold = {"path": "/a/<int:id>", "when": "resource.params.id == 7"}
+    assert bound(rules, "GET /a/<int:n>", forbid={"hold": hold}).gaps == ()

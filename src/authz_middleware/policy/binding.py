@@ -13,18 +13,22 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from authz_middleware.policy.model import Policy, Requirement
+from authz_middleware.policy.needs import Load, When, walk
 from authz_middleware.policy.parameters import Params
 from authz_middleware.policy.reach import Loosely, Reach
 from authz_middleware.policy.routes import Route, RouteTable, Taken
-from authz_middleware.policy.segments import Segment, Typed
+from authz_middleware.policy.segments import Plain, Segment, Typed
 from authz_middleware.policy.tree import Node, grow
+from authz_middleware.policy.when import Applied
 
 __all__ = ["OTHER", "Binding", "Decided", "Gap", "GapKind", "bind"]
 
 OTHER = "*"
 """Stands for every method that neither the app nor the policy names."""
 
-GapKind: TypeAlias = Literal["uncovered", "partly covered", "unreachable", "dead", "opaque"]
+GapKind: TypeAlias = Literal[
+    "uncovered", "partly covered", "unreachable", "dead", "opaque", "unconverted"
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,6 +223,7 @@ def _gaps(policy: Policy, table: RouteTable, decided: tuple[Decided, ...]) -> It
         if route.kind == "opaque":
             yield Gap("opaque", f"{route.text} ({route.endpoint})", "its routes cannot be seen")
     yield from _uncovered(policy, decided)
+    yield from _unconverted(policy, decided)
     reached = {id(each.origin) for found in decided for each in found.requirements or ()}
     for requirement in policy.requirements:
         if requirement.kind != "deny" and id(requirement) not in reached:
@@ -242,6 +247,48 @@ def _uncovered(policy: Policy, decided: tuple[Decided, ...]) -> Iterator[Gap]:
         for (kind, what), missed in findings.items():
             asked = "|".join(missed) if len(missed) < len(methods) else ""
             yield Gap(kind, f"{asked} {route.text} ({route.endpoint})".lstrip(), what)
+
+
+def _unconverted(policy: Policy, decided: tuple[Decided, ...]) -> Iterator[Gap]:
+    """Yield where a text is compared that the app converts: `7` and `007` are one object to it.
+
+    Not where another route takes the parameter as it is: then it is meant as a text.
+    """
+    templates = {
+        id(one): template
+        for template, rule in policy.rules
+        for one in (*rule.by_method.values(), rule.otherwise)
+    }
+    forbids = policy.forbids
+    templates.update(zip(map(id, forbids.requirements), forbids.templates, strict=True))
+    found: dict[tuple[int, str], tuple[Requirement, set[str]]] = {}
+    for each in decided:
+        for origin in (one.origin for one in each.requirements or ()):
+            template = templates.get(id(origin))
+            for own, theirs in zip(
+                template.segments if template else (), each.route.segments, strict=False
+            ):
+                if isinstance(own, Plain) and _reads(origin, own.name):
+                    kind: str = theirs.kind if isinstance(theirs, Typed) else ""
+                    found.setdefault((id(origin), own.name), (origin, set()))[1].add(kind)
+    for (_, name), (origin, kinds) in found.items():
+        if len(kinds) == 1 and (kind := min(kinds)):
+            what = f"the app converts `<{name}>` of `{origin.ref.key}`; write `<{kind}:{name}>`"
+            yield Gap("unconverted", origin.ref.where, what)
+
+
+def _reads(requirement: Requirement, name: str) -> bool:
+    """Whether something is asked about this parameter of the path."""
+    leaves = walk(requirement.need) if requirement.need is not None else ()
+    return any(
+        isinstance(leaf, Load)
+        or (
+            isinstance(leaf, When)
+            and isinstance(leaf.condition, Applied)
+            and name in leaf.condition.condition.reads.params
+        )
+        for leaf in leaves
+    )
 
 
 def _finding(policy: Policy, found: list[Decided]) -> tuple[GapKind, str] | None:
