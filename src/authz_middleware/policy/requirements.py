@@ -135,7 +135,8 @@ class _Around(NamedTuple):
     def inside(self, table: Section, load: Load | None) -> _Around:
         """Return it for what stands in `table`."""
         named = table.raw("issuers")  # of two, a subject may still be of either
-        issuers = self.issuers or (isinstance(named, (list, tuple)) and len(named) == 1)
+        one = isinstance(named, (list, tuple)) and len(cast("list[object]", named)) == 1
+        issuers = self.issuers or one
         return self._replace(issuers=issuers, load=load or self.load)
 
 
