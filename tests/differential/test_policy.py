@@ -144,11 +144,17 @@ def placed(requirement: Any, template: tuple[str, ...]) -> Any:
         return [placed(each, template) for each in requirement]
     if not isinstance(requirement, dict):
         return requirement
-    place = f"resource.params.p{template.index('<p>')}" if "<p>" in template else "action.name"
     return {
-        key: each.replace("PLACE", place) if key == "when" else placed(each, template)
+        key: condition(each, template) if key == "when" else placed(each, template)
         for key, each in requirement.items()
     }
+
+
+def condition(text: str, template: tuple[str, ...]) -> str:
+    if "<p>" in template:
+        return text.replace("PLACE", f"resource.params.p{template.index('<p>')}")
+    # No method is "b", and none could be: one that is in capitals could, and is never sent.
+    return text.replace('PLACE != "b"', 'action.name != "B"').replace("PLACE", "action.name")
 
 
 def compiled(
