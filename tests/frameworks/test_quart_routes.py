@@ -293,7 +293,7 @@ def test_a_websocket_that_is_led_to_another_view_behind_the_router_is_refused() 
         rules = app.url_map.iter_rules()
         quart.websocket.url_rule = next(rule for rule in rules if rule.rule == "/admin/feed")
 
-    app.before_websocket(change)
+    app.before_websocket_funcs.setdefault(None, []).append(change)
     guarded = ASGIAuthzMiddleware(app, authz({"WS /feed": "public", "WS /admin/feed": ["admin"]}))
     for roles, status in (["admin"], 101), (["viewer"], 403):
         assert ask(guarded, "WS", "/feed", bearer(*roles)).status == status
