@@ -103,8 +103,7 @@ class Engine:
         if forbidden is not None:
             return Refuse(forbidden, None, "absent")
         # Of OPTIONS itself: a middleware of the app may have made another method of it before us.
-        asks = method == "OPTIONS" and facts.preflight and self._preflight
-        if self._preflight and asks and self._may_ask(facts, now):
+        if method == "OPTIONS" and self._preflight and self._may_ask(facts, now):
             return Admit(self._preflight, None, "absent", inf, requirements=None)
         # A token seen before is not parsed again: nothing but what was parsed then has its digest.
         text = bearer.usual(facts.authorization) or b""
@@ -338,7 +337,7 @@ class Engine:
         return found
 
     def _may_ask(self, facts: RequestFacts, now: float) -> bool:
-        """Whether a preflight asks for what the policy lets anybody do at all.
+        """Whether it is a preflight, and asks for what the policy lets anybody do at all.
 
         Browsers send none with credentials (Fetch, "CORS-preflight fetch").
         """

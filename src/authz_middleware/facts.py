@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, NamedTuple, NoReturn, cast
+from typing import Any, Final, Literal, NamedTuple, NoReturn, cast
 
 __all__ = [
     "Actor",
@@ -19,6 +19,7 @@ __all__ = [
     "Decision",
     "KeyReadiness",
     "LatestFetch",
+    "OUTAGES",
     "LatestReload",
     "PolicyReadiness",
     "Principal",
@@ -63,6 +64,12 @@ Reason = Literal[
     "unchecked",
 ]
 """Why a request was let in or refused; `authz_middleware.answers` maps each to its HTTP answer."""
+
+
+OUTAGES: Final[frozenset[Reason]] = frozenset(
+    {"keys_unavailable", "introspection_unavailable", "resource_unavailable", "policy_not_loaded"}
+)
+"""Reasons that say nothing of the caller: somebody could not be asked."""
 
 
 _ATOMS = frozenset({str, int, float, bool, type(None)})

@@ -1,4 +1,4 @@
-"""Recorded decisions under another policy, and rights that nobody used."""
+"""RecordedDecision decisions under another policy, and rights that nobody used."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 
 from authz_middleware.analysis.records import replay, suggest
 from authz_middleware.document import Document
-from authz_middleware.observe.record import Recorded
+from authz_middleware.observe.record import RecordedDecision
 from authz_middleware.runtime import settings
 
 ISSUER = "https://login.example.com"
@@ -28,7 +28,7 @@ def compiled(**routes: Any) -> settings.Settings:
     return settings.load(Document.from_mapping(mapping))
 
 
-def record(*roles: str, **members: Any) -> Recorded:
+def record(*roles: str, **members: Any) -> RecordedDecision:
     usual: dict[str, Any] = {
         "allowed": True,
         "reason": "allowed",
@@ -43,11 +43,11 @@ def record(*roles: str, **members: Any) -> Recorded:
         "permissions": (),
         "scopes": (),
     }
-    return Recorded(**usual | members)
+    return RecordedDecision(**usual | members)
 
 
 NOBODY = {"subject": None, "issuer": None, "allowed": False, "reason": "no_credentials"}
-FLIPS: dict[str, tuple[dict[str, Any], list[Recorded], list[tuple[Any, ...]]]] = {
+FLIPS: dict[str, tuple[dict[str, Any], list[RecordedDecision], list[tuple[Any, ...]]]] = {
     "as before": ({}, [record("viewer"), record(**NOBODY)], []),
     "a role is not enough any more": (
         {"GET /a": ["admin"]},
@@ -79,7 +79,7 @@ FLIPS: dict[str, tuple[dict[str, Any], list[Recorded], list[tuple[Any, ...]]]] =
 
 @pytest.mark.parametrize(("routes", "records", "expected"), FLIPS.values(), ids=FLIPS)
 def test_what_flips(
-    routes: dict[str, Any], records: list[Recorded], expected: list[tuple[Any, ...]]
+    routes: dict[str, Any], records: list[RecordedDecision], expected: list[tuple[Any, ...]]
 ) -> None:
     found = replay(records, compiled(**routes), 0)
     flips = [(each.request, each.caller, each.before, each.now, each.times) for each in found.flips]
@@ -95,7 +95,7 @@ SKIPPED = {
 
 
 @pytest.mark.parametrize("left_out", SKIPPED.values(), ids=SKIPPED)
-def test_what_is_left_out(left_out: Recorded) -> None:
+def test_what_is_left_out(left_out: RecordedDecision) -> None:
     found = replay([left_out], compiled(**{"GET /a": "deny"}), 0)
     assert (found.flips, found.decided, found.undecided) == ((), 0, 0)
 
@@ -112,7 +112,7 @@ def test_what_was_not_recorded_is_undecided(rule: dict[str, Any]) -> None:
     assert (found.flips, found.decided, found.undecided) == ((), 0, 1)
 
 
-USED: dict[str, tuple[list[str], list[Recorded], list[str] | None]] = {
+USED: dict[str, tuple[list[str], list[RecordedDecision], list[str] | None]] = {
     "all of it": (["viewer"], [record("viewer")], None),
     "nobody": (["viewer"], [], []),
     "one of two": (["auditor", "viewer"], [record("viewer")], ["viewer"]),
@@ -128,7 +128,9 @@ USED: dict[str, tuple[list[str], list[Recorded], list[str] | None]] = {
 
 
 @pytest.mark.parametrize(("written", "records", "used"), USED.values(), ids=USED)
-def test_what_was_used(written: list[str], records: list[Recorded], used: list[str] | None) -> None:
+def test_what_was_used(
+    written: list[str], records: list[RecordedDecision], used: list[str] | None
+) -> None:
     found = suggest(records, compiled(**{"GET /a": written}))
     assert [list(each.used) for each in found] == ([] if used is None else [used])
 

@@ -54,6 +54,14 @@ def test_a_request_that_is_let_in(authz) -> None:
     assert authz("explain", "PUT", "/a", "--permission", "write", "--scope", "w").exit_code == 0
 
 
+def test_loaders_need_not_be_there(folder: Path, authz) -> None:
+    (folder / "authz.toml").write_text(
+        POLICY + '"GET /b/<id>" = { roles = ["viewer"], load = "b" }\n'
+    )
+    assert authz("explain", "GET", "/a", "--as", "viewer").exit_code == 0
+    assert "needs role viewer" in authz("explain", "GET", "/b/1", "--scope", "w").output
+
+
 def test_colours(authz) -> None:
     output = authz("explain", "PUT", "/a", "--as", "editor", color=True).output
     assert "    \x1b[32mmet" in output or "\x1b[32m    met\x1b[0m: permission" in output

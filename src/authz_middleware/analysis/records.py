@@ -8,8 +8,8 @@ from math import inf
 from typing import Final, NamedTuple
 
 from authz_middleware.analysis.explaining import ANONYMOUS, Caller, explained
-from authz_middleware.facts import Decision, Principal
-from authz_middleware.observe.record import Recorded
+from authz_middleware.facts import OUTAGES, Decision, Principal
+from authz_middleware.observe.record import RecordedDecision
 from authz_middleware.policy.needs import AnyRole
 from authz_middleware.policy.routekey import WEBSOCKET
 from authz_middleware.policy.rules import Requirement
@@ -21,11 +21,6 @@ _UNDECIDED: Final = frozenset(
     {"condition_error", "resource_unavailable", "acr_not_met", "authentication_too_old"}
 )
 """Reasons that rest on what is not recorded: claims, fields of the request, loaded objects."""
-
-_NOBODYS_FAULT: Final = frozenset(
-    {"keys_unavailable", "introspection_unavailable", "policy_not_loaded", "resource_unavailable"}
-)
-"""Outages: what a policy says of the caller was never asked."""
 
 
 class Flip(NamedTuple):
@@ -48,12 +43,12 @@ class Replayed:
     undecided: int
 
 
-def replay(records: Iterable[Recorded], settings: Settings, now: float) -> Replayed:
+def replay(records: Iterable[RecordedDecision], settings: Settings, now: float) -> Replayed:
     """Decide recorded requests again under `settings`, at `now` (seconds since the epoch)."""
     flips: dict[tuple[str, str, bool], Flip] = {}
     decided = undecided = 0
     for record in records:
-        if record.asked or record.path is None or record.reason in _NOBODYS_FAULT:
+        if record.asked or record.path is None or record.reason in OUTAGES:
             continue
         method = WEBSOCKET if record.kind == "websocket" else record.method
         decision = explained(
@@ -76,7 +71,7 @@ def replay(records: Iterable[Recorded], settings: Settings, now: float) -> Repla
     return Replayed(tuple(flips.values()), decided, undecided)
 
 
-def _caller(record: Recorded, settings: Settings) -> Caller:
+def _caller(record: RecordedDecision, settings: Settings) -> Caller:
     if record.subject is None:
         return ANONYMOUS
     issuer = settings.issuers.get(record.issuer or "")
@@ -94,7 +89,7 @@ def _caller(record: Recorded, settings: Settings) -> Caller:
     return Caller(settings.policy.roles.expand(principal))
 
 
-def _named(record: Recorded) -> str:
+def _named(record: RecordedDecision) -> str:
     if record.subject is None:
         return "anonymous"
     return f"{record.subject} ({', '.join(record.roles) or 'no roles'})"
@@ -112,7 +107,7 @@ class Suggestion(NamedTuple):
     used: tuple[str, ...]
 
 
-def suggest(records: Iterable[Recorded], settings: Settings) -> tuple[Suggestion, ...]:
+def suggest(records: Iterable[RecordedDecision], settings: Settings) -> tuple[Suggestion, ...]:
     """Return the rules that ask for one of several roles, of which some were of no use to anybody.
 
     The fewest roles that would have let in every recorded caller; rules that ask for anything else

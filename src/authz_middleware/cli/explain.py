@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import time
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -14,11 +15,9 @@ import click
 from authz_middleware.analysis import explaining
 from authz_middleware.analysis.explaining import Caller, Explained, Step
 from authz_middleware.analysis.log_lines import Recorded, find_recorded
-from authz_middleware.cli.policies import Mistake, read, unusable
+from authz_middleware.cli.policies import Mistake, compiled
 from authz_middleware.document import Document
-from authz_middleware.errors import PolicyError
 from authz_middleware.facts import RuleRef
-from authz_middleware.runtime.authz import Authz
 from authz_middleware.runtime.settings import Settings
 from authz_middleware.tokens import strict_json
 from authz_middleware.tokens.rejection import Rejected
@@ -87,12 +86,8 @@ def explain(
         method, path = method or recorded.method, path or recorded.path
     if method is None or path is None:
         raise click.UsageError("name METHOD and PATH, or --id and --log")
-    try:
-        document = read(policy)
-        authz = Authz(document)
-    except PolicyError as error:
-        raise unusable(error) from error
-    settings, now = authz.serving.settings, authz.serving.clock()
+    document, settings = compiled(policy)
+    now = time.time()
     caller = _caller(settings, now, (roles, scopes, permissions), claims, token)
     found = explaining.explained(settings.policy, method.upper(), path, caller, now)
     if as_json:

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Final
 
 import click
 
 from authz_middleware.analysis import draft
+from authz_middleware.cli.issuing import AUDIENCE, ISSUER
 from authz_middleware.cli.policies import DEFAULT, Mistake
 from authz_middleware.cli.targets import routes_of
 
 __all__ = ["init"]
-
-ISSUER: Final = "http://127.0.0.1:8799"
-AUDIENCE: Final = "development"
 
 
 @click.command(short_help="Write a first policy from an app's routes.")

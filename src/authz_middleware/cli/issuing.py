@@ -12,8 +12,9 @@ import click
 
 from authz_middleware.cli.policies import Mistake
 from authz_middleware.testing import DevelopmentIssuer
+from authz_middleware.testing.page import NO_CLAIMS
 
-__all__ = ["issuer", "token"]
+__all__ = ["AUDIENCE", "ISSUER", "issuer", "token"]
 
 KEY_FILE: Final = ".authz-development-key.pem"
 ISSUER: Final = "http://127.0.0.1:8799"
@@ -119,7 +120,7 @@ def _issuer(name: str, audience: str, algorithm: str, file: Path) -> Development
 
 def _claim(text: str) -> tuple[str, Any]:
     name, equals, value = text.partition("=")
-    if not equals or not name or name in ("subject", "roles", "lifetime", "headers"):
+    if not equals or not name or name in NO_CLAIMS:
         raise Mistake(f"`{text}` is no claim; write `--claim name=value`")
     try:
         return name, json.loads(value)  # noqa: TID251 - what a developer types

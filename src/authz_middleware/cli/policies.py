@@ -10,8 +10,10 @@ import click
 
 from authz_middleware.document import Document
 from authz_middleware.errors import PolicyError
+from authz_middleware.runtime import settings
+from authz_middleware.runtime.settings import Settings
 
-__all__ = ["MISTAKE", "Mistake", "policy_argument", "read", "unusable"]
+__all__ = ["MISTAKE", "Mistake", "compiled", "policy_argument", "read", "unusable"]
 
 MISTAKE: Final = 2
 """The exit code where the question itself is wrong, or the policy cannot be loaded."""
@@ -38,6 +40,15 @@ def read(policy: str | None) -> Document:
     if policy is None and path == DEFAULT and not Path(path).exists():
         raise Mistake(f"there is no {DEFAULT} here: name a policy file, or set AUTHZ_CONFIG to one")
     return Document.read(path)
+
+
+def compiled(policy: str | None) -> tuple[Document, Settings]:
+    """Read and compile the policy, whatever loaders it names. Raises `Mistake` if it cannot be."""
+    try:
+        document = read(policy)
+        return document, settings.load(document)
+    except PolicyError as error:
+        raise unusable(error) from error
 
 
 def unusable(error: PolicyError) -> Mistake:

@@ -15,11 +15,9 @@ import click
 from authz_middleware.analysis.records import Flip, Suggestion
 from authz_middleware.analysis.records import replay as replayed
 from authz_middleware.analysis.records import suggest as suggested
-from authz_middleware.cli.policies import Mistake, policy_argument, read, unusable
+from authz_middleware.cli.policies import Mistake, compiled, policy_argument
 from authz_middleware.document import Document
-from authz_middleware.errors import PolicyError
-from authz_middleware.observe.record import Recorded, RecordedError, read_record
-from authz_middleware.runtime import settings
+from authz_middleware.observe.record import RecordedDecision, RecordedError, read_record
 
 __all__ = ["replay", "suggest"]
 
@@ -45,8 +43,8 @@ def replay(record: str, policy: str | None, *, as_json: bool) -> None:
     Example:
       authz replay decisions.jsonl next.toml
     """
-    _, compiled = _compiled(policy)
-    found = replayed(_records(record), compiled, time.time())
+    _, settings = compiled(policy)
+    found = replayed(_records(record), settings, time.time())
     if as_json:
         flips = [{**each._asdict(), "decision": asdict(each.decision)} for each in found.flips]
         document = {"decided": found.decided, "undecided": found.undecided, "flips": flips}
@@ -83,8 +81,8 @@ def suggest(record: str, policy: str | None, *, as_json: bool) -> None:
     Example:
       authz suggest decisions.jsonl authz.toml
     """
-    document, compiled = _compiled(policy)
-    found = suggested(_records(record), compiled)
+    document, settings = compiled(policy)
+    found = suggested(_records(record), settings)
     if as_json:
         click.echo(json.dumps([each._asdict() for each in found], indent=2))
     else:
@@ -130,15 +128,7 @@ def _lines(document: Document) -> list[str]:
     return file.read_text(encoding="utf-8").splitlines(keepends=True)
 
 
-def _compiled(policy: str | None) -> tuple[Document, settings.Settings]:
-    try:
-        document = read(policy)
-        return document, settings.load(document)
-    except PolicyError as error:
-        raise unusable(error) from error
-
-
-def _records(file: str) -> Iterator[Recorded]:
+def _records(file: str) -> Iterator[RecordedDecision]:
     try:
         with click.open_file(file, encoding="utf-8", errors="replace") as lines:
             for number, line in enumerate(lines, start=1):

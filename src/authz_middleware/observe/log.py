@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 
-from authz_middleware.facts import Decision, Principal, RequestFacts
+from authz_middleware.facts import OUTAGES, Decision, Principal, RequestFacts
 from authz_middleware.observe import DecisionEvent
 
 __all__ = ["LOGGER", "LogObserver", "log_trial"]
@@ -16,15 +16,7 @@ __all__ = ["LOGGER", "LogObserver", "log_trial"]
 LOGGER = logging.getLogger("authz_middleware")
 
 _ANYBODYS = frozenset({"unknown_key", "busy"})
-_OURS = frozenset(
-    {
-        "keys_unavailable",
-        "introspection_unavailable",
-        "resource_unavailable",
-        "policy_not_loaded",
-        "unchecked",
-    }
-)
+_OURS = OUTAGES | {"unchecked"}
 
 
 class LogObserver:

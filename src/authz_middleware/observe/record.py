@@ -10,7 +10,7 @@ from typing import Any, Final, cast
 
 from authz_middleware.observe import DecisionEvent
 
-__all__ = ["DecisionRecorder", "Recorded", "RecordedError", "read_record"]
+__all__ = ["DecisionRecorder", "RecordedDecision", "RecordedError", "read_record"]
 
 _TEXTS: Final = ("kind", "method", "reason", "asked")
 _MAYBE_TEXTS: Final = ("path", "subject", "issuer", "rule")
@@ -57,7 +57,7 @@ class DecisionRecorder:
 
 
 @dataclass(frozen=True, slots=True)
-class Recorded:
+class RecordedDecision:
     """One decision as it was recorded."""
 
     allowed: bool
@@ -78,7 +78,7 @@ class RecordedError(ValueError):
     """A line that no recorder wrote."""
 
 
-def read_record(line: str) -> Recorded:
+def read_record(line: str) -> RecordedDecision:
     """Return the decision that `line` holds, or raise RecordedError."""
     try:
         members = json.loads(line)  # noqa: TID251 - a file of our own
@@ -95,7 +95,7 @@ def read_record(line: str) -> Recorded:
     )
     if not good:
         raise RecordedError("no decision")
-    return Recorded(
+    return RecordedDecision(
         allowed=found["allowed"],
         reason=found["reason"],
         rule=found.get("rule"),

@@ -343,7 +343,7 @@ class Serving:
         if not refused and not self._observers and not LOGGER.isEnabledFor(logging.DEBUG):
             return ""  # nobody listens to what goes well
         roles = permissions = frozenset[str]()
-        if principal is not None:
+        if principal is not None and self._observers:  # our own log does not tell them
             roles, permissions = self.settings.policy.roles.contract(principal)
         event = DecisionEvent(
             id=str(uuid4()) if refused else "",

@@ -19,7 +19,7 @@ from weakref import finalize
 
 from authz_middleware.effects import Admit, NeedResource, Outcome, Refuse
 from authz_middleware.engine import Engine
-from authz_middleware.facts import Decision, RequestFacts
+from authz_middleware.facts import OUTAGES, Decision, RequestFacts
 from authz_middleware.observe.log import LOGGER, log_trial
 from authz_middleware.policy.resources import Loaded, Unloaded
 from authz_middleware.runtime.drivers import Outside, drive
@@ -32,10 +32,6 @@ MAX_WAITING: Final = 256
 """Requests that wait to be tried; more are missed. Each may hold a token of 16 KiB."""
 
 Change: TypeAlias = Literal["same", "allow->deny", "deny->allow", "error"]
-
-_OUTAGES: Final = frozenset(
-    {"keys_unavailable", "introspection_unavailable", "resource_unavailable"}
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +144,7 @@ class Trial:
 
 
 def _change(live: Decision, tried: Decision) -> Change:
-    if live.reason in _OUTAGES or tried.reason in _OUTAGES:
+    if live.reason in OUTAGES or tried.reason in OUTAGES:
         return "error"  # it says nothing of the policy
     if live.allowed == tried.allowed:
         return "same"

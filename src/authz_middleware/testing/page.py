@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from html import escape
 from typing import Any, Final, cast
 
-__all__ = ["MintingPage"]
+__all__ = ["NO_CLAIMS", "MintingPage"]
 
 # Claims that a verifier must be able to rely on are the issuer's to write, so that what a field
 # holds is a token of its own kind.
@@ -44,6 +44,9 @@ output {{ display: block; overflow-wrap: anywhere; font-family: ui-monospace, mo
 </html>
 """
 _DEFAULTS: Final = {"subject": "ann", "roles": "viewer", "lifetime": "3600", "claims": "{}"}
+NO_CLAIMS: Final = frozenset({"subject", "roles", "lifetime", "headers"})
+"""Names that `DevelopmentIssuer.mint` has for something else than a claim."""
+
 MAX_LIFETIME: Final = 10 * 365 * 86_400
 
 
@@ -106,7 +109,7 @@ def _claims(text: str) -> dict[str, Any]:
     if not isinstance(found, dict):
         raise ValueError("the claims are no JSON object")
     claims = cast("dict[str, Any]", found)
-    taken = {"subject", "roles", "lifetime", "headers"} & claims.keys()
+    taken = NO_CLAIMS & claims.keys()
     if taken:
         raise ValueError(f"`{min(taken)}` has a field of its own, or is no claim")
     return claims
