@@ -113,7 +113,7 @@ def _hot(authz: Authz, request: Request) -> tuple[Mapping[str, Step], Mapping[st
         {
             "read the clock": serving.clock,
             "recall which rules decide the path": partial(
-                serving._engine._requirements,  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
+                serving._engine.ruling.of,  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
                 facts,
                 "GET",
             ),

@@ -14,7 +14,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jwt.algorithms import ECAlgorithm
 
-from authz_middleware import Authz
 from authz_middleware.document import Document, Report, Section
 from authz_middleware.effects import (
     Admit,
@@ -26,7 +25,6 @@ from authz_middleware.effects import (
     Pending,
     Refuse,
     Routed,
-    Served,
     Unresolved,
 )
 from authz_middleware.engine import Engine
@@ -36,11 +34,9 @@ from authz_middleware.policy.binding import bind
 from authz_middleware.policy.forbids import Forbid, Forbids
 from authz_middleware.policy.model import Policy
 from authz_middleware.policy.needs import Asked, When
-from authz_middleware.policy.routekey import split_key
-from authz_middleware.policy.routes import Route, RouteTable
 from authz_middleware.policy.rules import Requirement
 from authz_middleware.policy.template import parse
-from authz_middleware.runtime import settings
+from authz_middleware.ruling import Ruling
 from authz_middleware.tokens.claims import Verified
 from authz_middleware.tokens.freshness import KeyView
 from authz_middleware.tokens.introspection import Introspected, OpaqueToken
@@ -48,6 +44,7 @@ from authz_middleware.tokens.introspection_table import Introspection
 from authz_middleware.tokens.issuers import Discovery, Issuer
 from authz_middleware.tokens.keys import KeySet, from_jwks
 from tests.policy.says import Says
+from tests.ruled import ruled, table_of
 
 NOW = 1_700_000_000.0
 ISSUER = "https://login.example.com"
@@ -187,6 +184,10 @@ class World:
             introspection_sources={ASKED: self.asked},
             preflight=preflight,
         )
+
+    def obey(self, policy: Policy) -> None:
+        """Have another policy decide from now on."""
+        self.engine.policy, self.engine.ruling = policy, Ruling(policy)
 
     def start(self, path: str | None, token: str | None = None, now: float = NOW, **more: Any):
         values = () if token is None else (b"Bearer " + token.encode(),)
@@ -779,8 +780,7 @@ def test_a_condition_sees_the_caller_that_the_app_will_see(path, token) -> None:
     need = When(Says(condition, reads_caller=True))
     forbid = Forbid((), Requirement("forbid", RuleRef("f", "x:1:1"), need), parse("/**"))
     forbids = Forbids([(parse("/**"), forbid)])
-    world.engine.policy = replace(world.engine.policy, forbids=forbids)
-    world.engine._found.clear()
+    world.obey(replace(world.engine.policy, forbids=forbids))
     minted = mint() if token in ("unavailable", "verified") else token
     outcome = world.start(path, minted)
     verified = token == "verified"
@@ -827,21 +827,6 @@ def test_where_the_app_has_come_to_counts_too(world: World, path, method, roles,
     assert (decision.allowed, decision.reason) == (reason == "allowed", reason)
 
 
-def ruled(rules: dict[str, Any]) -> Policy:
-    issuer = {"issuer": ISSUER, "audience": ["orders"]}
-    return settings.load(Document.from_mapping({"issuers": [issuer], "routes": rules})).policy
-
-
-def table_of(*keys: str) -> RouteTable:
-    split = [(key, *split_key(key)) for key in keys]
-    return RouteTable(
-        tuple(
-            Route(key, path, parse(path).segments, frozenset(methods), "app:view")
-            for key, methods, path in split
-        )
-    )
-
-
 @pytest.mark.parametrize(
     ("taken", "kind", "method", "path", "roles", "reason"),
     [
@@ -860,7 +845,7 @@ def test_the_route_that_was_taken_counts_too(
     """What is written for one method is not to be had by another: nor HTTP by a handshake."""
     anybody = dict.fromkeys(["/either", "WS /admins", "GET /feed"], "authenticated")
     kept = {"GET /admins": ["admin"], "WS /feed": ["viewer"]}
-    world.engine.policy = ruled({**anybody, "GET /public": "public", **kept})
+    world.obey(ruled({**anybody, "GET /public": "public", **kept}))
     table = table_of("GET /admins", "WS /feed", "GET /either")
     binding = bind(world.engine.policy, table)
     admit = world.start("/either", mint(roles=roles))
@@ -874,7 +859,7 @@ def test_the_route_that_was_taken_counts_too(
 
 def test_a_path_that_is_ambiguous_for_what_the_route_serves(world: World) -> None:
     rules = {"GET /<page>": "authenticated", "WS /<page>": "public", "/admins": ["admin"]}
-    world.engine.policy = ruled(rules)
+    world.obey(ruled(rules))
     binding = bind(world.engine.policy, table_of("WS /<page>"))
     facts = RequestFacts("http", "GET", "/x", "", (), exact=True)
     admit = world.engine.start(facts._replace(authorization=(f"Bearer {mint()}".encode(),)), NOW)
@@ -948,182 +933,10 @@ def test_a_step_up_after_waiting_has_the_time_of_the_answer() -> None:
     assert told(stopped.value.value)[1] == "authentication_too_old"
 
 
-PATHS = st.sampled_from(
-    [
-        "/me",
-        "/public",
-        "/PUBLIC",
-        "/articles/1",
-        "/app/me",
-        "/app",
-        "/a//b",
-        "/me/",
-        "/x" * 200,
-        None,
-    ]
-)
-ASKED_FOR = st.builds(
-    RequestFacts,
-    st.just("http"),
-    st.sampled_from(["GET", "POST", "HEAD", "get"]),
-    PATHS,
-    st.sampled_from(["", "/app", "/me"]),
-    st.just(()),
-    st.just(""),
-    upgrade=st.booleans(),
-    ambiguous=st.booleans(),
-    whole=st.booleans(),
-    exact=st.booleans(),
-)
-
-READING = Authz.from_mapping(
-    {
-        "issuers": [{"issuer": ISSUER, "audience": ["orders"]}],
-        "routes": {
-            "/me": "authenticated",
-            "/public": "public",
-            "/articles/<id>": {"when": "resource.params.id == '1' && action.name != 'POST'"},
-        },
-    }
-).serving._engine
-
-
-@given(asked=st.lists(ASKED_FOR, min_size=2, max_size=12))
-def test_what_is_remembered_of_a_path_is_what_would_be_found(asked: list[RequestFacts]) -> None:
-    """Whatever was asked for before: no input of the decision is left out of the key."""
-    for facts in [*asked, *asked]:
-        method = facts.method.upper()
-        remembered = READING._requirements(facts, method)
-        found = READING._find(facts, method)
-        assert remembered == found
-        # What a condition is told of the request does not count when rules are compared.
-        assert [each.request for each in remembered or ()] == [each.request for each in found or ()]
-
-
-def test_no_more_is_remembered_than_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("authz_middleware.engine.MAX_REMEMBERED", 3)
-    world = World(FakeKeys(key_set("one")))
-    for number in range(20):
-        world.start(f"/articles/{number}")
-        assert len(world.engine._found) <= 3
-    world.start("/" + "x" * 300)
-    assert all(len(str(key[0])) < 300 for key in world.engine._found)
-
-
-# What a handler's question is judged by
-
-
-TAKEN: dict[str, tuple[Any, ...]] = {
-    "as it came": ("GET", "/a/x/y", (), [("GET", {"x": "x", "tenant": "y"})]),
-    "looked at, and the same": (
-        "GET",
-        "/a/x/y",
-        [("GET /a/<x>/<tenant>", "GET", "/a/x/y")],
-        [("GET", {"x": "x", "tenant": "y"})],
-    ),
-    "by another route": (
-        "GET",
-        "/a/orders/y",
-        [("GET /<tenant>/orders/<id>", "GET", "/a/orders/y")],
-        [("GET", {"x": "orders", "tenant": "y"}), ("GET", {"tenant": "a", "id": "y"})],
-    ),
-    "by another path": (
-        "GET",
-        "/a/x/y",
-        [("GET /a/<x>/<tenant>", "GET", "/a/x/z")],
-        [("GET", {"x": "x", "tenant": "y"}), ("GET", {"x": "x", "tenant": "z"})],
-    ),
-    "by another path and another route": (
-        "GET",
-        "/a/x/y",
-        [("GET /a/<x>/<tenant>", "GET", "/b/orders/1")],
-        [("GET", {"x": "x", "tenant": "y"}), ("GET", {"tenant": "b", "id": "1"}), ("GET", None)],
-    ),
-    "by a route that was added later": (
-        "GET",
-        "/a/x/y",
-        [("late", "GET", "/a/x/y")],
-        [("GET", {"x": "x", "tenant": "y"})],
-    ),
-    "by a path without a rule": (
-        "GET",
-        "/a/x/y",
-        [("late", "GET", "/nowhere")],
-        [("GET", {"x": "x", "tenant": "y"}), ("GET", None)],
-    ),
-    "as another method": (
-        "GET",
-        "/a/x/y",
-        [("GET /a/<x>/<tenant>", "HEAD", "/a/x/y")],
-        [("GET", {"x": "x", "tenant": "y"}), ("HEAD", {"x": "x", "tenant": "y"})],
-    ),
-    "as what its route does not serve": (
-        "POST",
-        "/a/x/y",
-        [("GET /<tenant>/orders/<id>", "POST", "/a/x/y")],
-        [
-            ("POST", {"x": "x", "tenant": "y"}),
-            ("POST", None),
-            ("GET", {"x": "x", "tenant": "y"}),
-            ("GET", None),
-        ],
-    ),
-    "of all that was looked at": (
-        "GET",
-        "/a/x/y",
-        [
-            ("GET /a/<x>/<tenant>", "GET", "/a/x/y"),
-            ("GET /a/<x>/<tenant>", "GET", "/a/x/z"),
-            ("GET /a/<x>/<tenant>", "DELETE", "/a/x/y"),
-        ],
-        [
-            ("GET", {"x": "x", "tenant": "y"}),
-            ("GET", {"x": "x", "tenant": "z"}),
-            ("DELETE", {"x": "x", "tenant": "y"}),
-        ],
-    ),
-}
-
-
-def orders() -> Policy:
-    return ruled({"/<tenant>/orders/<id>": "authenticated", "/a/<x>/<tenant>": "authenticated"})
-
-
-@pytest.mark.parametrize(("method", "path", "looks", "expected"), TAKEN.values(), ids=TAKEN)
-def test_what_a_request_may_be_taken_for(world: World, method, path, looks, expected) -> None:
-    world.engine.policy = policy = orders()
-    table = table_of("GET /<tenant>/orders/<id>", "GET /a/<x>/<tenant>", "DELETE /a/<x>/<tenant>")
-    facts = RequestFacts("http", method, path, "", (f"Bearer {mint()}".encode(),))
-    admit = world.engine.start(facts, NOW)
-    assert isinstance(admit, Admit)
-    asked = tuple(Routed(taken, "http", verb, to) for taken, verb, to in looks)
-    found = world.engine.taken_for(Served(admit, facts, asked, bind(policy, table)))
-    assert found == expected
-
-
-@pytest.mark.parametrize(
-    ("root_path", "path", "whole", "expected"),
-    [
-        ("", "/a/orders/y", False, [{"x": "orders", "tenant": "y"}]),
-        ("/a/orders", "/a/orders/y", False, [None, {"x": "orders", "tenant": "y"}]),
-        ("/a/orders", "/a/orders/y", True, [{"x": "orders", "tenant": "y"}]),
-        ("/b", "/b/a/x/y", False, [{"x": "x", "tenant": "y"}]),
-    ],
-)
-def test_it_is_taken_for_no_more_than_decided(world: World, root_path, path, whole, expected):
-    """The paths that count are those whose rules do; without routes there is nothing else."""
-    world.engine.policy = orders()
-    facts = RequestFacts("http", "GET", path, root_path, (), whole=whole)
-    asked = Routed("taken", "http", "GET", path)
-    admit = Admit(Decision(True, "allowed"), None, "absent", inf)
-    found = world.engine.taken_for(Served(admit, facts, (asked,), None))
-    assert found == [("GET", params) for params in expected]
-
-
 def test_what_holds_by_the_time_that_nobody_waits_any_more_is_allowed(world: World) -> None:
     late = "context.time >= timestamp('2023-11-14T22:13:21Z')"  # a second after NOW
     condition = {"load": "article", "when": "resource.open"}
-    world.engine.policy = ruled({"/x/<id>": {"any": [condition, {"when": late}]}})
+    world.obey(ruled({"/x/<id>": {"any": [condition, {"when": late}]}}))
     unresolved = world.start("/x/1", mint())
     assert isinstance(unresolved, Unresolved)
     refused = world.engine.give_up(unresolved, NOW)
@@ -1180,12 +993,14 @@ def test_a_preflight_gets_no_further_than_to_what_is_known(
 def test_what_may_become_a_websocket_must_be_allowed_as_one_where_it_has_come_to(
     world: World, taken: str, path: str, roles: list[str], reason: str
 ) -> None:
-    world.engine.policy = ruled(
-        {
-            "GET /feed/<x>": ["viewer"],
-            "WS /feed/<x>": ["admin"],
-            "GET|WS /feed/me": ["viewer"],
-        }
+    world.obey(
+        ruled(
+            {
+                "GET /feed/<x>": ["viewer"],
+                "WS /feed/<x>": ["admin"],
+                "GET|WS /feed/me": ["viewer"],
+            }
+        )
     )
     binding = bind(world.engine.policy, table_of("GET|WS /feed/<x>", "GET|WS /feed/me"))
     facts = RequestFacts("http", "GET", "/feed/me", "", (), upgrade=True)

@@ -1,4 +1,4 @@
-"""One request: find the rule, authenticate, decide. Pure; what must wait is yielded as an effect.
+"""One request: authenticate, decide. Pure; what must wait is yielded as an effect.
 
 `Engine.start` answers every request that needs nothing from outside, in a straight line: above
 all the common one, whose token was verified before. When keys must be fetched first, or a token's
@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from math import inf
-from typing import Final, Literal
+from typing import Literal
 
 from authz_middleware import bearer
 from authz_middleware.bearer import Presented
@@ -33,7 +33,6 @@ from authz_middleware.effects import (
     Refuse,
     ResourceAnswer,
     Routed,
-    Served,
     Steps,
     TokenCache,
     Unresolved,
@@ -47,10 +46,9 @@ from authz_middleware.facts import (
     RuleRef,
 )
 from authz_middleware.policy.binding import Binding
-from authz_middleware.policy.canonical import readings
 from authz_middleware.policy.model import Policy, Requirement, is_public
-from authz_middleware.policy.routekey import WEBSOCKET, request_method
-from authz_middleware.policy.rules import Request
+from authz_middleware.policy.routekey import request_method
+from authz_middleware.ruling import Ruling
 from authz_middleware.tokens import introspection, verify
 from authz_middleware.tokens.claims import Verified, check_times, verify_claims
 from authz_middleware.tokens.compact import Unverified, parse
@@ -62,15 +60,8 @@ from authz_middleware.tokens.rejection import Rejected
 __all__ = ["Engine"]
 
 
-MAX_REMEMBERED: Final = 4096
-"""Requests whose rules are remembered."""
-
-MAX_REMEMBERED_LENGTH: Final = 256
-"""Characters of a path, its prefix and its method: of longer ones nothing is kept."""
-
-
 class Engine:
-    """A policy and its issuers, compiled. It remembers which rules decide a path, and no more."""
+    """A policy and its issuers, compiled."""
 
     def __init__(
         self,
@@ -83,20 +74,20 @@ class Engine:
         preflight: RuleRef | None = None,
     ) -> None:
         self.policy = policy
+        self.ruling = Ruling(policy)
         self.issuers = issuers
         self._sources = sources
         self._cache = cache
         self._introspected = introspection_sources or {}
         self._opaque = introspection.prefixes(issuers.values())
         self._preflight = preflight and Decision(True, "allowed", preflight)
-        self._found: dict[tuple[object, ...], tuple[Requirement, ...] | None] = {}
 
     def start(self, facts: RequestFacts, now: float) -> Outcome | Pending | Unresolved:
         """Answer `facts` at `now` (seconds since the epoch), or say that it must wait."""
         method = request_method(facts.kind, facts.method)
         if method is None:
             return _refuse("method_ambiguous")
-        requirements = self._requirements(facts, method)
+        requirements = self.ruling.of(facts, method)
         if requirements is None:
             return _refuse("path_ambiguous")
         forbidden = self.policy.forbidden(requirements, now, facts)
@@ -124,12 +115,6 @@ class Engine:
         except Rejected as rejected:
             return self._invalid(requirements, rejected, facts, now)
 
-    def is_public(self, facts: RequestFacts) -> bool:
-        """Whether the rule for a request is public, or there is none that could ask a token."""
-        method = request_method(facts.kind, facts.method)
-        requirements = self._requirements(facts, method) if method is not None else None
-        return not requirements or is_public(requirements)
-
     def again(
         self, admit: Admit, facts: RequestFacts, asked: Routed, binding: Binding | None, now: float
     ) -> Outcome | Unresolved:
@@ -138,22 +123,16 @@ class Engine:
         `admit` and `facts` are of the request as it came; `asked` is what it is by now, at `now`
         (seconds since the epoch).
         """
-        requirements = admit.requirements
         method = request_method(asked.kind, asked.method)
         if method is None:
             return _refuse("method_ambiguous")
-        if not asked.is_still(facts):
-            requirements = self.policy.find(method, readings(asked.path, ""), loose=not facts.exact)
-        elif requirements is None:
-            if binding is None or binding.knows(asked.taken, asked.path, late=asked.late):
-                return admit
-            requirements = (self.policy.default,)
-        elif not requirements:  # the policy had nothing to say: no handler should be reached
-            requirements = (self.policy.default,)
-        if binding is not None and requirements:
-            requirements = self._routed(binding, asked, method, requirements, facts)
-            if requirements and facts.upgrade and method != WEBSOCKET:
-                requirements = self._handshaken(binding, asked, requirements, facts)
+        if (
+            admit.requirements is None  # a preflight asks for nothing
+            and asked.is_still(facts)
+            and (binding is None or binding.knows(asked.taken, asked.path, late=asked.late))
+        ):
+            return admit
+        requirements = self.ruling.behind(admit, facts, asked, method, binding)
         if not requirements:
             return _refuse("path_ambiguous")
         forbidden = self.policy.forbidden(requirements, now, facts)
@@ -175,71 +154,6 @@ class Engine:
         if decision.allowed:  # by what has changed meanwhile: the time
             return admit._replace(decision=decision, requirements=requirements)
         return Refuse(decision, principal, admit.credentials)
-
-    def taken_for(self, served: Served) -> list[Request]:
-        """Return all that a request may be taken for by whoever asks about it, each once.
-
-        That is what it was when it came, and what the app's router has made of it: by the paths,
-        and by the routes taken. Conditions are told the same here as in `again`.
-        """
-        admit, facts, looks, binding = served
-        find, params = self.policy.find, self.policy.params
-        method = request_method(facts.kind, facts.method) or ""
-        paths = readings(facts.path, facts.root_path)
-        found = [Request(method, each) for each in params(paths, whole=facts.whole)]
-        for asked in looks:
-            method = request_method(asked.kind, asked.method) or ""
-            plain = readings(asked.path, "")
-            if asked.is_still(facts):
-                requirements = admit.requirements or (self.policy.default,)
-            else:
-                requirements = find(method, plain, loose=not facts.exact) or ()
-                found += [Request(method, each) for each in params(plain)]
-            if binding is None:
-                continue
-            at = readings(asked.path, facts.root_path)
-            more = binding.params(asked.taken, method, requirements, at)
-            found += [Request(method, each) for each in more]
-            for other in binding.instead(asked.taken, method):
-                requirements = find(other, plain, loose=not facts.exact) or ()
-                more = params(plain) + binding.params(asked.taken, other, requirements, at)
-                found += [Request(other, each) for each in more]
-        return [each for at, each in enumerate(found) if each not in found[:at]]
-
-    def _handshaken(
-        self,
-        binding: Binding,
-        asked: Routed,
-        requirements: tuple[Requirement, ...],
-        facts: RequestFacts,
-    ) -> tuple[Requirement, ...] | None:
-        """Add what is asked of a WebSocket's handshake: that is what the app may make of it."""
-        found = self.policy.find(WEBSOCKET, readings(asked.path, ""), loose=not facts.exact)
-        routed = found and self._routed(binding, asked, WEBSOCKET, found, facts)
-        return requirements + routed if routed else None
-
-    def _routed(
-        self,
-        binding: Binding,
-        asked: Routed,
-        method: str,
-        requirements: tuple[Requirement, ...],
-        facts: RequestFacts,
-    ) -> tuple[Requirement, ...] | None:
-        """Return all that is asked of the route taken, where `requirements` are of the path."""
-        paths = readings(asked.path, facts.root_path)
-        late = asked.late
-        also = binding.also(asked.taken, method, asked.path, requirements, paths, late=late)
-        if also is None:
-            return None
-        requirements += also
-        for served in binding.instead(asked.taken, method):
-            found = self.policy.find(served, readings(asked.path, ""), loose=not facts.exact)
-            more = binding.also(asked.taken, served, asked.path, found or (), paths)
-            if found is None or more is None:
-                return None
-            requirements += found + more
-        return requirements
 
     def resume(self, pending: Pending | Unresolved) -> Steps:
         """Go on with a request that had to wait."""
@@ -307,35 +221,6 @@ class Engine:
         # its tokens along.
         return known.keys is self._sources[known.issuer].view(now).keys
 
-    def _requirements(self, facts: RequestFacts, method: str) -> tuple[Requirement, ...] | None:
-        """Return what `Policy.find` says of the request, without asking it for the same twice.
-
-        All that it looks at is in the key.
-        """
-        path, root_path = facts.path, facts.root_path
-        key = (path, method, root_path, facts.whole, facts.exact, facts.upgrade, facts.ambiguous)
-        try:
-            return self._found[key]
-        except KeyError:
-            found = self._find(facts, method)
-        if path is not None and len(path) + len(method) + len(root_path) <= MAX_REMEMBERED_LENGTH:
-            if len(self._found) >= MAX_REMEMBERED:
-                self._found.clear()  # whoever asks for so many paths only makes us look again
-            self._found[key] = found
-        return found
-
-    def _find(self, facts: RequestFacts, method: str) -> tuple[Requirement, ...] | None:
-        paths = () if facts.ambiguous else readings(facts.path, facts.root_path)
-        if not paths:
-            return None
-        loose = not facts.exact
-        found = self.policy.find(method, paths, whole=facts.whole, loose=loose)
-        if found and facts.upgrade:
-            # Whether it becomes a WebSocket is the app's to say, so it must be allowed both.
-            handshake = self.policy.find(WEBSOCKET, paths, whole=facts.whole, loose=loose)
-            return found + handshake if handshake else None
-        return found
-
     def _may_ask(self, facts: RequestFacts, now: float) -> bool:
         """Whether it is a preflight, and asks for what the policy lets anybody do at all.
 
@@ -344,7 +229,7 @@ class Engine:
         method = request_method("http", facts.preflight)
         if method is None or facts.authorization or facts.upgrade:
             return False
-        asked = self._requirements(facts, method)
+        asked = self.ruling.of(facts, method)
         if asked is None or self.policy.forbidden(asked, now, facts) is not None:
             return False
         return all(each.kind != "deny" for each in asked)

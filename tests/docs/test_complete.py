@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import tomllib
 from pathlib import Path
 from typing import get_args
 
@@ -33,7 +34,7 @@ from authz_middleware.tokens import (
     presets,
     signature,
 )
-from tests.docs.pages import ROOT, headings, page_ids, pages, prose
+from tests.docs.pages import ROOT, blocks, headings, page_ids, pages, prose
 
 DOCS = ROOT / "docs"
 POLICY = (DOCS / "policy.md").read_text()
@@ -257,3 +258,13 @@ def test_no_page_offers_a_key_that_is_refused(page: Path):
     for section in re.split(r"^(?=#)", prose(page), flags=re.MULTILINE):
         named = {name for name in planned if f"`{name}`" in section}
         assert not named or REFUSED.search(section), f"{page}: {section[:60]!r} {named}"
+
+
+@pytest.mark.parametrize("page", ["CONTRIBUTING.md", "docs/design.md"])
+def test_the_layers_are_those_that_are_held(page: str) -> None:
+    """A line may say more of a layer behind two spaces, and go on where it is indented."""
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]
+    (layers,) = [each["layers"] for each in contracts["contracts"] if each["id"] == "layers"]
+    block = next(each for each in blocks(ROOT / page) if each.text.startswith("cli"))
+    named = [line.split("  ")[0].strip() for line in block.text.splitlines()]
+    assert [name for name in named if name] == layers

@@ -291,7 +291,7 @@ class Serving:
                 access.principal,
                 self.clock(),
                 access.facts,
-                self._engine.taken_for(served),
+                self._engine.ruling.taken_for(served),
                 resource,
                 access.decision.rule,
             )

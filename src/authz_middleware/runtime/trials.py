@@ -74,7 +74,7 @@ def deciding(engine: Engine, outside: Outside, beside: Beside) -> Decide:
         outcome = engine.start(facts, arrived)
         if isinstance(outcome, (Admit, Refuse)):
             return outcome
-        asks_nobody = beside.shared or beside.engine.is_public(facts)
+        asks_nobody = beside.shared or beside.engine.ruling.is_public(facts)
         return drive(engine.resume(outcome), silent if asks_nobody else outside)
 
     return decide
