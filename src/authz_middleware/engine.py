@@ -148,12 +148,9 @@ class Engine:
         return admit._replace(requirements=requirements)
 
     def give_up(self, unresolved: Unresolved, now: float) -> Outcome:
-        """Decide without what would have to be loaded: it is refused."""
+        """Decide without what would have to be loaded: it is refused, unless time lets it in."""
         admit, principal, requirements, facts, _ = unresolved
-        decision = self.policy.decide(requirements, principal, now, facts, admit.resources)
-        if decision.allowed:  # by what has changed meanwhile: the time
-            return admit._replace(decision=decision, requirements=requirements)
-        return Refuse(decision, principal, admit.credentials)
+        return self._settled(admit, principal, requirements, facts, now)
 
     def resume(self, pending: Pending | Unresolved) -> Steps:
         """Go on with a request that had to wait."""
@@ -208,7 +205,18 @@ class Engine:
         wanted = self.policy.waits_for(requirements, principal, now, facts, resources)
         if wanted is not None:
             return Unresolved(admit, principal, requirements, facts, NeedResource(*wanted))
-        decision = self.policy.decide(requirements, principal, now, facts, resources)
+        return self._settled(admit, principal, requirements, facts, now)
+
+    def _settled(
+        self,
+        admit: Admit,
+        principal: Principal,
+        requirements: tuple[Requirement, ...],
+        facts: RequestFacts,
+        now: float,
+    ) -> Outcome:
+        """Decide with what was loaded, and with nothing more."""
+        decision = self.policy.decide(requirements, principal, now, facts, admit.resources)
         if decision.allowed:
             return admit._replace(decision=decision, requirements=requirements)
         return Refuse(decision, principal, admit.credentials)

@@ -107,14 +107,10 @@ class Policy:
         """
         found: list[Params | None] = []
         for reading, rule in self._deciding(readings, whole=whole):
-            each = (
-                rule.parameters.each((reading,) if at is None else at)
-                if isinstance(rule, Rule)
-                else []
-            )
-            if at is not None:
-                each = [params for params in each if params is not None]
-            found += each or [None]
+            if isinstance(rule, Rule):
+                found += rule.parameters.of_request((reading,), at)
+            else:
+                found.append(None)
         return found
 
     def _deciding(

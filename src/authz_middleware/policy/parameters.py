@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final
 
 from authz_middleware.policy.canonical import fold, text_readings
@@ -59,7 +59,19 @@ class Parameters:
             params[self._tail.name] = "/".join(texts[count:])
         return params
 
-    def each(self, paths: Iterable[str]) -> list[Params | None]:
+    def of_request(
+        self, paths: Iterable[str], at: Iterable[str] | None = None
+    ) -> Sequence[Params | None]:
+        """Return the parameters of a request's path, once for each way in which it may be read.
+
+        If `paths` only stand for those `at` which it is asked, those of them count that are paths
+        of the template. None: the parameters are not known.
+        """
+        if at is None:
+            return self._read(paths) or (None,)
+        return [params for params in self._read(at) if params is not None] or (None,)
+
+    def _read(self, paths: Iterable[str]) -> list[Params | None]:
         """Return the parameters as each reader of these canonical paths may see them, once each.
 
         Somebody may normalise before routing (UAX #15), and then hands other texts to the handler.

@@ -77,15 +77,12 @@ class Requirement:
     ) -> list[Requirement]:
         """Return it as told of a request, once for each way in which the path may be read.
 
-        If `paths` only stand for those `at` which it is asked, those of them count that are paths
-        of the template; without any, the parameters are not known.
+        `paths` and `at` are as for `Parameters.of_request`.
         """
         if not self.reads_request:
             return [self]
-        read = parameters.each(paths if at is None else at)
-        if at is not None:
-            read = [params for params in read if params is not None]
-        return [self._told(Request(method, params)) for params in read or (None,)]
+        read = parameters.of_request(paths, at)
+        return [self._told(Request(method, params)) for params in read]
 
     def _told(self, request: Request) -> Requirement:
         told = object.__new__(Requirement)
