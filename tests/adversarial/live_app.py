@@ -1,18 +1,25 @@
 """One of the apps behind our guard, for a real server: which one, and the policy, say variables.
 
-Its handlers write their names to a file when they run.
+When a handler runs, it writes to a file for whom, and its name: `viewer admin`. That is read off the
+request itself, so it does not matter how late a busy server comes to it.
 """
 
 from __future__ import annotations
 
+import json
 import os
+from contextvars import ContextVar
 from pathlib import Path
+from typing import Any
 
 from authz_middleware import Authz
 from tests.adversarial import routes
 from tests.adversarial.apps import KINDS
 
 _log = Path(os.environ["ADVERSARIAL_RAN"])
+_callers: dict[str, str] = json.loads(os.environ["ADVERSARIAL_CALLERS"])
+"""The value of an Authorization field -> whose it is; everybody else is nobody."""
+_caller = ContextVar("caller", default="nobody")
 
 
 class _Written(list[str]):
@@ -20,7 +27,7 @@ class _Written(list[str]):
 
     def append(self, handler: str, /) -> None:
         with _log.open("ab", buffering=0) as file:
-            file.write(handler.encode() + b"\n")
+            file.write(f"{_caller.get()} {handler}\n".encode())
 
 
 routes.RAN = _Written()
@@ -33,4 +40,18 @@ if _kind.name.startswith("django"):
 
     settings.ROOT_URLCONF = "tests.adversarial.apps.djangos"
 
-app = _kind.wrap(_kind.make(), Authz.from_file(os.environ["ADVERSARIAL_POLICY"]))
+_guarded = _kind.wrap(_kind.make(), Authz.from_file(os.environ["ADVERSARIAL_POLICY"]))
+
+
+def _wsgi(environ: Any, start_response: Any) -> Any:
+    _caller.set(_callers.get(environ.get("HTTP_AUTHORIZATION", ""), "nobody"))
+    return _guarded(environ, start_response)
+
+
+async def _asgi(scope: Any, receive: Any, send: Any) -> None:
+    field = dict(scope.get("headers", ())).get(b"authorization", b"")
+    _caller.set(_callers.get(field.decode("latin-1"), "nobody"))
+    await _guarded(scope, receive, send)
+
+
+app = _asgi if _kind.world == "asgi" else _wsgi

@@ -121,9 +121,11 @@ def drive(way: Way) -> list[tuple[Mutation, dict[str, Any]]]:
     return built
 
 
-def send(port: int, mutation: Mutation, authorization: str = "") -> int:
+def send(
+    port: int, mutation: Mutation, authorization: str = "", *, timeout: float = TIMEOUT
+) -> int:
     """Send one request on a connection of its own; return the status, 0 if there is none."""
-    with socket.create_connection(("127.0.0.1", port), timeout=TIMEOUT) as connection:
+    with socket.create_connection(("127.0.0.1", port), timeout=timeout) as connection:
         try:
             connection.sendall(mutation.raw(authorization))
             head = connection.recv(64)
