@@ -11,10 +11,12 @@ from authz_middleware.facts import (
     Answer,
     Claims,
     Decision,
+    Finding,
     KeyReadiness,
     PolicyReadiness,
     Principal,
     Readiness,
+    RuleFinding,
     RuleRef,
 )
 from authz_middleware.observe import DecisionEvent, DecisionObserver
@@ -40,6 +42,7 @@ __all__ = [
     "DecisionEvent",
     "DecisionObserver",
     "DecisionRecorder",
+    "Finding",
     "KeyReadiness",
     "PolicyError",
     "PolicyReadiness",
@@ -48,6 +51,7 @@ __all__ = [
     "Readiness",
     "Refusal",
     "RefusalRenderer",
+    "RuleFinding",
     "RuleRef",
     "TrialCounts",
     "WSGIAuthzMiddleware",

@@ -123,6 +123,10 @@ class Access:
             raise self._denial(permission, decision)
         self._authority.report(self, self._seen, permission, decision)
 
+    def explain(self) -> Decision:
+        """Return the decision that let the request in, with what each rule found: `findings`."""
+        return self._admit.explain(self.facts)
+
     def require_principal(self) -> Principal:
         """Return the verified caller.
 

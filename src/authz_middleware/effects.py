@@ -7,14 +7,16 @@ by itself; a driver in `runtime` answers each by the value that it names.
 from __future__ import annotations
 
 from collections.abc import Generator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import inf
 from typing import Any, Literal, NamedTuple, Protocol, TypeAlias
 
 from authz_middleware.facts import Credentials, Decision, Principal, Reason, RequestFacts
 from authz_middleware.policy.binding import Binding
 from authz_middleware.policy.canonical import readings
+from authz_middleware.policy.explain import explain
 from authz_middleware.policy.model import Requirement
+from authz_middleware.policy.needs import Asked
 from authz_middleware.policy.resources import NO_RESOURCES, Loaded, Object, Resources
 from authz_middleware.policy.routekey import request_method
 from authz_middleware.policy.routes import Taken
@@ -52,7 +54,8 @@ class Admit(NamedTuple):
     """The request is let through; `valid_until` is in seconds since the epoch.
 
     `anonymous` is why an anonymous caller is refused who asks for more. `requirements` were met;
-    None for a preflight, which asks for nothing. `resources` were loaded for it.
+    None for a preflight, which asks for nothing. `resources` were loaded for it. `at` is the time
+    for which they were asked, in seconds since the epoch.
     """
 
     decision: Decision
@@ -62,6 +65,14 @@ class Admit(NamedTuple):
     anonymous: Reason = "no_credentials"
     requirements: tuple[Requirement, ...] | None = ()
     resources: Resources = NO_RESOURCES
+    at: float = -inf
+
+    def explain(self, facts: RequestFacts) -> Decision:
+        """Return the decision with what each rule finds, asked again about the request."""
+        if not self.requirements:
+            return self.decision
+        asked = Asked(self.principal, self.at, facts, resources=self.resources)
+        return replace(self.decision, findings=explain(self.requirements, asked).findings)
 
 
 class Refuse(NamedTuple):

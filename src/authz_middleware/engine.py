@@ -218,7 +218,7 @@ class Engine:
         """Decide with what was loaded, and with nothing more."""
         decision = self.policy.decide(requirements, principal, now, facts, admit.resources)
         if decision.allowed:
-            return admit._replace(decision=decision, requirements=requirements)
+            return admit._replace(decision=decision, requirements=requirements, at=now)
         return Refuse(decision, principal, admit.credentials)
 
     def _holds(self, known: CachedToken, now: float) -> bool:
@@ -352,6 +352,7 @@ class Engine:
                 "valid",
                 verified.valid_until,
                 requirements=requirements,
+                at=now,
             )
         return Refuse(decision, principal, "valid")
 
@@ -365,7 +366,7 @@ class Engine:
     ) -> Outcome:
         decision = self.policy.anonymous(requirements, now, facts)
         if decision.allowed:
-            return Admit(decision, None, credentials, inf, reason, requirements)
+            return Admit(decision, None, credentials, inf, reason, requirements, at=now)
         return Refuse(decision, None, credentials)
 
     def _without_token(

@@ -6,7 +6,7 @@ threads, tasks and the verified-token cache without one of them changing it for 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal, NamedTuple, NoReturn, cast
 
@@ -17,15 +17,18 @@ __all__ = [
     "ContextReads",
     "Credentials",
     "Decision",
+    "Finding",
     "KeyReadiness",
     "LatestFetch",
     "OUTAGES",
     "LatestReload",
+    "Outcome",
     "PolicyReadiness",
     "Principal",
     "Readiness",
     "Reason",
     "RequestFacts",
+    "RuleFinding",
     "RuleRef",
     "Surroundings",
 ]
@@ -210,6 +213,51 @@ class RuleRef:
         return f"{self.key} ({self.where})"
 
 
+Outcome = Literal["met", "not met", "error"]
+"""What became of a part of a rule; an error counts against access."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What one part of a rule found. It tells of the caller what `Decision` does, and no more.
+
+    `name` is its key: "roles", "permissions", "issuers", "scopes", "acr", "max_age", "when",
+    "load", "any", "all" or "not". `needs` says in words what it asks for, and `has` what the caller
+    has of it; None where that is not told.
+    """
+
+    name: str
+    outcome: Outcome
+    needs: str
+    has: str | None = None
+    parts: tuple[Finding, ...] = ()
+
+    def lines(self, depth: int = 0) -> Iterator[str]:
+        """Yield the finding as text, its parts indented."""
+        has = "" if self.has is None else f"; has {self.has}"
+        yield f"{'  ' * depth}{self.outcome}: {self.needs}{has}"
+        for part in self.parts:
+            yield from part.lines(depth + 1)
+
+
+@dataclass(frozen=True, slots=True)
+class RuleFinding:
+    """What one rule found, or one "forbid", which is met if it does not hold.
+
+    `finding` is that of what it names; None for a word.
+    """
+
+    kind: Literal["public", "authenticated", "deny", "table", "forbid"]
+    ref: RuleRef
+    outcome: Outcome
+    finding: Finding | None = None
+
+    def __str__(self) -> str:
+        """Return the rule on a line, and on those below what each of its parts found."""
+        found = self.finding.lines(1) if self.finding is not None else ()
+        return "\n".join((f"{self.kind} {self.ref}: {self.outcome}", *found))
+
+
 @dataclass(frozen=True, slots=True)
 class Decision:
     """One answer of the policy.
@@ -218,7 +266,9 @@ class Decision:
     the permissions or scopes). `scopes` is everything the route requires, for the challenge of
     RFC 6750 §3.1; `acr_values` and `max_age` (seconds) are for that of RFC 9470 §3. `detail` and
     `nearest_miss` ("needs role editor; has viewer") are for the log, never for the client; they
-    hold no token text, and no claim but roles, permissions, scopes and issuer.
+    hold no token text, and no claim but roles, permissions, scopes and issuer. So do `findings`:
+    what each rule found that had a say in a refusal. They are empty where no rule was asked, since
+    nobody knew who calls, and where the caller was let in: then `Access.explain` finds them.
     """
 
     allowed: bool
@@ -230,6 +280,16 @@ class Decision:
     acr_values: tuple[str, ...] = ()
     max_age: int | None = None
     nearest_miss: str = ""
+    findings: tuple[RuleFinding, ...] = field(default=(), compare=False, repr=False)
+
+    @property
+    def explanation(self) -> str:
+        """Lines for people: the decision, the nearest miss, and what each rule found."""
+        head = "allowed" if self.allowed else f"refused, {self.reason}"
+        detail = f" ({self.detail})" if self.detail else ""
+        rule = f" by {self.rule}" if self.rule else ""
+        miss = f": {self.nearest_miss}" if self.nearest_miss else ""
+        return "\n".join([f"{head}{detail}{rule}{miss}", *map(str, self.findings)])
 
 
 @dataclass(frozen=True, slots=True)

@@ -209,7 +209,7 @@ def ask(policy: Policy, method: str, path: list[str], who: Principal) -> str | b
         return "ambiguous"
     expanded = policy.roles.expand(who)
     decision = policy.decide(found, expanded, reference.NOW)
-    assert explain(found, Asked(expanded, reference.NOW)).decision == decision
+    assert explain(found, Asked(expanded, reference.NOW)) == decision
     held = policy.forbidden(found, reference.NOW)
     assert held is None or decision == held
     if decision.reason in ("forbidden", "forbidden_to_caller"):

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from math import inf
 from typing import Any, Literal, NamedTuple
 
-from authz_middleware.facts import Decision, Principal, RequestFacts
+from authz_middleware.facts import Decision, Principal, RequestFacts, RuleFinding
 from authz_middleware.policy.canonical import readings
-from authz_middleware.policy.explain import RuleFinding, explain
+from authz_middleware.policy.explain import explain
 from authz_middleware.policy.findings import named
 from authz_middleware.policy.model import Policy, Requirement, is_public
 from authz_middleware.policy.needs import Asked
@@ -86,7 +86,7 @@ def explained(policy: Policy, method: str, path: str, caller: Caller, now: float
     steps = (Step("path", "ok", paths[0]), *caller.steps)
     facts = RequestFacts(kind, "GET" if kind == "websocket" else method, path, "", ())
     rules = explain(found, Asked(caller.principal, now, facts))
-    return Explained(_decision(policy, found, caller, facts, now), steps, rules.rules)
+    return Explained(_decision(policy, found, caller, facts, now), steps, rules.findings)
 
 
 def _decision(

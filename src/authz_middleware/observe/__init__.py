@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
 from authz_middleware.facts import Decision
 
-__all__ = ["DecisionEvent", "DecisionObserver"]
+__all__ = ["DecisionEvent", "DecisionObserver", "explained_by"]
+
+
+class _Explaining:
+    """What an event keeps beside its fields: nothing that is copied, compared, shown or pickled."""
+
+    __slots__ = ("_explain",)
+    _explain: Callable[[], Decision]
 
 
 @dataclass(frozen=True, slots=True)
-class DecisionEvent:
+class DecisionEvent(_Explaining):
     """One decision, as observers see it. It holds no token text and no claims.
 
     `id` is the id that a refused client was given ("" where nobody was refused). `at` is in seconds
@@ -31,6 +39,20 @@ class DecisionEvent:
     roles: frozenset[str] = frozenset()
     permissions: frozenset[str] = frozenset()
     scopes: frozenset[str] = frozenset()
+
+    def explain(self) -> Decision:
+        """Return `decision` with what each rule found: `findings`.
+
+        The rules of a request that was let in are asked again when this is called, about what they
+        were asked about then. A copy that was pickled knows what was found in refusals alone.
+        """
+        explain = getattr(self, "_explain", None)
+        return self.decision if explain is None else explain()
+
+
+def explained_by(event: DecisionEvent, explain: Callable[[], Decision]) -> None:
+    """Have `explain` called by whoever asks what the rules found."""
+    object.__setattr__(event, "_explain", explain)
 
 
 class DecisionObserver(Protocol):

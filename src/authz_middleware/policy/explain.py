@@ -5,62 +5,34 @@ Made when a request is refused, or when somebody asks; never for one that is let
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-from authz_middleware.facts import Decision, Reason, RuleRef
-from authz_middleware.policy.findings import Finding, Miss, Outcome, find, words
+from authz_middleware.facts import Decision, Outcome, Reason, RuleFinding
+from authz_middleware.policy.findings import Found, Miss, find, words
 from authz_middleware.policy.needs import Asked, Stage
-from authz_middleware.policy.rules import Kind, Requirement
+from authz_middleware.policy.rules import Requirement
 
-__all__ = ["Explanation", "RuleFinding", "explain"]
+__all__ = ["explain"]
 
 
 @dataclass(frozen=True, slots=True)
-class RuleFinding:
-    """What one requirement found: of a rule, or a "forbid", which is met if it does not hold.
+class _Found(RuleFinding):
+    """... and why it is not met; None if it is."""
 
-    `finding` is that of what it names; None for a word. `miss` is None if it is met.
-    """
-
-    kind: Kind
-    ref: RuleRef
-    outcome: Outcome
-    finding: Finding | None = None
+    finding: Found | None = None
     miss: Miss | None = None
 
-    def __str__(self) -> str:
-        """The rule on a line, and on those below what each of its parts found."""
-        return "\n".join(self._lines())
 
-    def _lines(self) -> Iterator[str]:
-        yield f"{self.kind} {self.ref}: {self.outcome}"
-        if self.finding is not None:
-            yield from self.finding.lines(1)
+def explain(requirements: tuple[Requirement, ...], asked: Asked) -> Decision:
+    """Explain what `requirements` (of `Policy.find`) say to a caller who is verified or nobody.
 
-
-@dataclass(frozen=True, slots=True)
-class Explanation:
-    """A decision, and what every requirement found that had a say in it."""
-
-    decision: Decision
-    rules: tuple[RuleFinding, ...]
-
-    def __str__(self) -> str:
-        """Lines for people: the decision, the nearest miss, then the rules."""
-        decision = self.decision
-        head = "allowed" if decision.allowed else f"refused, {decision.reason}"
-        miss = f": {decision.nearest_miss}" if decision.nearest_miss else ""
-        return "\n".join([f"{head} by {decision.rule}{miss}", *map(str, self.rules)])
+    The decision has the findings of them all.
+    """
+    return _decision(tuple(_rule(each, asked) for each in requirements), asked)
 
 
-def explain(requirements: tuple[Requirement, ...], asked: Asked) -> Explanation:
-    """Explain what `requirements` (of `Policy.find`) say to a caller who is verified or nobody."""
-    rules = tuple(_rule(each, asked) for each in requirements)
-    return Explanation(_decision(rules, asked), rules)
-
-
-def _rule(requirement: Requirement, asked: Asked) -> RuleFinding:
+def _rule(requirement: Requirement, asked: Asked) -> _Found:
     kind, ref, need = requirement.kind, requirement.ref, requirement.need
     found = find(need, requirement.asking(asked)) if need is not None else None
     if kind == "forbid":
@@ -71,7 +43,7 @@ def _rule(requirement: Requirement, asked: Asked) -> RuleFinding:
     elif kind == "deny":
         miss = Miss(Stage.RULE, requirement.refused_as, (), _DENIED[requirement.refused_as])
     error = found is not None and found.outcome == "error"
-    return RuleFinding(kind, ref, _came(miss, error=error), found, miss)
+    return _Found(kind, ref, _came(miss, error=error), found, miss)
 
 
 def _came(miss: Miss | None, *, error: bool) -> Outcome:
@@ -85,10 +57,10 @@ _DENIED: Mapping[Reason, str] = {
 }
 
 
-def _forbid(requirement: Requirement, found: Finding | None, asked: Asked) -> RuleFinding:
+def _forbid(requirement: Requirement, found: Found | None, asked: Asked) -> _Found:
     kind, ref = requirement.kind, requirement.ref
     if requirement.met(asked):
-        return RuleFinding(kind, ref, "met", found)
+        return _Found(kind, ref, "met", found)
     whom = "everybody" if requirement.need is None else words(requirement.need)
     detail = found.miss.detail if found and found.miss else ""
     to_all = requirement.forbids_all
@@ -101,16 +73,16 @@ def _forbid(requirement: Requirement, found: Finding | None, asked: Asked) -> Ru
         detail,
     )
     error = found is not None and found.outcome == "error"
-    return RuleFinding(kind, ref, _came(miss, error=error), found, miss)
+    return _Found(kind, ref, _came(miss, error=error), found, miss)
 
 
 _none: tuple[str, ...] = ()
 
 
-def _decision(rules: tuple[RuleFinding, ...], asked: Asked) -> Decision:
+def _decision(rules: tuple[_Found, ...], asked: Asked) -> Decision:
     missed = [(rule, rule.miss) for rule in rules if rule.miss is not None]
     if not missed:
-        return Decision(True, "allowed", rules[0].ref)
+        return Decision(True, "allowed", rules[0].ref, findings=rules)
     # The first of the earliest stage; within one requirement the parts have been compared.
     rule, miss = min(missed, key=lambda each: each[1].stage)
     findings = [each.finding for each in rules if each.finding and each.kind != "forbid"]
@@ -134,4 +106,5 @@ def _decision(rules: tuple[RuleFinding, ...], asked: Asked) -> Decision:
         acr_values=acr,
         max_age=max_age,
         nearest_miss=miss.text,
+        findings=rules,
     )

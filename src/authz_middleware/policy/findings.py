@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Final, Literal, NamedTuple
+from typing import Final, NamedTuple
 
-from authz_middleware.facts import Principal, Reason
+from authz_middleware.facts import Finding, Outcome, Principal, Reason
 from authz_middleware.policy.needs import (
     Acr,
     All,
@@ -34,9 +34,7 @@ from authz_middleware.policy.needs import (
 )
 from authz_middleware.policy.resources import Unloaded
 
-__all__ = ["Finding", "Miss", "Outcome", "find", "first", "named", "outcome", "words"]
-
-Outcome = Literal["met", "not met", "error"]
+__all__ = ["Found", "Miss", "find", "first", "named", "outcome", "words"]
 
 SHOWN = 10
 """Names that are listed of one set: a token may bring thousands."""
@@ -68,28 +66,17 @@ class Miss:
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
-    """What one need found. `scopes`, `acr` and `max_age` are what a new token should bring."""
+class Found(Finding):
+    """... and its miss; None if it is met. The others are what a new token should bring."""
 
-    name: str  # the key: roles, permissions, issuers, when, scopes, acr, max_age, any, all, not
-    outcome: Outcome
-    needs: str
-    has: str | None = None
-    parts: tuple[Finding, ...] = ()
+    parts: tuple[Found, ...] = ()
     miss: Miss | None = None
     scopes: tuple[str, ...] = ()
     acr: tuple[str, ...] = ()
     max_age: int | None = None
 
-    def lines(self, depth: int = 0) -> Iterable[str]:
-        """Yield the finding as text, its parts indented."""
-        has = "" if self.has is None else f"; has {self.has}"
-        yield f"{'  ' * depth}{self.outcome}: {self.needs}{has}"
-        for part in self.parts:
-            yield from part.lines(depth + 1)
 
-
-def find(need: Need, asked: Asked) -> Finding:
+def find(need: Need, asked: Asked) -> Found:
     """Return what `need` finds, all of its parts included."""
     match need:
         case All(parts):
@@ -112,18 +99,18 @@ def _nearest(misses: Iterable[Miss]) -> Miss:
     return min(misses, key=lambda miss: (-miss.stage, miss.size))
 
 
-def _values(parts: Iterable[Finding]) -> list[Verdict]:
+def _values(parts: Iterable[Found]) -> list[Verdict]:
     return [_VALUES[part.outcome] for part in parts]
 
 
 _VALUES: Mapping[Outcome, Verdict] = {name: value for value, name in OUTCOMES.items()}
 
 
-def _all(need: All, parts: list[Finding]) -> Finding:
+def _all(need: All, parts: list[Found]) -> Found:
     value = conjunction(_values(parts))
     misses = [part.miss for part in parts if part.miss is not None]
     ages = [part.max_age for part in parts if part.max_age is not None]
-    return Finding(
+    return Found(
         "all",
         outcome(value),
         words(need),
@@ -135,20 +122,20 @@ def _all(need: All, parts: list[Finding]) -> Finding:
     )
 
 
-def _acr(parts: Iterable[Finding]) -> tuple[str, ...]:
+def _acr(parts: Iterable[Found]) -> tuple[str, ...]:
     """Return the values to ask for; of several lists the one that is not met."""
     named = sorted((part.outcome == "met", part.acr) for part in parts if part.acr)
     return named[0][1] if named else ()
 
 
-def _any(need: OneOf, parts: list[Finding]) -> Finding:
+def _any(need: OneOf, parts: list[Found]) -> Found:
     value = disjunction(_values(parts))
     if value:
         chosen, miss = next(part for part in parts if part.outcome == "met"), None
     else:
         miss = _nearest(part.miss for part in parts if part.miss is not None)
         chosen = next(part for part in parts if part.miss is miss)
-    return Finding(
+    return Found(
         "any",
         outcome(value),
         words(need),
@@ -160,7 +147,7 @@ def _any(need: OneOf, parts: list[Finding]) -> Finding:
     )
 
 
-def _not(need: Not, part: Finding) -> Finding:
+def _not(need: Not, part: Found) -> Found:
     value = negation(_VALUES[part.outcome])
     miss = part.miss
     if value is None and miss is not None and miss.stage in (Stage.LOADER, Stage.UNAVAILABLE):
@@ -171,7 +158,7 @@ def _not(need: Not, part: Finding) -> Finding:
         # Nothing that a client could bring makes it good, so no scopes, and no step-up.
         detail = part.miss.detail if part.miss else ""
         miss = Miss(Stage.EXCLUDED, "excluded", (), f"must not meet {words(need.part)}", detail)
-    return Finding("not", outcome(value), words(need), parts=(part,), miss=miss)
+    return Found("not", outcome(value), words(need), parts=(part,), miss=miss)
 
 
 # --- Leaves ---
@@ -243,7 +230,7 @@ def _look_at_object(need: Load, asked: Asked) -> _Look:
 NOBODY: Final = Principal(subject="", issuer="", expires_at=0)
 
 
-def _leaf(need: Leaf, asked: Asked) -> Finding:
+def _leaf(need: Leaf, asked: Asked) -> Found:
     value, look = need.value(asked), _look(need, asked)
     miss = None
     if not value:
@@ -260,7 +247,7 @@ def _leaf(need: Leaf, asked: Asked) -> Finding:
             text += f"; {detail}"
         stage = look.stage or need.stage
         miss = Miss(stage, look.reason, look.missing, text, detail)
-    return Finding(
+    return Found(
         look.name,
         outcome(value),
         words(need),
@@ -311,12 +298,18 @@ def _joined(names: Iterable[str], word: str) -> str:
 
 
 def named(names: Iterable[str]) -> str:
-    """List names from a token: in order, the first few of them, cut if long; "none" without any."""
+    """List names from a token: in order, the first few of them, cut if long; "none" without any.
+
+    What cannot be printed is escaped: a line break would forge a line of what is told.
+    """
     ordered = sorted(names)
     if not ordered:
         return "none"
-    shown = ", ".join(
-        name if len(name) <= LONGEST else f"{name[:LONGEST]}…" for name in ordered[:SHOWN]
-    )
+    shown = ", ".join(map(_shown, ordered[:SHOWN]))
     more = len(ordered) - SHOWN
     return f"{shown} and {more} more" if more > 0 else shown
+
+
+def _shown(name: str) -> str:
+    cut = name if len(name) <= LONGEST else f"{name[:LONGEST]}…"
+    return cut if cut.isprintable() else ascii(cut)[1:-1]

@@ -255,7 +255,7 @@ def _refused(requirements: tuple[Requirement, ...], asked: Asked) -> Decision | 
     """Return the refusal unless each of `requirements` is met."""
     if all(requirement.met(asked) for requirement in requirements):
         return None
-    decision = explain(requirements, asked).decision
+    decision = explain(requirements, asked)
     if decision.allowed:  # a condition that answers differently when it is asked again
         return Decision(False, "condition_error", decision.rule, detail="unsteady")
     return decision

@@ -152,7 +152,7 @@ class _Cells:
             principal = self._policy.roles.expand(
                 Principal(subject="", issuer="", roles=caller.roles, expires_at=inf)
             )
-        return Cell("no", explain(requirements, Asked(principal, -inf)).decision.nearest_miss)
+        return Cell("no", explain(requirements, Asked(principal, -inf)).nearest_miss)
 
     def _together(self, requirements: tuple[Requirement, ...]) -> Iterable[str]:
         """Yield roles that together may what none of them may alone."""

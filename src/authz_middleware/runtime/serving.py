@@ -29,7 +29,7 @@ from authz_middleware.facts import (
     Readiness,
     RequestFacts,
 )
-from authz_middleware.observe import DecisionEvent, DecisionObserver
+from authz_middleware.observe import DecisionEvent, DecisionObserver, explained_by
 from authz_middleware.observe.log import LOGGER, LogObserver
 from authz_middleware.policy.binding import Binding, bind
 from authz_middleware.policy.routes import RouteTable, Taken
@@ -155,7 +155,7 @@ class Serving:
         binding: Binding | None = None,
     ) -> Access:
         """Return the `Access` of a request that is let through, and tell the observers."""
-        self._tell(facts, admit.decision, admit.principal)
+        self._tell(facts, admit.decision, admit.principal, admit=admit)
         return Access(admit, facts, self, accept, binding)
 
     def refused(self, facts: RequestFacts, refuse: Refuse, accept: str | None) -> Answer:
@@ -285,21 +285,19 @@ class Serving:
         if access.principal is None or not known.allowed:
             return known
         policy = self.settings.policy
-        if permission in policy.permissions:
-            return policy.ask(
-                permission,
-                access.principal,
-                self.clock(),
-                access.facts,
-                self._engine.ruling.taken_for(served),
-                resource,
-                access.decision.rule,
-            )
-        if policy.roles.grant(access.principal, permission):
+        if permission not in policy.permissions and policy.roles.grant(
+            access.principal, permission
+        ):
             return known
-        rule = access.decision.rule
-        miss = f"needs permission {permission}"
-        return Decision(False, "permission_missing", rule, missing=(permission,), nearest_miss=miss)
+        return policy.ask(
+            permission,
+            access.principal,
+            self.clock(),
+            access.facts,
+            self._engine.ruling.taken_for(served),
+            resource,
+            access.decision.rule,
+        )
 
     def report(
         self, access: Access, facts: RequestFacts, permission: str, decision: Decision
@@ -338,6 +336,7 @@ class Serving:
         asked: str = "",
         *,
         refused: bool | None = None,
+        admit: Admit | None = None,
     ) -> str:
         refused = not decision.allowed if refused is None else refused
         if not refused and not self._observers and not LOGGER.isEnabledFor(logging.DEBUG):
@@ -359,6 +358,9 @@ class Serving:
             permissions=permissions,
             scopes=principal.scopes if principal else frozenset(),
         )
+        if admit is not None:
+            # Without the credentials: an observer may keep the event.
+            explained_by(event, partial(admit.explain, facts._replace(authorization=())))
         for observer in (self._log, *self._observers):
             try:
                 observer.observe(event)

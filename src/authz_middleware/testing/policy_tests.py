@@ -182,7 +182,7 @@ class _Asked(NamedTuple):
             resources = self.resources(policy, self.requirements)
             facts = self.case.facts(expected)
             asked = Asked(self.principal, self.now, facts, resources=resources)
-            rules = explain(self.requirements, asked).rules
+            rules = explain(self.requirements, asked).findings
             why = "\n".join(map(str, rules))
         return PolicyTestResult(
             outcome,

@@ -135,8 +135,9 @@ class Presumed(Serving):
         asked: str = "",
         *,
         refused: bool | None = None,
+        admit: Admit | None = None,
     ) -> str:
-        del facts, principal, refused
+        del facts, principal, refused, admit
         if not asked:
             self._decisions.append(decision)
         if decision.allowed and self._on_admission is not None:
