@@ -59,7 +59,7 @@ GAPS: dict[str, tuple[Mapping[str, Any], tuple[Route | str, ...], list[str]]] = 
     "a part": (
         {"/a/<int:id>": VIEWER},
         ("GET /a/<id>",),
-        [f"partly covered /a/<id> (app:view): no rule covers a part of it, such as /a/{UUID}"],
+        [f"partly-covered /a/<id> (app:view): no rule covers a part of it, such as /a/{UUID}"],
     ),
     "a rule without a route": (
         {"/a": VIEWER, "GET /b": VIEWER, "POST /a": VIEWER},

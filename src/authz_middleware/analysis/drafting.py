@@ -14,6 +14,7 @@ from authz_middleware.errors import PolicyError
 from authz_middleware.policy.routes import Route, RouteTable
 from authz_middleware.policy.segments import AnyOf, Exact, PathTail, Segment, Typed
 from authz_middleware.policy.template import TemplateError, parse
+from authz_middleware.policy.words import printable
 from authz_middleware.runtime import settings
 
 __all__ = ["draft"]
@@ -161,8 +162,7 @@ def _quoted(text: str) -> str:
 
 
 def _comment(text: str) -> str:
-    shown = "".join(each if each.isprintable() else ascii(each)[1:-1] for each in text)
-    return f"# {shown}\n"
+    return f"# {printable(text)}\n"
 
 
 def _told(route: Route) -> str:

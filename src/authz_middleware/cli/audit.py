@@ -2,27 +2,29 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass
-from typing import Any, Final, Literal, TypeAlias
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, Final
 
 import click
 
-from authz_middleware.cli.targets import Target, find_target
-from authz_middleware.facts import RuleRef
-from authz_middleware.policy.binding import OTHER, Binding, Decided, Gap
-from authz_middleware.policy.routes import Resolved, Route
-from authz_middleware.policy.rules import is_public
-from authz_middleware.policy.words import BY_CLIENT, is_closed, who
+from authz_middleware.analysis.auditing import FINDINGS, GAPS, Audit
+from authz_middleware.analysis.auditing import audit as audited
+from authz_middleware.analysis.snapshots import NotASnapshot, changes_since, snapshot
+from authz_middleware.cli.policies import Mistake, unusable
+from authz_middleware.cli.printing import json_option, print_columns, print_json
+from authz_middleware.cli.targets import find_app
+from authz_middleware.document import Document
+from authz_middleware.errors import PolicyError
+from authz_middleware.policy.words import methods_shown, printable
 
 __all__ = ["audit"]
 
-GAPS: Final = 1
-"""The exit code where policy and app miss each other."""
+FOUND: Final = 1
+"""The exit code where policy and app miss each other, or a snapshot is not what it was."""
 
-State: TypeAlias = Literal["open", "guarded", "closed", "uncovered", "ambiguous", "opaque"]
-Look: TypeAlias = Literal["path", "path, router", "path, inside"]
+NEVER: Final = "never"
 
 _COLOURS: Final[Mapping[str, str]] = {
     "open": "yellow",
@@ -34,197 +36,143 @@ _COLOURS: Final[Mapping[str, str]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
-    """Paths of one route that are decided alike; `example` is one where they are not all."""
-
-    route: str
-    methods: tuple[str, ...]
-    endpoint: str
-    kind: str
-    host: str
-    looks: Look
-    example: str
-    rules: tuple[str, ...]  # as written, with file:line:column
-    who: str
-    state: State
-
-
-@dataclass(frozen=True, slots=True)
-class Difference:
-    """A path for which the app's router takes another route than the most specific one."""
-
-    method: str
-    path: str
-    expected: str
-    taken: str
-    also: tuple[str, ...]  # the rules that it must meet beside that of its path
+def _kinds(_context: click.Context, _option: click.Parameter, texts: Iterable[str]) -> list[str]:
+    kinds = [kind.strip() for text in texts for kind in text.split(",")]
+    for kind in kinds:
+        if kind not in (*FINDINGS, NEVER):
+            raise click.BadParameter(f"{kind!r} is none of {', '.join((*FINDINGS, NEVER))}")
+    if NEVER in kinds and len(kinds) > 1:
+        raise click.BadParameter(f"`{NEVER}` stands alone")
+    return kinds or [*GAPS]
 
 
 @click.command(short_help="Lay the policy against an app's routes.")
 @click.argument("app", metavar="MODULE:APP")
-@click.option("--policy", metavar="FILE", help="Lay this policy against APP, which has no guard.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
-def audit(app: str, policy: str | None, *, as_json: bool) -> None:
+@click.option("--policy", metavar="FILE", help="Lay this policy against APP, guarded or not.")
+@click.option(
+    "--fail-on",
+    multiple=True,
+    callback=_kinds,
+    metavar="KIND[,KIND]",
+    help=f"What ends it with 1, of {', '.join(FINDINGS)}, or {NEVER}. [default: {','.join(GAPS)}]",
+)
+@click.option(
+    "--snapshot", "file", metavar="FILE", help="Write who may call what to FILE, for a repository."
+)
+@click.option(
+    "--check", is_flag=True, help="Compare with that FILE instead; end with 1 if it is not so."
+)
+@json_option
+def audit(
+    app: str,
+    policy: str | None,
+    fail_on: list[str],
+    file: str | None,
+    *,
+    check: bool,
+    as_json: bool,
+) -> None:
     """Print which rule decides each route of an app, who may call it, and what is missed.
 
-    Ends with 1 where policy and app miss each other, with 2 where APP or its policy cannot be
-    loaded.
+    A snapshot says the same in lines that change only where somebody may call something else, or
+    where another look guards it: not where a rule is moved. Commit it, and check it in CI.
+
+    Ends with 0 if nothing of --fail-on is found and --check finds no change, with 1 if not, with 2
+    where APP, its policy or FILE cannot be read.
+
+    \b
+    Examples:
+      authz audit shop.main:app
+      authz audit shop.main:app --fail-on uncovered,dead,wider-rule
+      authz audit shop.main:app --snapshot authz.audit
+      authz audit shop.main:app --snapshot authz.audit --check
     """
-    target = find_target(app, policy)
-    serving = target.authz.serving
-    binding = target.guarded.laid(serving)
-    rows = [*_rows(binding, resolves=target.guarded.resolves)]
-    differences = [*_differences(binding, target)]
-    by_client = serving.settings.policy.by_client
+    if check and file is None:
+        raise click.UsageError("--check needs --snapshot FILE, with which it compares")
+    try:
+        found = audited(find_app(app), Document.read(policy) if policy is not None else None)
+    except PolicyError as error:
+        raise unusable(error) from error
+    changes, said = _kept(file, found, check=check) if file is not None else (None, "")
     if as_json:
-        document = {
-            "routes": [asdict(row) for row in rows],
-            "differences": [asdict(each) for each in differences],
-            "gaps": [asdict(gap) for gap in binding.gaps],
-            "by_client": [str(ref) for ref in by_client],
-        }
-        click.echo(json.dumps(document, indent=2))
+        print_json(_document(found, changes))
     else:
-        _print(rows, differences, binding.gaps, by_client)
-    raise SystemExit(GAPS if binding.gaps else 0)
+        if changes is None:
+            _print_routes(found)
+        else:
+            _print_changes(changes)
+        _print_findings(found)
+        if said:
+            click.echo(f"{file}: {said}")
+    failed = not found.found.isdisjoint(fail_on) or (check and changes)
+    raise SystemExit(FOUND if failed else 0)
 
 
-def _rows(binding: Binding, *, resolves: bool) -> Iterator[Row]:
-    by_route: dict[int, list[Decided]] = {}
-    for each in binding.decided:
-        if each.expected:
-            by_route.setdefault(id(each.route), []).append(each)
-    for found in sorted(by_route.values(), key=lambda few: few[0].route.text):
-        alike: dict[tuple[State, tuple[int, ...]], list[Decided]] = {}
-        for each in found:
-            asked = tuple(id(one.origin) for one in each.requirements or ())
-            alike.setdefault((_state(binding, each), asked), []).append(each)
-        for (state, _), few in alike.items():
-            yield _row(few, state, alone=_alone(few, found), resolves=resolves)
-
-
-def _alone(few: list[Decided], found: list[Decided]) -> bool:
-    """Whether every path of the route is decided so, for the methods of `few`."""
-    methods = {each.method for each in few}
-    paths = {each.path for each in found if each.method in methods}
-    return {each.path for each in few} == paths
-
-
-def _row(few: list[Decided], state: State, *, alone: bool, resolves: bool) -> Row:
-    route, requirements = few[0].route, few[0].requirements
-    methods = tuple(sorted({each.method for each in few}, key=lambda name: (name == OTHER, name)))
-    return Row(
-        route.text,
-        methods,
-        route.endpoint,
-        route.kind,
-        route.host,
-        _looks(route, resolves=resolves),
-        "" if alone else min((each.path for each in few), key=len),
-        tuple(str(each.ref) for each in requirements or ()),
-        "nobody" if requirements is None else who(requirements),
-        state,
-    )
-
-
-def _looks(route: Route, *, resolves: bool) -> Look:
-    if route.guarded_inside:
-        return "path, inside"
-    return "path, router" if resolves and route.kind != "opaque" else "path"
-
-
-def _state(binding: Binding, decided: Decided) -> State:
-    requirements = decided.requirements
-    if requirements is None:
-        return "ambiguous"
-    if decided.route.kind == "opaque":
-        return "opaque"
-    automatic = decided.method in decided.route.automatic
-    if not binding.covers(decided) and not automatic:
-        return "uncovered"
-    if any(map(is_closed, requirements)):
-        return "closed"
-    return "open" if is_public(requirements) else "guarded"
-
-
-def _differences(binding: Binding, target: Target) -> Iterator[Difference]:
-    """Ask the app's router about each path that stands for others."""
-    by_taken = {route.taken: route for route in binding.table.routes}
-    for each in binding.decided:
-        if not each.expected or each.route.host or each.method == OTHER or not each.requirements:
-            continue
-        taken = target.guarded.resolve(request(each.method, each.path))
-        if isinstance(taken, Resolved) or taken == each.route.taken or taken not in by_taken:
-            continue
-        also = binding.also(taken, each.method, each.path, each.requirements) or ()
-        yield Difference(
-            each.method,
-            each.path,
-            each.route.text,
-            by_taken[taken].text,
-            tuple(str(requirement.ref) for requirement in also),
-        )
-
-
-def request(method: str, path: str) -> dict[str, Any]:
-    """Return a request as both worlds have it, scope and environ in one."""
-    websocket = method == "WS"
-    return {
-        "type": "websocket" if websocket else "http",
-        "method": "GET" if websocket else method,
-        "path": path,
-        "raw_path": path.encode(),
-        "root_path": "",
-        "query_string": b"",
-        "headers": [(b"host", b"localhost")],
-        "scheme": "ws" if websocket else "http",
-        "server": ("localhost", 80),
-        "http_version": "1.1",
-        "REQUEST_METHOD": "GET" if websocket else method,
-        "PATH_INFO": path.encode().decode("latin-1"),
-        "SCRIPT_NAME": "",
-        "QUERY_STRING": "",
-        "HTTP_HOST": "localhost",
-        "SERVER_NAME": "localhost",
-        "SERVER_PORT": "80",
-        "SERVER_PROTOCOL": "HTTP/1.1",
-        "wsgi.url_scheme": "http",
+def _document(found: Audit, changes: list[str] | None) -> dict[str, Any]:
+    document = {
+        "routes": [{**asdict(each), "rules": [*map(str, each.rules)]} for each in found.routes],
+        "differences": [
+            {**asdict(each), "also": [*map(str, each.also)]} for each in found.differences
+        ],
+        "gaps": [asdict(gap) for gap in found.gaps],
+        "notices": [asdict(each) for each in found.notices],
     }
+    return document if changes is None else {**document, "changes": changes}
+
+
+# --- The snapshot ---
+
+
+def _kept(file: str, found: Audit, *, check: bool) -> tuple[list[str], str]:
+    """Return what differs from the snapshot in `file`, which is written unless to `check`."""
+    path = Path(file)
+    try:
+        if not check and not path.exists():
+            path.write_text(snapshot(found), "utf-8", newline="\n")
+            return [], "written"
+        changes = changes_since(path.read_bytes().decode(errors="replace"), found)
+        if changes and not check:
+            path.write_text(snapshot(found), "utf-8", newline="\n")
+            return changes, "written anew"
+    except NotASnapshot as error:
+        raise Mistake(f"{file} is no snapshot: {error}") from error
+    except OSError as error:
+        hint = "; without --check it is written" if check else ""
+        raise Mistake(f"{file}: {error.strerror}{hint}") from error
+    said = "changed; if that is meant, write it again without --check" if changes else "unchanged"
+    return changes, said
+
+
+def _print_changes(changes: Iterable[str]) -> None:
+    for line in map(printable, changes):
+        click.secho(line, fg={"+": "green", "-": "red"}.get(line[:1]))
 
 
 # --- For people ---
 
 
-def _print(
-    rows: list[Row],
-    differences: list[Difference],
-    gaps: Iterable[Gap],
-    by_client: Iterable[RuleRef],
-) -> None:
-    table = [("METHODS", "ROUTE", "RULE", "WHO", "LOOKS", "STATE")]
-    for row in rows:
-        path = f"{row.route} (as {row.example})" if row.example else row.route
-        rules = " and ".join(row.rules)
-        table.append((_methods(row.methods), row.host + path, rules, row.who, row.looks, row.state))
-    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
-    for number, line in enumerate(table):
-        cells = [cell.ljust(width) for cell, width in zip(line, widths, strict=True)]
-        if number == 0:
-            click.secho("  ".join(cells).rstrip(), bold=True)
-        else:
-            state = click.style(line[-1], fg=_COLOURS[line[-1]])
-            click.echo("  ".join([*cells[:-1], state]))
-    for each in differences:
+def _print_routes(found: Audit) -> None:
+    lines = [("METHODS", "ROUTE", "RULE", "WHO", "LOOKS", "STATE")]
+    for each in found.routes:
+        path = f"{each.route} (as {each.example})" if each.example else each.route
+        rules = " and ".join(map(str, each.rules))
+        lines.append(
+            (methods_shown(each.methods), each.host + path, rules, each.who, each.looks, each.state)
+        )
+    last = len(lines[0]) - 1
+    print_columns(
+        lines,
+        lambda place, cell: click.style(cell, fg=_COLOURS[cell]) if place == last else cell,
+    )
+
+
+def _print_findings(found: Audit) -> None:
+    for each in found.differences:
         text = f"{each.method} {each.path} is taken by {each.taken}, not by {each.expected}"
-        also = f"; it must also meet {' and '.join(each.also)}" if each.also else ""
-        click.secho(f"differs: {text}{also}", fg="yellow")
-    for ref in by_client:
-        click.secho(f"by the client: {ref} {BY_CLIENT}", fg="yellow")
-    for gap in gaps:
-        click.secho(f"{gap.kind}: {gap}", fg="red")
-
-
-def _methods(methods: tuple[str, ...]) -> str:
-    shown = (method for method in methods if method != "HEAD" or "GET" not in methods)
-    return "|".join("others" if method == OTHER else method for method in shown)
+        also = f"; it must also meet {' and '.join(map(str, each.also))}" if each.also else ""
+        click.secho(f"differs: {printable(text + also)}", fg="yellow")
+    for notice in found.notices:
+        text = f"{notice.kind}: {notice.about} ({notice.where}): {notice.what}"
+        click.secho(printable(text), fg="yellow")
+    for gap in found.gaps:
+        click.secho(f"{gap.kind}: {printable(str(gap))}", fg="red")

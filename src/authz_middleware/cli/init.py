@@ -7,9 +7,10 @@ from pathlib import Path
 import click
 
 from authz_middleware.analysis import draft
+from authz_middleware.analysis.guards import routes_of
 from authz_middleware.cli.issuing import AUDIENCE, ISSUER
 from authz_middleware.cli.policies import DEFAULT, Mistake
-from authz_middleware.cli.targets import routes_of
+from authz_middleware.cli.targets import find_app
 
 __all__ = ["init"]
 
@@ -36,7 +37,7 @@ def init(app: str, output: Path, issuer: str, audience: str) -> None:
     Example:
       authz init shop.main:app
     """
-    text = draft(routes_of(app), issuer=issuer, audience=audience)
+    text = draft(routes_of(find_app(app)), issuer=issuer, audience=audience)
     if str(output) == "-":
         click.echo(text, nl=False)
         return

@@ -163,7 +163,7 @@ def resolve(app: Any, request: Mapping[str, Any]) -> Taken | Resolved:
 def _asked(handler: Any, received: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return the attributes of the request that the handler makes; under WSGI of a new environ."""
     copied = dict(received)
-    body = [BytesIO()] if "type" in copied else []
+    body = [BytesIO()] if issubclass(handler.request_class, ASGIRequest) else []
     asked: Mapping[str, Any] = handler.request_class(copied, *body).__dict__
     return asked
 

@@ -27,7 +27,7 @@ OTHER = "*"
 """Stands for every method that neither the app nor the policy names."""
 
 GapKind: TypeAlias = Literal[
-    "uncovered", "partly covered", "unreachable", "dead", "opaque", "unconverted"
+    "uncovered", "partly-covered", "unreachable", "dead", "opaque", "unconverted"
 ]
 
 
@@ -299,7 +299,7 @@ def _finding(policy: Policy, found: list[Decided]) -> tuple[GapKind, str] | None
     if len(missed) == len(found):
         return "uncovered", "no rule covers it"
     if missed:
-        return "partly covered", f"no rule covers a part of it, such as {min(missed, key=len)}"
+        return "partly-covered", f"no rule covers a part of it, such as {min(missed, key=len)}"
     return None
 
 

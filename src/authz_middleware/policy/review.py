@@ -25,17 +25,18 @@ from authz_middleware.policy.segments import (
 from authz_middleware.policy.template import Template
 from authz_middleware.policy.words import BY_CLIENT, is_closed
 
-__all__ = ["KINDS", "role_names", "review"]
+__all__ = ["KINDS", "OF_RULES", "of_rules", "review", "role_names"]
+
+OF_RULES = ("by-client", "public-tree", "wider-rule")
+"""Kinds of single rules that let in more than may be meant."""
 
 KINDS = (
+    *OF_RULES,
     "always-met",
-    "by-client",
     "never-met",
-    "public-tree",
     "ungranted-permission",
     "unobtainable-role",
     "unused-role",
-    "wider-rule",
 )
 
 Where: TypeAlias = Callable[[KeyPath], str]
@@ -52,10 +53,13 @@ def review(policy: Policy, rights: Rights, where: Where) -> list[Notice]:
         *_permissions(policy),
         *_unobtainable(policy, rights),
         *_constant(policy, rights),
-        *_by_client(policy),
-        *_public_trees(policy),
-        *_wider(policy, rights),
+        *of_rules(policy, rights),
     ]
+
+
+def of_rules(policy: Policy, rights: Rights) -> list[Notice]:
+    """Return what looks wider than meant, rule by rule."""
+    return [*_by_client(policy), *_public_trees(policy), *_wider(policy, rights)]
 
 
 def role_names(policy: Policy) -> list[str]:

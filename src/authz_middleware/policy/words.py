@@ -1,7 +1,10 @@
-"""What requirements ask of a caller, in words."""
+"""What requirements ask of a caller, and of which methods, in words."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from authz_middleware.policy.binding import OTHER
 from authz_middleware.policy.model import Requirement
 from authz_middleware.policy.needs import (
     Acr,
@@ -17,7 +20,7 @@ from authz_middleware.policy.needs import (
     When,
 )
 
-__all__ = ["BY_CLIENT", "is_closed", "who"]
+__all__ = ["BY_CLIENT", "in_words", "is_closed", "methods_shown", "printable", "who"]
 
 BY_CLIENT = "lets in by header fields or the query, which the client chooses"
 """Said of such a rule in every report."""
@@ -82,3 +85,17 @@ def in_words(need: Need, *, outermost: bool = False) -> str:
 def _names(many: str, one: str, names: tuple[str, ...] | list[str]) -> str:
     listed = ", ".join(f"`{name}`" for name in names)
     return f"{many if len(names) > 1 else one} {listed}"
+
+
+def methods_shown(methods: Sequence[str]) -> str:
+    """Return methods as a key of a policy has them; "others" are those that nobody names."""
+    # GET covers HEAD.
+    named = [name for name in methods if name != "HEAD" or "GET" not in methods]
+    return "|".join("others" if name == OTHER else name for name in named)
+
+
+def printable(text: str) -> str:
+    """Return `text` without what steers a terminal, ends a line or turns its direction."""
+    if text.isprintable():
+        return text
+    return "".join(each if each.isprintable() else ascii(each)[1:-1] for each in text)
