@@ -73,7 +73,7 @@ class ASGIAuthzMiddleware:
             LOGGER.critical("the policy cannot be served: %s", error)
         self.routes_of = routes_of
         self.guarded = Guarded(app, routes_of)
-        self._extend = frameworks.prepare(app)
+        self._extend = frameworks.prepare(app, routes_of)
         self._use_of_root_path = frameworks.use_of_root_path(app)
         self._own_root_path = frameworks.own_root_path(app)
 

@@ -62,7 +62,7 @@ class WSGIAuthzMiddleware:
             store=store,
             renderer=renderer,
         )
-        frameworks.prepare(app)
+        frameworks.prepare(app, routes_of)
         self.routes_of = routes_of
         self.guarded = Guarded(app, routes_of)
 

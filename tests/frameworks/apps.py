@@ -293,11 +293,13 @@ class Kind:
         return self.wrap(app, authz)
 
     def wrap(self, app: Any, authz: Authz | Mapping[str, Any]) -> Any:
-        middleware = ASGIAuthzMiddleware if self.asgi else WSGIAuthzMiddleware
         if not self.attribute:
-            return middleware(app, authz)
-        setattr(app, self.attribute, middleware(getattr(app, self.attribute), authz))
+            return self.guard(app, authz)
+        setattr(app, self.attribute, self.guard(getattr(app, self.attribute), authz))
         return app
+
+    def guard(self, app: Any, authz: Authz | Mapping[str, Any], **more: Any) -> Any:
+        return (ASGIAuthzMiddleware if self.asgi else WSGIAuthzMiddleware)(app, authz, **more)
 
 
 FLASK_MODES: Mapping[str, Mapping[str, Any]] = {

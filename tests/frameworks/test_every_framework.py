@@ -59,6 +59,29 @@ def test_require_is_the_refusal_from_outside(name, mode, who, authz, callers, qu
         quiet(inner.errors)
 
 
+@pytest.mark.parametrize(("name", "mode"), MODES)
+def test_require_is_quiet_in_an_app_that_is_only_named(name, mode, authz, callers, quiet):
+    kind = KINDS[name]
+    app = kind.make(**kind.modes[mode])
+    guarded = kind.guard(hidden(app, asgi=kind.asgi), authz, routes_of=app)
+    outer = call(kind, guarded, "GET", "/outer", callers["viewer"]).sent
+    inner = call(kind, guarded, "GET", "/write", callers["viewer"])
+    same(inner.sent, outer)
+    quiet(inner.errors)
+    if kind.asgi:
+        assert call(kind, guarded, "WS", "/feed/write", callers["viewer"]).sent.status == 403
+        quiet("")
+
+
+def hidden(app: Any, *, asgi: bool) -> Any:
+    """A middleware that does not say what it wraps."""
+
+    async def pass_on(scope: Any, receive: Any, send: Any) -> None:
+        await app(scope, receive, send)
+
+    return pass_on if asgi else lambda environ, start_response: app(environ, start_response)
+
+
 @pytest.mark.parametrize("media_type", ["text/html", "text/plain; charset=latin-1", "image/png"])
 @pytest.mark.parametrize("name", KINDS)
 def test_a_body_of_the_apps_own_arrives_as_it_is(name, media_type, policy, callers):
@@ -88,7 +111,7 @@ def test_require_under_head_has_no_body(name, mode, authz, callers):
 @pytest.mark.parametrize(("name", "mode"), MODES)
 def test_without_our_handler_it_is_the_same_refusal(name, mode, authz, callers, monkeypatch):
     """The safety net: whatever the framework makes of the exception."""
-    monkeypatch.setattr(frameworks, "prepare", lambda app: None)
+    monkeypatch.setattr(frameworks, "prepare", lambda *_: None)
     kind = KINDS[name]
     app = kind.wrapped(authz, mode)
     outer = call(kind, app, "GET", "/outer", callers["viewer"]).sent

@@ -166,7 +166,7 @@ def see(app: object, routes_of: object | None = None) -> Seen:
     """
     target = app if routes_of is None else routes_of
     name = f"{type(target).__module__}:{type(target).__qualname__}"
-    found = find(target) if routes_of is None else _known(target) or find(target)
+    found = find(target) if routes_of is None else _named(target)
     if found is None:
         return Seen(target, name, None)
     between = tuple(_between(app, found)) if routes_of is None else ()
@@ -197,6 +197,11 @@ def find(app: object) -> Found | None:
     return next(filter(None, map(_known, _layers(app))), None)
 
 
+def _named(routes_of: object) -> Found | None:
+    """Do so for what was named, which is itself meant, whatever was put into it."""
+    return _known(routes_of) or find(routes_of)
+
+
 def _known(layer: object) -> Found | None:
     # A function is a framework's own if it is made there, as Starlette makes its endpoints.
     for each in (layer,) if inspect.isfunction(layer) else type(layer).__mro__:
@@ -205,10 +210,11 @@ def _known(layer: object) -> Found | None:
     return None
 
 
-def prepare(app: object) -> Extend | None:
+def prepare(app: object, routes_of: object | None = None) -> Extend | None:
     """Register the framework's own handler of `AccessDenied` where the app can be recognised.
 
-    Return what adds to the scope of each request, or None. CORS that is seen inside is warned of.
+    Also in the app that `routes_of` names. Return what adds to the scope of each request, or None.
+    CORS that is seen inside is warned of.
     """
     if cors := next(_cors_inside(app), None):
         LOGGER.warning(
@@ -216,14 +222,15 @@ def prepare(app: object) -> Extend | None:
             " refused; add it after, or wrap it around, so that it is outside",
             cors,
         )
-    found = find(app)
-    if found is None and built_late():
-        found = Found(app, "starlette")  # behind a middleware that does not say what it wraps
-    if found is None:
-        return None
-    module: Any = _module(found)
-    module.prepare(found.app)
-    extend: Extend | None = getattr(module, "extend", None)
+    named = None if routes_of is None else _named(routes_of)
+    found = [each for each in (find(app), named) if each is not None]
+    if not found and built_late():
+        found = [Found(app, "starlette")]  # behind a middleware that does not say what it wraps
+    extend: Extend | None = None
+    for each in found:
+        module: Any = _module(each)
+        module.prepare(each.app)
+        extend = extend or getattr(module, "extend", None)
     return extend
 
 
