@@ -6,6 +6,7 @@ import asyncio
 import gc
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
+from itertools import cycle, islice
 from time import process_time
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -101,15 +102,20 @@ def pull(app: WSGIApplication, environ: Any) -> None:
 # garbage that the making left.
 
 
-def asgi_batch(loop: Loop, app: Callable[[], AsgiApp], requests: Sequence[Request]) -> Batch:
-    """Send `requests` in turn, each in a scope of its own, to what `app()` returns."""
+def asgi_batch(
+    loop: Loop, app: Callable[[], AsgiApp], requests: Sequence[Request], *, around: bool = False
+) -> Batch:
+    """Send `requests` in turn, each in a scope of its own, to what `app()` returns.
+
+    `around`: they may come again when all have been sent. Otherwise each is sent once.
+    """
     scopes = [request.scope() for request in requests]
 
     async def many(calls: int) -> float:
         made = app()
         await made(dict(scopes[0]), receive, send)
         gc.collect()
-        turns = _turns(scopes, calls)
+        turns = _turns(scopes, calls, around=around)
         began = process_time()
         for scope in turns:
             await made(dict(scope), receive, send)
@@ -135,10 +141,14 @@ def wsgi_batch(app: Callable[[], WSGIApplication], requests: Sequence[Request]) 
     return many
 
 
-def _turns(given: Sequence[dict[str, Any]], calls: int) -> list[dict[str, Any]]:
+def _turns(
+    given: Sequence[dict[str, Any]], calls: int, *, around: bool = False
+) -> list[dict[str, Any]]:
     if len(given) == 1:
         return [given[0]] * calls
     counted = given[1:]
+    if around:
+        return list(islice(cycle(counted), calls))
     if calls > len(counted):
         raise ValueError("a token that comes again is not new")
     return list(counted[:calls])

@@ -52,8 +52,8 @@ def _batches(contenders: Contenders, others: list[Peer], loop: Loop) -> dict[str
         for number in range(NEW_PATHS)
     ]
     batches = {
-        "asgi new path": asgi_batch(loop, lambda: contenders.asgi, new_paths),
-        "asgi new path bare": asgi_batch(loop, lambda: bare_asgi, new_paths),
+        "asgi new path": asgi_batch(loop, lambda: contenders.asgi, new_paths, around=True),
+        "asgi new path bare": asgi_batch(loop, lambda: bare_asgi, new_paths, around=True),
         "asgi": asgi_batch(loop, lambda: contenders.asgi, asked),
         "asgi prototype": asgi_batch(loop, lambda: contenders.asgi_prototype, asked),
         "asgi bare": asgi_batch(loop, lambda: bare_asgi, asked),
