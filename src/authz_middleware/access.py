@@ -85,7 +85,7 @@ class Access:
         self.valid_until: Final = admit.valid_until
         # Without the credentials: an `Access` may outlive its request, and a token should not. For
         # the same reason it is made with the Accept field alone, not with all of the request.
-        self.facts: Final = facts._replace(authorization=())
+        self.facts: Final = facts.without_credentials()
         # Why `require` and `allows` refuse an anonymous caller.
         self.anonymous: Final = admit.anonymous
         # The refusal that `require` raised; an adapter sends it in place of a 5xx.

@@ -27,6 +27,9 @@ KEY = "authz"
 POLICY_VIOLATION = 1008  # RFC 6455 §7.4.1
 SERVER_ERRORS = (1011, 4500)  # RFC 6455 §7.4.1; Litestar's
 
+_NAMES = (b"authorization", b"accept", b"upgrade", b"sec-websocket-key", b"x-vhm-root")
+_LENGTHS = frozenset(map(len, _NAMES))  # a name that has none of these is not looked at
+
 Message = dict[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
@@ -171,6 +174,8 @@ def facts_of(
     authorization, accept, upgrade, elsewhere = _fields(scope)
     websocket = scope["type"] == "websocket"
     method = "GET" if websocket else scope["method"]
+    raw_path = scope.get("raw_path") or b""
+    # By position: names cost as much again, on each request.
     facts = RequestFacts(
         "websocket" if websocket else "http",
         method,
@@ -178,12 +183,12 @@ def facts_of(
         root_path,
         authorization,
         _preflight(scope) if method == "OPTIONS" else "",
-        upgrade=upgrade and not websocket,
-        ambiguous=elsewhere
-        or holds_encoded_slash((scope.get("raw_path") or b"").decode("latin-1")),
-        whole=whole,
-        exact=exact,
-        around=from_scope(scope, reads) if reads is not None else None,
+        upgrade and not websocket,
+        elsewhere or (b"%" in raw_path and holds_encoded_slash(raw_path.decode("latin-1"))),
+        whole,
+        "",
+        exact,
+        from_scope(scope, reads) if reads is not None else None,
     )
     return facts, accept
 
@@ -210,28 +215,30 @@ def _fields(scope: Mapping[str, Any]) -> tuple[tuple[bytes, ...], str | None, bo
     upgrade = elsewhere = False
     # Names may come in any case (ASGI, "HTTP Connection Scope"); every field line counts. Two of
     # them count with `_` as well, which a bridge makes of `-`.
-    for name, value in _headers(scope):
-        length = len(name)
-        if length == 13:
-            if name.lower() == b"authorization":
-                authorization.append(value)
-        elif length == 6:
-            if name.lower() == b"accept":
-                accept.append(value)
-        elif length == 10:
-            if name[:1] in b"xX" and name.lower().replace(b"_", b"-") == b"x-vhm-root":
-                elsewhere = True
-        elif length == 7:
-            if name.lower() == b"upgrade" and b"websocket" in value.lower():
-                upgrade = True
-        elif length == 17 and name.lower().replace(b"_", b"-") == b"sec-websocket-key":
+    for written, value in _headers(scope):
+        if len(written) not in _LENGTHS:
+            continue
+        name = written.lower().replace(b"_", b"-")
+        if name == b"authorization":
+            authorization.append(value)
+        elif name == b"accept":
+            accept.append(value)
+        elif name == b"x-vhm-root":
+            elsewhere = True
+        elif name == b"sec-websocket-key" or (name == b"upgrade" and b"websocket" in value.lower()):
             upgrade = True
     accepted = b", ".join(accept).decode("latin-1") if accept else None
     return tuple(authorization), accepted, upgrade, elsewhere
 
 
+async def _nothing() -> None:
+    """Send nothing."""
+
+
 class _HttpExchange:
     """One HTTP request: our answer, or the app's messages with an eye on how they start."""
+
+    __slots__ = ("_access", "_receive", "_replaced", "_scope", "_send", "_started")
 
     def __init__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
         self._scope = scope
@@ -259,22 +266,24 @@ class _HttpExchange:
             if not self._replaced:
                 await self.answer(denied.answer)
 
-    async def _relay(self, message: Message) -> None:
+    def _relay(self, message: Message) -> Awaitable[None]:
+        """Send a message of the app; no coroutine of our own where there is nothing to do."""
         if self._replaced:
-            return
+            return _nothing()
         # Some servers send more than the start at once, such as early hints.
         if not self._started and message["type"].startswith("http.response."):
-            denied = self._access.denied if self._access else None
-            if denied is not None and (self._overruled() or message.get("status", 0) >= 500):
+            if answer := self._instead(message):
                 self._replaced = True
-                await self.answer(denied)
-                return
-            if unchecked := self._unchecked(message):
-                self._replaced = True
-                await self.answer(unchecked)
-                return
+                return self.answer(answer)
             self._started = message["type"] == "http.response.start"
-        await self._send(message)
+        return self._send(message)
+
+    def _instead(self, message: Message) -> Answer | None:
+        """Return what is answered in place of a response that is about to start."""
+        denied = self._access.denied if self._access else None
+        if denied is not None and (self._overruled() or message.get("status", 0) >= 500):
+            return denied
+        return self._unchecked(message)
 
     def _unchecked(self, message: Message) -> Answer | None:
         """Return what answers if nobody has asked what the policy says must be asked first."""
@@ -295,9 +304,11 @@ class _HttpExchange:
 class _WebSocketExchange(_HttpExchange):
     """One WebSocket handshake and what follows it."""
 
-    _connected = False
-    _closed = False
-    _gone = False
+    __slots__ = ("_closed", "_connected", "_gone")
+
+    def __init__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
+        super().__init__(scope, receive, send)
+        self._connected = self._closed = self._gone = False
 
     async def answer(self, answer: Answer) -> None:
         """Refuse the handshake; with the full answer where the server offers it, else 403.

@@ -47,6 +47,7 @@ from authz_middleware.facts import (
 )
 from authz_middleware.policy.binding import Binding
 from authz_middleware.policy.model import Policy, Requirement, is_public
+from authz_middleware.policy.resources import NO_RESOURCES
 from authz_middleware.policy.routekey import request_method
 from authz_middleware.ruling import Ruling
 from authz_middleware.tokens import introspection, verify
@@ -346,13 +347,16 @@ class Engine:
                 return self._decided(admit, principal, requirements, facts, now)
         decision = self.policy.decide(requirements, principal, now, facts)
         if decision.allowed:
+            # By position: this is the common end, and names cost as much again.
             return Admit(
                 decision,
                 principal,
                 "valid",
                 verified.valid_until,
-                requirements=requirements,
-                at=now,
+                "no_credentials",
+                requirements,
+                NO_RESOURCES,
+                now,
             )
         return Refuse(decision, principal, "valid")
 

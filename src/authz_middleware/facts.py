@@ -197,6 +197,11 @@ class RequestFacts(NamedTuple):
     exact: bool = False  # whether the app is known to route by the letter, case and all
     around: Surroundings | None = None  # where a condition of the policy reads something of it
 
+    def without_credentials(self) -> RequestFacts:
+        """Return the same without the Authorization field: what may outlive the request."""
+        # Not `_replace`, which looks every field up by its name: each request comes through here.
+        return tuple.__new__(RequestFacts, (*self[:4], (), *self[5:]))
+
     def __repr__(self) -> str:
         """Everything but the credentials (RFC 9700 §4.9.3: error trackers show local variables)."""
         return f"RequestFacts({self.kind}, {self.method!a}, {self.path!a}, {self.root_path!a})"

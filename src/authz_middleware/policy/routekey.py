@@ -25,6 +25,8 @@ WORDS_FOR_EVERY_METHOD = frozenset({"*", "ANY", "ALL"})
 """What other configurations write for "every method"; here it would be a method of that name."""
 
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110 §5.6.2
+# As nearly every request has them: they need no reading.
+_USUAL = frozenset({"DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"})
 
 
 class RouteKeyError(ValueError):
@@ -95,6 +97,8 @@ def request_method(kind: str, method: str) -> str | None:
     """
     if kind == "websocket":
         return WEBSOCKET
+    if method in _USUAL:
+        return method
     if not _TOKEN.fullmatch(method):
         return None
     upper = method.upper()

@@ -44,6 +44,9 @@ class Guarded:
 
         That is logged once, and kept as `failure`.
         """
+        bound = self._bound
+        if bound is not None and bound[0] is serving:
+            return bound[1]
         try:
             return self.binding(serving)
         except PolicyError as error:
