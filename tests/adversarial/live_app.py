@@ -1,7 +1,7 @@
 """One of the apps behind our guard, for a real server: which one, and the policy, say variables.
 
-When a handler runs, it writes to a file for whom, and its name: `viewer admin`. That is read off the
-request itself, so it does not matter how late a busy server comes to it.
+When a handler runs, it writes to a file for whom, and its name: `viewer admin`. That is read off
+the request itself, so it does not matter how late a busy server comes to it.
 """
 
 from __future__ import annotations

@@ -79,7 +79,10 @@ def hidden(app: Any, *, asgi: bool) -> Any:
     async def pass_on(scope: Any, receive: Any, send: Any) -> None:
         await app(scope, receive, send)
 
-    return pass_on if asgi else lambda environ, start_response: app(environ, start_response)
+    def answer(environ: Any, start_response: Any) -> Any:
+        return app(environ, start_response)
+
+    return pass_on if asgi else answer
 
 
 @pytest.mark.parametrize("media_type", ["text/html", "text/plain; charset=latin-1", "image/png"])
