@@ -118,6 +118,73 @@ def test_a_decision_that_was_logged(authz, folder: Path) -> None:
     assert json.loads(result.output)["recorded"]["path"] == "/a"
 
 
+RECORD = {
+    "id": "6c1f",
+    "at": 1_700_000_000,
+    "allowed": False,
+    "reason": "role_missing",
+    "rule": "GET /a",
+    "kind": "http",
+    "method": "GET",
+    "path": "/a",
+    "asked": "",
+    "subject": "bob",
+    "issuer": "https://login.example.com",
+    "roles": [],
+    "permissions": [],
+    "scopes": ["w"],
+}
+
+
+def recorded(folder: Path, **more: object) -> tuple[str, ...]:
+    (folder / "decisions.jsonl").write_text(json.dumps({**RECORD, **more}) + "\n")
+    return "explain", "--id", "6c1f", "--log", "decisions.jsonl"
+
+
+def test_a_decision_that_was_recorded_knows_its_caller(authz, folder: Path) -> None:
+    words = recorded(folder)
+    result = authz(*words)
+    assert result.exit_code == 1
+    assert "GET /a\n  logged     refused, role_missing rule=GET /a subject='bob'" in result.output
+    assert "ok         caller     roles none; permissions none; scopes w\n" in result.output
+    assert "because    needs" in result.output
+    # Another caller may be named, for what would have been.
+    assert authz(*words, "--as", "viewer").exit_code == 0
+    document = json.loads(authz(*words, "--json").output)
+    assert document["recorded"]["record"]["subject"] == "bob"
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        ({"subject": None, "reason": "no_credentials"}, "refused: no_credentials by GET /a"),
+        ({"subject": None, "reason": "invalid_token"}, "refused: invalid_token by GET /a"),
+        ({"issuer": "https://other.example.com"}, "no         issuer     unknown_issuer"),
+        ({"kind": "websocket"}, "WS /a\n"),
+        ({"at": None}, "refused: role_missing"),
+    ],
+)
+def test_whatever_was_recorded(authz, folder: Path, more: dict[str, object], said: str) -> None:
+    result = authz(*recorded(folder, **more))
+    assert said in result.output
+    assert result.exit_code == 1
+
+
+def test_it_is_explained_for_the_time_at_which_it_was_decided(authz, folder: Path) -> None:
+    (folder / "authz.toml").write_text(
+        POLICY + '"GET /t" = { roles = ["viewer"], when = "context.time.getFullYear() == 2023" }\n'
+    )
+    words = recorded(folder, path="/t", roles=["viewer"], reason="condition_not_met")
+    assert authz(*words).exit_code == 0
+    assert authz("explain", "GET", "/t", "--as", "viewer").exit_code == 1
+
+
+def test_a_request_whose_path_was_not_logged(authz, folder: Path) -> None:
+    result = authz(*recorded(folder, path=None, reason="path_ambiguous"))
+    assert result.exit_code == 2
+    assert "path_ambiguous: of that request no path was logged" in result.output
+
+
 def test_json(authz) -> None:
     document = json.loads(authz("explain", "PUT", "/a", "--as", "editor", "--json").output)
     assert document["decision"]["reason"] == "scope_missing"

@@ -43,6 +43,7 @@ def test_what_a_caller_brought(tmp_path: Path) -> None:
     (line,) = recorded(tmp_path / "r", request("/a", token=token))
     found = read_record(line)
     assert (found.allowed, found.rule, found.subject) == (True, "GET /a", "ann")
+    assert found.at is not None
     assert (found.roles, found.permissions, found.scopes) == (("editor",), ("extra",), ("s",))
     assert token not in line
     assert (tmp_path / "r").stat().st_mode & 0o777 == 0o600
@@ -102,6 +103,11 @@ BAD = {
     "a member missing": json.dumps({**GOOD, "reason": None}),
     "no boolean": json.dumps({**GOOD, "allowed": 1}),
     "a list of numbers": json.dumps({**GOOD, "roles": [1]}),
+    "an id that is none": json.dumps({**GOOD, "id": 1}),
+    "a time that is none": json.dumps({**GOOD, "at": "now"}),
+    "a time that is a boolean": json.dumps({**GOOD, "at": True}),
+    "no time at all": json.dumps({**GOOD, "at": float("nan")}),
+    "a time after all": json.dumps({**GOOD, "at": 1e300}),
     "a path that is none": json.dumps({**GOOD, "path": 1}),
 }
 

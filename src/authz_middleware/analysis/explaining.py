@@ -12,6 +12,7 @@ from math import inf
 from typing import Any, Literal, NamedTuple
 
 from authz_middleware.facts import Decision, Principal, RequestFacts, RuleFinding
+from authz_middleware.observe.record import RecordedDecision
 from authz_middleware.policy.canonical import readings
 from authz_middleware.policy.explain import explain
 from authz_middleware.policy.findings import named
@@ -31,6 +32,7 @@ __all__ = [
     "Explained",
     "Step",
     "by_claims",
+    "by_record",
     "by_roles",
     "by_token",
     "explained",
@@ -128,6 +130,30 @@ def by_roles(
         expires_at=inf,
     )
     return _known(settings, [Step("token", "unchecked", "none: a caller is assumed")], principal)
+
+
+def by_record(settings: Settings, record: RecordedDecision) -> Caller:
+    """Return who asked for what was recorded, as the policy of `settings` knows him.
+
+    What issuers may not give any more he has no more.
+    """
+    if record.subject is None:
+        if record.reason == "invalid_token":
+            return _refused([], "token", record.reason)
+        return ANONYMOUS
+    issuer = settings.issuers.get(record.issuer or "")
+    if issuer is None:
+        return _refused([], "issuer", "unknown_issuer")
+    roles = frozenset(record.roles)
+    principal = Principal(
+        subject=record.subject,
+        issuer=issuer.issuer,
+        roles=roles if issuer.grants is None else roles & issuer.grants,
+        permissions=frozenset(record.permissions) if issuer.claims.permissions else frozenset(),
+        scopes=frozenset(record.scopes),
+        expires_at=inf,
+    )
+    return _known(settings, [Step("token", "unchecked", "what it said is recorded")], principal)
 
 
 def by_claims(settings: Settings, claims: Mapping[str, Any], now: float) -> Caller:

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from math import inf
 from typing import Final, NamedTuple
 
-from authz_middleware.analysis.explaining import ANONYMOUS, Caller, explained
-from authz_middleware.facts import OUTAGES, Decision, Principal
+from authz_middleware.analysis.explaining import by_record, explained
+from authz_middleware.facts import OUTAGES, Decision
 from authz_middleware.observe.record import RecordedDecision
 from authz_middleware.policy.needs import AnyRole
-from authz_middleware.policy.routekey import WEBSOCKET
 from authz_middleware.policy.rules import Requirement
 from authz_middleware.runtime.settings import Settings
 
@@ -50,9 +48,9 @@ def replay(records: Iterable[RecordedDecision], settings: Settings, now: float) 
     for record in records:
         if record.asked or record.path is None or record.reason in OUTAGES:
             continue
-        method = WEBSOCKET if record.kind == "websocket" else record.method
+        method = record.asked_method
         decision = explained(
-            settings.policy, method, record.path, _caller(record, settings), now
+            settings.policy, method, record.path, by_record(settings, record), now
         ).decision
         if decision.reason in _UNDECIDED or record.reason in _UNDECIDED:
             undecided += 1
@@ -69,24 +67,6 @@ def replay(records: Iterable[RecordedDecision], settings: Settings, now: float) 
             known = flips.get(key := (flip.request, flip.caller, flip.before))
             flips[key] = flip if known is None else known._replace(times=known.times + 1)
     return Replayed(tuple(flips.values()), decided, undecided)
-
-
-def _caller(record: RecordedDecision, settings: Settings) -> Caller:
-    if record.subject is None:
-        return ANONYMOUS
-    issuer = settings.issuers.get(record.issuer or "")
-    if issuer is None:
-        return Caller(None, (), "unknown_issuer")
-    roles = frozenset(record.roles)
-    principal = Principal(
-        subject=record.subject,
-        issuer=issuer.issuer,
-        roles=roles if issuer.grants is None else roles & issuer.grants,
-        permissions=frozenset(record.permissions) if issuer.claims.permissions else frozenset(),
-        scopes=frozenset(record.scopes),
-        expires_at=inf,
-    )
-    return Caller(settings.policy.roles.expand(principal))
 
 
 def _named(record: RecordedDecision) -> str:
@@ -116,7 +96,7 @@ def suggest(records: Iterable[RecordedDecision], settings: Settings) -> tuple[Su
     callers: dict[str, set[frozenset[str]]] = {}
     for record in records:
         if record.allowed and record.rule is not None and not record.asked:
-            expanded = _caller(record, settings).principal
+            expanded = by_record(settings, record).principal
             held = expanded.roles if expanded else frozenset(record.roles)
             callers.setdefault(record.rule, set()).add(held)
     return tuple(

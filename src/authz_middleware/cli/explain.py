@@ -72,6 +72,8 @@ def explain(
     never printed. METHOD is WS for a WebSocket handshake.
 
     With --id and --log it is the request of a decision that was logged, laid against the policy.
+    FILE is a log, of lines or of JSON, or what a DecisionRecorder wrote: that knows the caller and
+    the time too, and is taken at its word.
 
     Ends with 0 if the request is let in, with 1 if it is refused, with 2 if that cannot be told.
 
@@ -84,11 +86,18 @@ def explain(
     recorded = _recorded(id, log) if id or log else None
     if recorded is not None:
         method, path = method or recorded.method, path or recorded.path
+        if path is None:
+            raise Mistake(f"{recorded.reason}: of that request no path was logged")
     if method is None or path is None:
         raise click.UsageError("name METHOD and PATH, or --id and --log")
     document, settings = compiled(policy)
-    now = time.time()
-    caller = _caller(settings, now, (roles, scopes, permissions), claims, token)
+    record = recorded and recorded.record
+    now = record.at if record is not None and record.at is not None else time.time()
+    named = any((roles, scopes, permissions, claims is not None, token is not None))
+    if record is not None and not named:
+        caller = explaining.by_record(settings, record)
+    else:
+        caller = _caller(settings, now, (roles, scopes, permissions), claims, token)
     found = explaining.explained(settings.policy, method.upper(), path, caller, now)
     if as_json:
         click.echo(json.dumps(_json(found, recorded), indent=2))
@@ -101,11 +110,8 @@ def _recorded(id: str | None, log: str | None) -> Recorded:
     if not id or not log:
         raise click.UsageError("--id and --log belong together")
     try:
-        if log == "-":
-            found = find_recorded(sys.stdin, id)
-        else:
-            with Path(log).open(encoding="utf-8", errors="replace") as lines:
-                found = find_recorded(lines, id)
+        with click.open_file(log, encoding="utf-8", errors="replace") as lines:
+            found = find_recorded(lines, id)
     except OSError as error:
         raise Mistake(f"{log} cannot be read: {error.strerror}") from error
     if found is None:
@@ -163,7 +169,11 @@ def _json(found: Explained, recorded: Recorded | None) -> dict[str, Any]:
         "decision": asdict(found.decision),
         "steps": [step._asdict() for step in found.steps],
         "rules": [asdict(rule) for rule in found.rules],
-        "recorded": recorded and recorded._asdict(),
+        "recorded": recorded
+        and {
+            **recorded._asdict(),
+            "record": recorded.record and asdict(recorded.record),
+        },
     }
 
 

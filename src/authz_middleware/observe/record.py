@@ -9,11 +9,15 @@ from pathlib import Path
 from typing import Any, Final, cast
 
 from authz_middleware.observe import DecisionEvent
+from authz_middleware.policy.routekey import WEBSOCKET
 
 __all__ = ["DecisionRecorder", "RecordedDecision", "RecordedError", "read_record"]
 
+LATEST: Final = 253_402_300_800
+"""The first second after the year 9999: no clock tells a later one."""
+
 _TEXTS: Final = ("kind", "method", "reason", "asked")
-_MAYBE_TEXTS: Final = ("path", "subject", "issuer", "rule")
+_MAYBE_TEXTS: Final = ("id", "path", "subject", "issuer", "rule")
 _LISTS: Final = ("roles", "permissions", "scopes")
 
 
@@ -34,6 +38,7 @@ class DecisionRecorder:
         """Append one line."""
         decision = event.decision
         members = {
+            "id": event.id,
             "at": event.at,
             "allowed": decision.allowed,
             "reason": decision.reason,
@@ -58,7 +63,7 @@ class DecisionRecorder:
 
 @dataclass(frozen=True, slots=True)
 class RecordedDecision:
-    """One decision as it was recorded."""
+    """One decision as it was recorded; `id` and `at` are None where an older line has none."""
 
     allowed: bool
     reason: str
@@ -72,6 +77,13 @@ class RecordedDecision:
     roles: tuple[str, ...]
     permissions: tuple[str, ...]
     scopes: tuple[str, ...]
+    id: str | None = None
+    at: float | None = None
+
+    @property
+    def asked_method(self) -> str:
+        """The method as a policy has it: "WS" for a WebSocket handshake."""
+        return WEBSOCKET if self.kind == "websocket" else self.method
 
 
 class RecordedError(ValueError):
@@ -92,6 +104,7 @@ def read_record(line: str) -> RecordedDecision:
         and all(isinstance(found.get(name), str) for name in _TEXTS)
         and all(isinstance(found.get(name), str | None) for name in _MAYBE_TEXTS)
         and all(_is_text_list(found.get(name)) for name in _LISTS)
+        and _is_time(found.get("at"))
     )
     if not good:
         raise RecordedError("no decision")
@@ -108,7 +121,14 @@ def read_record(line: str) -> RecordedDecision:
         roles=tuple(found["roles"]),
         permissions=tuple(found["permissions"]),
         scopes=tuple(found["scopes"]),
+        id=found.get("id"),
+        at=found.get("at"),
     )
+
+
+def _is_time(value: object) -> bool:
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    return value is None or (number and 0 <= cast("float", value) < LATEST)
 
 
 def _is_text_list(value: object) -> bool:
