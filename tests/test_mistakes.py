@@ -19,12 +19,14 @@ from authz_middleware.document import Document
 from authz_middleware.errors import PolicyError
 from authz_middleware.runtime import settings
 from tests.policy import test_load
+from tests.policy.conditions import test_mistakes as test_conditions
 from tests.runtime import test_settings
 from tests.tokens import test_introspection_table, test_issuers, test_presets
 
 REMEDY = re.compile(
-    r"\b(add|allow|ask|call|check|did you mean|end|give|install|keep|known|leave|list|make"
-    r"|name|open|put|remove|run|save|set|start|take|use|write|written|it looks like|its keys)\b"
+    r"\b(add|allow|ask|call|check|close|did you mean|end|give|install|join|keep|known|leave|list"
+    r"|make|name|open|put|read|remove|run|save|set|start|take|use|write|written|it looks like"
+    r"|its keys)\b"
 )
 
 
@@ -75,6 +77,17 @@ def documents() -> dict[str, dict[str, Any]]:
     return {name: each for name, each in found.items() if "date" not in name}  # not of JSON
 
 
+def conditions() -> dict[str, dict[str, Any]]:
+    """One document for each mistake in a condition."""
+    path = "/<tenant>/<int:id>/<float:price>/<uuid:ref>"
+    issuer = without(test_issuers.BASE)
+    return {
+        f"condition {text!r}": {"routes": {path: {"when": text}}, "issuers": [issuer]}
+        for text, _ in test_conditions.TABLE
+        if text and not re.search("[\ud800-\udfff]", text)  # no file can hold half a pair
+    }
+
+
 def without(table: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in table.items() if value is not ...}
 
@@ -97,6 +110,7 @@ def written(document: dict[str, Any], suffix: str) -> str:
 
 
 DOCUMENTS = documents()
+CONDITIONS = conditions()
 
 
 @pytest.fixture
@@ -111,9 +125,9 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.mark.parametrize("suffix", [".toml", ".json", ".yaml"])
-@pytest.mark.parametrize("name", DOCUMENTS)
+@pytest.mark.parametrize("name", [*DOCUMENTS, *CONDITIONS])
 def test_a_mistake_has_a_place_and_a_remedy(here: Path, name: str, suffix: str) -> None:
-    Path(f"authz{suffix}").write_text(written(DOCUMENTS[name], suffix), "utf-8")
+    Path(f"authz{suffix}").write_text(written((DOCUMENTS | CONDITIONS)[name], suffix), "utf-8")
     with pytest.raises(PolicyError) as refused:
         settings.load(Document.read(f"authz{suffix}"))
     for problem in refused.value.problems:

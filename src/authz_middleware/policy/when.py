@@ -167,7 +167,7 @@ def _place_of_resource(condition: Condition) -> int | None:
 
 
 def _check(table: Section, condition: Condition, names: Names, *, issuer_named: bool) -> None:
-    def error(at: int | None, what: str, fix: str = "") -> None:
+    def error(at: int | None, what: str, fix: str) -> None:
         table.error_inside(NAME, condition.text, at or 0, what, fix)
 
     reads = condition.reads

@@ -193,7 +193,7 @@ TABLE = [
     (
         "(context.time - context.time).getHours() == 1",
         (
-            "30: `getHours` is asked of a time, not of a duration; compare it: `a - b <"
+            "30: `getHours` is asked of a time, not of a duration; write a comparison: `a - b <"
             ' duration("1h")`'
         ),
     ),
@@ -209,11 +209,38 @@ TABLE = [
     ),
     # Macros
     ("subject.roles.exists(r)", "14: `exists` takes 2 arguments, not 1"),
-    ("subject.roles.exists(r.x, true)", "23: here stands the name of a variable; write `x`"),
-    ("subject.roles.exists(subject, true)", "21: `subject` is taken; choose another name"),
+    ("subject.roles.exists(r.x, true)", "23: here stands the name of a variable; write `each`"),
+    (
+        "subject.roles.exists(r, q == 'x')",
+        "24: `q` is not known here; known: `action`, `context`, `r`, `resource`, `subject`",
+    ),
+    ("subject.roles.exists(r, r == 'x') && r == 'y'", "37: `r` is not known here; known:"),
+    (
+        "subject.roles.exists(r, subjct.id == r)",
+        "24: `subjct` is not known here; did you mean `subject`?",
+    ),
+    (
+        "subject.roles.exists(r, subject.id == 'x')",
+        "21: what `exists` asks of each does not read `r`; write a comparison, such as `r == …`",
+    ),
+    ("subject.roles.map(r, subject.id) == ['x']", "18: what `map` asks of each does not read `r`"),
+    (
+        "subject.roles.exists(r, resource.tags.exists(t, t == 'x'))",
+        "21: what `exists` asks of each does not read `r`",
+    ),
+    (
+        "subject.roles.exists(r, r == 'x') || subject.roles.exists(r, subject.id == 'x')",
+        "58: what `exists` asks of each does not read `r`",
+    ),
+    ("subject.roles.exists(r, true)", "24: this reads no attribute, so it is always the same"),
+    ("subject.roles.all(r, r == 'x' || r != 'x')", "21: this part is always true; leave it out"),
+    (
+        "subject.roles.exists(subject, true)",
+        "21: `subject` is taken; write another name, such as `each`",
+    ),
     (
         "subject.roles.exists(r, subject.roles.exists(r, r == 'x'))",
-        "45: `r` is taken; choose another name",
+        "45: `r` is taken; write another name, such as `each`",
     ),
     (
         "subject.roles.exists(r, x == 'x')",

@@ -142,7 +142,7 @@ def kind_of(steps: tuple[Step, ...], params: Mapping[str, Kind] | None) -> Kind:
     path = f"{root}.{name}"
     if kind is not MAP:
         what = f"`{path}` is {kind}, without attributes of its own"
-        raise Unreadable(deeper[0][1], what)
+        raise Unreadable(deeper[0][1], what, f"write `{path}`")
     return _member(path, deeper, params)
 
 
@@ -158,13 +158,15 @@ def _member(path: str, steps: list[Step], params: Mapping[str, Kind] | None) -> 
         case "resource.params" if params is not None:
             found = params.get(name)
             if found is None:
-                raise Unreadable(at, f"the path has no parameter `{name}`", nearest(name, params))
+                fix = nearest(name, params) if params else f"name it in the path: `/<{name}>`"
+                raise Unreadable(at, f"the path has no parameter `{name}`", fix)
             kind = found
         case _:
             pass
     if deeper and kind is not ANY:
-        what = f"`{path}.{name}` is {kind}, without attributes of its own"
-        raise Unreadable(deeper[0][1], what)
+        written = f"{path}.{name}" if name.isidentifier() else f'{path}["{name}"]'
+        what = f"`{written}` is {kind}, without attributes of its own"
+        raise Unreadable(deeper[0][1], what, f"write `{written}`")
     return kind
 
 
@@ -174,10 +176,13 @@ def _check_field(name: str, at: int) -> None:
         raise Unreadable(at, what, f'write `context.headers["{name.lower()}"]`')
     if not _FIELD.fullmatch(name):
         # A WSGI server makes `_` of `-`, so that nobody can tell them apart.
-        fix = f'write `context.headers["{name.replace("_", "-")}"]`' if "_" in name else ""
+        fix = "write it in letters, digits and `-`"
+        if "_" in name:
+            fix = f'write `context.headers["{name.replace("_", "-")}"]`'
         raise Unreadable(at, "this is no name of a header field", fix)
     if name in CREDENTIALS:
-        raise Unreadable(at, "credentials are not for conditions to read")
+        fix = "read what the token says: `subject.claims`"
+        raise Unreadable(at, "credentials are not for conditions to read", fix)
     if name in _TOLD:
         what = "everybody can write this field"
         raise Unreadable(at, what, f"write `context.{_TOLD[name]}`, which asks listed proxies only")

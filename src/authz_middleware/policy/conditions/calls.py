@@ -26,7 +26,8 @@ from authz_middleware.policy.conditions.kinds import (
     Kind,
 )
 from authz_middleware.policy.conditions.lexing import RESERVED
-from authz_middleware.policy.conditions.parts import Part, written
+from authz_middleware.policy.conditions.operators import decided
+from authz_middleware.policy.conditions.parts import Part, no_attribute, written
 from authz_middleware.policy.conditions.patterns import translated
 
 if TYPE_CHECKING:
@@ -36,6 +37,8 @@ __all__ = ["MACROS", "MAX_NESTING", "call"]
 
 MAX_NESTING = 2
 """How deep macros may be nested: each level multiplies the work."""
+
+ASK_A_TEXT = "ask a text, such as `subject.id`"
 
 MACROS = ("all", "exists", "exists_one", "map", "filter")
 
@@ -72,14 +75,18 @@ def _arguments(node: nodes.Call, least: int, most: int) -> None:
     count = len(node.arguments)
     if not least <= count <= most:
         wanted = f"{least}" if least == most else f"{least} or {most}"
-        raise Unreadable(node.at, f"`{node.name}` takes {wanted} arguments, not {count}")
+        usage = f"{'x.' * (node.target is not None)}{node.name}({', '.join('abc'[:least])})"
+        what = f"`{node.name}` takes {wanted} arguments, not {count}"
+        raise Unreadable(node.at, what, f"write `{usage}`")
 
 
 def _text(node: nodes.Node, what: str) -> str:
     """A text that is written out, so that it can be checked before anybody asks."""
     if isinstance(node, nodes.Literal) and isinstance(node.value, str):
         return node.value
-    raise Unreadable(node.at, f"{what} has to be written out as a text")
+    raise Unreadable(
+        node.at, f"{what} has to be written out as a text", 'write it in quotes: `"…"`'
+    )
 
 
 # Functions
@@ -98,7 +105,7 @@ def _has(checker: Checker, node: nodes.Call) -> Part:
         return checker.attribute(steps, presence=True)
     target = checker.part(argument.target)
     if target.kind not in (ANY, MAP):
-        raise Unreadable(argument.at, f"{target.kind} has no attribute `{argument.field}`")
+        raise Unreadable(argument.at, *no_attribute(target.kind, argument.field))
     return Part(BOOLEAN, f"has({target.code}.{argument.field})", target.reads)
 
 
@@ -110,7 +117,7 @@ def _size(checker: Checker, node: nodes.Call) -> Part:
         _arguments(node, 0, 0)
         part = checker.part(node.target)
     if part.kind not in (ANY, TEXT, MAP) and part.kind.item is None:
-        raise Unreadable(node.at, f"{part.kind} has no size")
+        raise Unreadable(node.at, f"{part.kind} has no size", "ask a text, a list or a table")
     checker.functions.add("f_size")
     return Part(INT, f"(f_size({part.code}) + 0)", part.reads)
 
@@ -120,7 +127,8 @@ def _conversion(name: str, kinds: tuple[Kind, ...], result: Kind, joined: str) -
         _arguments(node, 1, 1)
         part = checker.part(node.arguments[0])
         if part.kind not in (ANY, *kinds):
-            raise Unreadable(node.at, f"`{node.name}` does not take {part.kind}")
+            fix = f"give it {' or '.join(map(str, kinds))}"
+            raise Unreadable(node.at, f"`{node.name}` does not take {part.kind}", fix)
         checker.functions.add(name)
         return Part(result, f"({name}({part.code}) + {joined})", part.reads)
 
@@ -171,7 +179,8 @@ def _contains_ip(checker: Checker, node: nodes.Call) -> Part:
         raise Unreadable(at, "clients over IPv4 are told by their IPv4 address", fix)
     address = checker.part(node.arguments[0])
     if address.kind not in (ANY, TEXT):
-        raise Unreadable(node.arguments[0].at, f"an address is a text, not {address.kind}")
+        what = f"an address is a text, not {address.kind}"
+        raise Unreadable(node.arguments[0].at, what, "write `context.ip`")
     checker.functions.add("f_within")
     code = f"(f_within({written(text)}, {address.code}) ? true : false)"
     return Part(BOOLEAN, code, address.reads)
@@ -187,7 +196,9 @@ def _getter(checker: Checker, node: nodes.Call) -> Part:
             raise Unreadable(node.arguments[0].at, "this time zone is not known here", fix)
     part = checker.part(node.target or node)
     if part.kind not in (ANY, TIME):
-        fix = 'compare it: `a - b < duration("1h")`' if part.kind is DURATION else ""
+        fix = f"write `context.time.{node.name}()`"
+        if part.kind is DURATION:
+            fix = 'write a comparison: `a - b < duration("1h")`'
         raise Unreadable(node.at, f"`{node.name}` is asked of a time, not of {part.kind}", fix)
     checker.functions.add("f_part")
     code = f'(f_part({part.code}, "{node.name}", {written(zone)}) + 0)'
@@ -198,10 +209,12 @@ def _in_text(checker: Checker, node: nodes.Call) -> Part:
     _arguments(node, 1, 1)
     target, part = checker.part(node.target or node), checker.part(node.arguments[0])
     if target.kind not in (ANY, TEXT):
-        fix = "write `x in list`" if node.name == "contains" and target.kind.item else ""
+        in_list = node.name == "contains" and target.kind.item is not None
+        fix = "write `x in list`" if in_list else ASK_A_TEXT
         raise Unreadable(node.at, f"`{node.name}` is asked of a text, not of {target.kind}", fix)
     if part.kind not in (ANY, TEXT):
-        raise Unreadable(node.arguments[0].at, f"`{node.name}` takes a text, not {part.kind}")
+        what = f"`{node.name}` takes a text, not {part.kind}"
+        raise Unreadable(node.arguments[0].at, what, 'write it in quotes: `"…"`')
     code = f"{target.code}.{node.name}({part.code})"
     return Part(BOOLEAN, code, target.reads or part.reads)
 
@@ -210,13 +223,14 @@ def _matches(checker: Checker, node: nodes.Call) -> Part:
     _arguments(node, 1, 1)
     target = checker.part(node.target or node)
     if target.kind not in (ANY, TEXT):
-        raise Unreadable(node.at, f"`matches` is asked of a text, not of {target.kind}")
+        raise Unreadable(node.at, f"`matches` is asked of a text, not of {target.kind}", ASK_A_TEXT)
     pattern = translated(_text(node.arguments[0], "a regular expression"))
     at = node.arguments[0].at
     if isinstance(pattern, Mistake):
         raise Unreadable(at, pattern.what, pattern.fix)
     if not evaluator.compiles(f'"".matches({written(pattern)})'):
-        raise Unreadable(at, "this is no regular expression (RE2's syntax)")
+        what = "this is no regular expression (RE2's syntax)"
+        raise Unreadable(at, what, "check what its brackets and counts belong to")
     checker.patterns |= checker.nesting > 0
     return Part(BOOLEAN, f"{target.code}.matches({written(pattern)})", target.reads)
 
@@ -229,7 +243,8 @@ def _macro(checker: Checker, node: nodes.Call, target: nodes.Node) -> Part:
     variable, *bodies = node.arguments
     name = _variable(checker, variable)
     if checker.nesting == MAX_NESTING:
-        raise Unreadable(node.at, f"macros are nested deeper than {MAX_NESTING}")
+        what = f"macros are nested deeper than {MAX_NESTING}"
+        raise Unreadable(node.at, what, "keep a flat list for this with the resource")
     over = _range(checker, node, target)
     checker.nesting += 1
     checker.deepest = max(checker.deepest, checker.nesting)
@@ -237,6 +252,8 @@ def _macro(checker: Checker, node: nodes.Call, target: nodes.Node) -> Part:
     code = f"x{checker.nesting}"
     item = TEXT if over.kind is MAP else over.kind.item or ANY
     checker.variables[name] = Part(item, code, reads=True)
+    checker.named.discard(name)
+    before = len(checker.mistakes.found)
     found = [checker.part(body) for body in bodies]
     del checker.variables[name]
     checker.nesting -= 1
@@ -244,7 +261,12 @@ def _macro(checker: Checker, node: nodes.Call, target: nodes.Node) -> Part:
     for body, part in zip(tests, found, strict=False):
         if part.kind not in (ANY, BOOLEAN):
             what = f"what `{node.name}` asks of each is true or false, but this is {part.kind}"
-            checker.mistakes.add(body.at, what)
+            checker.mistakes.add(body.at, what, f"write a comparison, such as `{name} == …`")
+        else:
+            decided(checker, body.at, part, "this part")
+    if name not in checker.named and len(checker.mistakes.found) == before:
+        what = f"what `{node.name}` asks of each does not read `{name}`"
+        checker.mistakes.add(variable.at, what, f"write a comparison, such as `{name} == …`")
     reads = over.reads or any(part.reads for part in found)
     code = f"{over.code}.{node.name}({', '.join((code, *(part.code for part in found)))})"
     if node.name == "filter":
@@ -261,7 +283,8 @@ def _range(checker: Checker, node: nodes.Call, target: nodes.Node) -> Part:
     over = checker.part(target)
     checker.ranges -= 1
     if over.kind not in (ANY, MAP) and over.kind.item is None:
-        raise Unreadable(node.at, f"`{node.name}` goes over a list or a table, not {over.kind}")
+        what = f"`{node.name}` goes over a list or a table, not {over.kind}"
+        raise Unreadable(node.at, what, "name a list, such as `subject.roles`")
     if over.made:
         raise Unreadable(
             target.at,
@@ -273,9 +296,9 @@ def _range(checker: Checker, node: nodes.Call, target: nodes.Node) -> Part:
 
 def _variable(checker: Checker, node: nodes.Node) -> str:
     if not isinstance(node, nodes.Name):
-        raise Unreadable(node.at, "here stands the name of a variable", "write `x`")
+        raise Unreadable(node.at, "here stands the name of a variable", "write `each`")
     if node.name in ROOTS or node.name in checker.variables or node.name in RESERVED:
-        raise Unreadable(node.at, f"`{node.name}` is taken", "choose another name")
+        raise Unreadable(node.at, f"`{node.name}` is taken", "write another name, such as `each`")
     return node.name
 
 

@@ -25,7 +25,7 @@ from authz_middleware.policy.conditions.kinds import (
     Kind,
     common,
 )
-from authz_middleware.policy.conditions.parts import Part, Slot, inherited, literal
+from authz_middleware.policy.conditions.parts import Part, Slot, inherited, literal, no_attribute
 
 __all__ = ["MAX_ITEMS", "Checker"]
 
@@ -45,6 +45,7 @@ class Checker:
     functions: set[str] = field(default_factory=set[str])
     fields: set[str] = field(default_factory=set[str])  # attributes of a macro's variable
     variables: dict[str, Part] = field(default_factory=dict[str, Part])
+    named: set[str] = field(default_factory=set[str])  # variables that were read
     nesting: int = 0  # of macros, here
     ranges: int = 0  # how many lists that macros go over this stands in
     deepest: int = 0
@@ -75,7 +76,8 @@ class Checker:
         """Check a part that has to be true or false."""
         part = self.part(node)
         if part.kind not in (ANY, BOOLEAN):
-            self.mistakes.add(node.at, f"{what} is true or false, but this is {part.kind}")
+            what = f"{what} is true or false, but this is {part.kind}"
+            self.mistakes.add(node.at, what, "write a comparison, such as `x == …`")
         return part if part.formula is not None else part._replace(formula=part.code)
 
     def variable(self, slot: Slot) -> str:
@@ -112,6 +114,7 @@ class Checker:
     def name(self, node: nodes.Name) -> Part:
         """A variable of a macro; every other name stood at the start of an attribute."""
         part = self.variables.get(node.name)
+        self.named.add(node.name)
         if part is None:
             known = (*attributes.ROOTS, *self.variables)
             raise Unreadable(node.at, f"`{node.name}` is not known here", nearest(node.name, known))
@@ -121,7 +124,7 @@ class Checker:
         """An attribute of what is inside the condition."""
         target = self.part(node.target)
         if target.kind not in (ANY, MAP):
-            raise Unreadable(node.at, f"{target.kind} has no attribute `{node.field}`")
+            raise Unreadable(node.at, *no_attribute(target.kind, node.field))
         self.fields.add(node.field)
         return target._replace(kind=ANY, code=f'{target.code}["{node.field}"]', formula=None)
 
@@ -130,12 +133,11 @@ class Checker:
         target, index = self.part(node.target), self.part(node.index)
         by_name = target.kind is MAP
         if target.kind is not ANY and not by_name and target.kind.item is None:
-            raise Unreadable(node.at, f"{target.kind} has no entries")
+            raise Unreadable(node.at, f"{target.kind} has no entries", "leave `[…]` out")
         wanted = TEXT if by_name else INT
         if target.kind is not ANY and index.kind not in (ANY, wanted):
-            raise Unreadable(
-                node.at, f"an entry of {target.kind} is named by {wanted}, not {index.kind}"
-            )
+            what = f"an entry of {target.kind} is named by {wanted}, not {index.kind}"
+            raise Unreadable(node.at, what, 'write `x["name"]`' if by_name else "write `x[0]`")
         return Part(
             target.kind.item or ANY,
             f"{target.code}[{index.code}]",
@@ -163,7 +165,8 @@ class Checker:
         keys: set[str] = set()
         for key, value in node.entries:
             if not isinstance(key, nodes.Literal) or not isinstance(key.value, str):
-                raise Unreadable(key.at, "the keys of a table are texts, written out")
+                what = "the keys of a table are texts, written out"
+                raise Unreadable(key.at, what, 'write `{"name": …}`')
             parts += (self.part(key), self.part(value))
             if parts[-2].code in keys:
                 raise Unreadable(key.at, "this key stands twice", "keep one of them")

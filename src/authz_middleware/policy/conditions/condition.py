@@ -139,7 +139,8 @@ def compile_condition(text: str, *, params: Mapping[str, str] | None = None) -> 
     try:
         run = evaluator.program(part.code)
     except evaluator.Failure as failure:
-        raise Rejected((Mistake(0, failure.detail),)) from None
+        what = f"the evaluator does not take this: {failure.detail}"
+        raise Rejected((Mistake(0, what, "write it in another way"),)) from None
     return Condition(
         text,
         Reads(frozenset(slot.path for slot in checker.slots), checker.places),

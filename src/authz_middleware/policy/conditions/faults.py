@@ -15,13 +15,13 @@ class Mistake:
 
     at: int
     what: str
-    fix: str = ""
+    fix: str  # what to write instead: nobody may leave it out
 
 
 class Unreadable(Exception):
     """The text stops being a condition; what follows cannot be read."""
 
-    def __init__(self, at: int, what: str, fix: str = "") -> None:
+    def __init__(self, at: int, what: str, fix: str) -> None:
         self.mistake = Mistake(at, what, fix)
         super().__init__(what)
 
@@ -34,7 +34,7 @@ class Mistakes:
     def __init__(self) -> None:
         self._found: dict[int, Mistake] = {}
 
-    def add(self, at: int, what: str, fix: str = "") -> None:
+    def add(self, at: int, what: str, fix: str) -> None:
         """Note a mistake."""
         self._found.setdefault(at, Mistake(at, what, fix))
 
@@ -45,9 +45,12 @@ class Mistakes:
 
 
 def nearest(name: str, known: Iterable[str], call: str = "") -> str:
-    """What to write instead of `name`: the known name most like it, else all of them."""
+    """What to write instead of `name`: the known name most like it, else all of them.
+
+    There is one at least.
+    """
     names = sorted(known)
     near = get_close_matches(name, names, n=1)
     if near:
         return f"did you mean `{near[0]}{call}`?"
-    return "known: " + ", ".join(f"`{each}{call}`" for each in names) if names else ""
+    return "known: " + ", ".join(f"`{each}{call}`" for each in names)

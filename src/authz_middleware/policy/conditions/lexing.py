@@ -68,6 +68,9 @@ _UNKNOWN = {
 }
 
 
+WHOLE = "write the character itself"
+
+
 def tokens(text: str) -> list[Token]:
     """The tokens of `text`, with one of the kind "end" behind the last. Raises Unreadable."""
     found: list[Token] = []
@@ -107,12 +110,12 @@ def tokens(text: str) -> list[Token]:
 def _unknown(character: str, at: int) -> Unreadable:
     if character in _UNKNOWN:
         return Unreadable(at, *_UNKNOWN[character])
-    return Unreadable(at, f"{character!a} has no meaning here")
+    return Unreadable(at, f"{character!a} has no meaning here", "leave it out")
 
 
 def _whole(value: str, at: int) -> str:
     if any(ord(each) in _SURROGATES for each in value):
-        raise Unreadable(at, "this text holds half of a surrogate pair")
+        raise Unreadable(at, "this text holds half of a surrogate pair", WHOLE)
     return value
 
 
@@ -138,5 +141,5 @@ def _character(escape: re.Match[str], at: int) -> str:
         return chr(int(octal, 8))
     code = int(escape["x"] or escape["u"] or escape["U"], 16)
     if code > 0x10FFFF or code in _SURROGATES:
-        raise Unreadable(at, f"`{escape[0]}` is no character of Unicode")
+        raise Unreadable(at, f"`{escape[0]}` is no character of Unicode", WHOLE)
     return chr(code)

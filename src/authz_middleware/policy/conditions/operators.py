@@ -35,6 +35,9 @@ __all__ = ["READS_NOTHING", "binary", "decided", "logic", "ternary", "unary"]
 READS_NOTHING = ("this reads no attribute, so it is always the same", "leave it out")
 
 
+CONVERT = "make one of them what the other is, with `int`, `double`, `string` or `timestamp`"
+
+
 def unary(checker: Checker, node: nodes.Unary) -> Part:
     """`!x` or `-x`."""
     if node.operator == "!":
@@ -43,7 +46,7 @@ def unary(checker: Checker, node: nodes.Unary) -> Part:
         return Part(BOOLEAN, f"(!{part.code})", part.reads, formula=formula)
     part = checker.part(node.operand)
     if part.kind not in (ANY, INT, DOUBLE):
-        raise Unreadable(node.at, f"`-` needs a number, not {part.kind}")
+        raise Unreadable(node.at, f"`-` needs a number, not {part.kind}", "leave the `-` out")
     # The evaluator's own would make the smallest number of itself.
     checker.functions.add("f_negatable")
     return part._replace(code=f"(-f_negatable({part.code}))", formula=None)
@@ -60,11 +63,12 @@ def binary(checker: Checker, node: nodes.Binary) -> Part:
     both = f"{left.kind} and {right.kind}"
     if node.operator in ("==", "!="):
         if not comparable(left.kind, right.kind):
-            raise Unreadable(node.at, f"{both} are never equal")
+            raise Unreadable(node.at, f"{both} are never equal", CONVERT)
     elif not ordered(left.kind, right.kind):
-        raise Unreadable(node.at, f"{both} cannot be compared with `{node.operator}`")
+        raise Unreadable(node.at, f"{both} cannot be compared with `{node.operator}`", CONVERT)
     if left.code == right.code and left.reads:
-        raise Unreadable(node.at, "both sides are the same, so this says nothing")
+        what = "both sides are the same, so this says nothing"
+        raise Unreadable(node.at, what, "write on one side what it is compared with")
     formula: Formula = code
     if node.operator in ("==", "!="):
         _methods(checker, node.left, (node.right,))
@@ -98,16 +102,19 @@ def _in(checker: Checker, node: nodes.Binary) -> Part:
         raise Unreadable(
             node.at,
             f"`in` looks into a list or a table, not into {right.kind}",
-            "write `a.contains(b)` for a part of a text" if right.kind is TEXT else "",
+            "write `a.contains(b)` for a part of a text"
+            if right.kind is TEXT
+            else "name a list, such as `subject.roles`",
         )
     if isinstance(node.right, nodes.ListOf):
         _methods(checker, node.left, node.right.items)
     item = TEXT if right.kind is MAP else right.kind.item or ANY
     if not comparable(left.kind, item):
         what = f"{left.kind} is never there, where every one is {item}"
-        raise Unreadable(node.at, what)
+        raise Unreadable(node.at, what, CONVERT)
     if isinstance(node.right, nodes.ListOf | nodes.MapOf) and right.code in ("[]", "{}"):
-        raise Unreadable(node.right.at, "nothing is ever in an empty list")
+        what = "nothing is ever in an empty list"
+        raise Unreadable(node.right.at, what, "write into it what may be there")
     return Part(BOOLEAN, f"({left.code} in {right.code})", left.reads or right.reads)
 
 
@@ -127,7 +134,7 @@ def _methods(checker: Checker, asked: nodes.Node, written: Iterable[nodes.Node])
 def _arithmetic(node: nodes.Binary, left: Part, right: Part) -> Part:
     kind = _result(node.operator, left.kind, right.kind)
     if kind is None:
-        fix = ""
+        fix = CONVERT
         if {left.kind, right.kind} == {INT, DOUBLE}:
             fix = "write `double(…)` around the whole number"
         raise Unreadable(

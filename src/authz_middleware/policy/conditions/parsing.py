@@ -47,7 +47,10 @@ class _Parser:
     def condition(self) -> nodes.Node:
         node = self._expression()
         if self._token.kind != "end":
-            raise self._unexpected("the end, or an operator such as `&&`")
+            wanted = "the end, or an operator such as `&&`"
+            raise self._unexpected(
+                wanted, "join both with `&&` or `||`, or remove what is too much"
+            )
         return node
 
     # expr = conditionalOr ["?" conditionalOr ":" expr]
@@ -241,16 +244,19 @@ class _Parser:
         if token.kind != "name" or token.text in (*_WORDS, "in"):
             raise self._unexpected(wanted)
         if token.text in RESERVED and not reserved:
-            raise Unreadable(token.at, f"`{token.text}` is a reserved word of CEL")
+            raise Unreadable(
+                token.at, f"`{token.text}` is a reserved word of CEL", "use another name"
+            )
         self._next += 1
         return token.text
 
-    def _unexpected(self, wanted: str) -> Unreadable:
+    def _unexpected(self, wanted: str, fix: str = "") -> Unreadable:
         token = self._token
         if token.kind == "end":
-            return Unreadable(token.at, f"the condition ends where {wanted} should stand")
+            return Unreadable(token.at, f"the condition ends where {wanted} should stand", "add it")
         found = "a text" if token.kind == "text" else f"`{token.text}`"
-        return Unreadable(token.at, f"here stands {found} instead of {wanted}")
+        what = f"here stands {found} instead of {wanted}"
+        return Unreadable(token.at, what, fix or f"write {wanted} before it")
 
     def _made(self, node: _NodeT, *inside: nodes.Node) -> _NodeT:
         below = max((self._heights[id(each)] for each in inside), default=0)
@@ -283,11 +289,12 @@ def _whole_number(token: Token, negative: bool) -> int:
         value = -value if negative else value
         if INT_MIN <= value <= INT_MAX:
             return value
-    raise Unreadable(token.at, "a whole number does not fit into 64 bits")
+    fix = "write it with a point: `1e19`"
+    raise Unreadable(token.at, "a whole number does not fit into 64 bits", fix)
 
 
 def _number(token: Token, negative: bool) -> float:
     value = float(token.text)
     if value == float("inf"):
-        raise Unreadable(token.at, "a number is too large")
+        raise Unreadable(token.at, "a number is too large", "write one below `1.8e308`")
     return -value if negative else value

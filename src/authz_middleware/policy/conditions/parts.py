@@ -12,7 +12,7 @@ from authz_middleware.policy.conditions.constant import Formula
 from authz_middleware.policy.conditions.faults import Unreadable
 from authz_middleware.policy.conditions.kinds import BOOLEAN, DOUBLE, INT, TEXT, Kind
 
-__all__ = ["Part", "Slot", "inherited", "literal", "written"]
+__all__ = ["Part", "Slot", "inherited", "literal", "no_attribute", "written"]
 
 
 class Part(NamedTuple):
@@ -62,6 +62,11 @@ def _escaped(character: str) -> str:
     if character in '"\\' or not 0x20 <= code < 0x7F:
         return f"\\U{code:08x}"
     return character
+
+
+def no_attribute(kind: Kind, name: str) -> tuple[str, str]:
+    """What is wrong where a value of this kind is asked for an attribute, and what to do."""
+    return f"{kind} has no attribute `{name}`", f"leave `.{name}` out"
 
 
 def inherited(parts: list[Part]) -> tuple[bool, bool]:

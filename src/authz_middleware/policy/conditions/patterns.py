@@ -68,7 +68,7 @@ def translated(pattern: str) -> str | Mistake:
             parts.append(text)
         elif piece["special"]:
             what = "of the groups only `(…)` and `(?:…)` are supported in regular expressions"
-            return Mistake(at, what)
+            return Mistake(at, what, "write `(?:…)`")
         elif piece["count"]:
             repeated *= max(1, int(piece["most"] or piece["least"]))
             if repeated > MAX_REPEAT:
