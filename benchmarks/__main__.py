@@ -21,7 +21,7 @@ from benchmarks.report import Report, as_json, as_text, from_json, table, top
 
 __all__ = ["main"]
 
-GROUPS = ("hot", "cold", "rules", "memory", "contention", "servers", "steps")
+GROUPS = ("hot", "cold", "rules", "commands", "memory", "contention", "servers", "steps")
 """Each is a module with a function of the same name."""
 
 

@@ -16,6 +16,8 @@ class Plan:
     batch: float  # about how long one batch takes
     tokens: int  # distinct tokens in one batch of the cold path
     many_rules: int
+    routes: int  # of the policy that commands read
+    roles: int
     passing_tokens: int  # distinct tokens that pass through the cache
     contended: float  # one batch of the contention group
     tasks: int
@@ -30,6 +32,8 @@ FULL = Plan(
     batch=0.004,
     tokens=50,
     many_rules=10_000,
+    routes=2_000,
+    roles=50,
     passing_tokens=1_000_000,
     contended=0.1,
     tasks=1_000,
@@ -44,6 +48,8 @@ SHORT = Plan(
     batch=0.0005,
     tokens=5,
     many_rules=200,
+    routes=40,
+    roles=5,
     passing_tokens=2_000,
     contended=0.01,
     tasks=20,

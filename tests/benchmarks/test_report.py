@@ -137,7 +137,7 @@ def test_the_real_page_has_its_marks():
     assert ET.parse(ROOT / "docs" / "performance.svg").getroot().tag == f"{SVG}svg"
 
 
-@pytest.mark.parametrize("name", ["memory", "rules", "contention", "servers", "steps"])
+@pytest.mark.parametrize("name", ["memory", "rules", "commands", "contention", "servers", "steps"])
 def test_every_group_that_needs_no_peer_is_found(name):
     assert command.group(name).__name__ == name
 

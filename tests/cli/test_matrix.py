@@ -52,6 +52,8 @@ def test_roles_together(authz, folder: Path) -> None:
 def test_some_roles(authz) -> None:
     result = authz("matrix", "--role", "viewer")
     assert rows(result.output)[0] == ["METHODS", "ROUTE", "anonymous", "any valid token", "viewer"]
+    result = authz("matrix", "--role", "anonymous")  # the name of a column, and of no role
+    assert "role `anonymous` is in no rule and not in [roles]" in result.output
     result = authz("matrix", "--role", "viewr")
     assert "role `viewr` is in no rule and not in [roles]" in result.output
     assert result.exit_code == 2

@@ -47,6 +47,11 @@ CASES: dict[str, tuple[dict[str, Any], dict[str, Any], list[tuple[object, ...]]]
     "other words": (
         routes(), {"routes": {"GET /x": {"any": [["a"], ["b"]]}}}, []
     ),
+    "a role that brings more": (
+        routes(routes={"PUT /x": {"permissions": ["p"]}}),
+        routes(routes={"PUT /x": {"permissions": ["p"]}}, roles={**ROLES, "c": ["p"]}),
+        [("PUT", "/x", "c", True, False)],
+    ),
     "another role": (
         routes(), {"routes": {"GET /x": ["c"]}},
         [(*GET, "a, b", False, True), (*GET, "c", True, False)],

@@ -6,15 +6,18 @@ from math import inf
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from authz_middleware.document import Document
+from authz_middleware.errors import PolicyError
 from authz_middleware.facts import Principal
 from authz_middleware.policy.binding import OTHER
 from authz_middleware.policy.canonical import readings
+from authz_middleware.policy.explain import explain
 from authz_middleware.policy.model import Policy
-from authz_middleware.policy.rights import Rights
+from authz_middleware.policy.needs import Asked
+from authz_middleware.policy.rights import ANONYMOUS, Caller, Rights
 from authz_middleware.policy.table import ELSEWHERE, Cell, Row, Table, methods_of, table
 from authz_middleware.runtime import settings
 
@@ -139,6 +142,57 @@ def test_every_request_is_in_one_row_and_comes_out_as_it_says(
     else:
         may = row.cells[found.columns.index(str(column))].may
         assert may == "yes" if allowed else may in ("no", "if")  # without any scope
+
+
+LEAVES: list[Any] = [
+    {"roles": ["viewer"]},
+    {"roles": ["finance", "editor"]},
+    {"permissions": ["write", "read"]},
+    {"scopes": ["w"]},
+    {"acr": ["gold"]},
+    {"max_age": 60},
+    {"issuers": ["https://login.example.com"]},
+    {"when": "subject.claims.n == 1"},
+    {"when": "resource.params.id > 3"},
+]
+needs = st.recursive(
+    st.sampled_from(LEAVES),
+    lambda inner: st.one_of(
+        st.lists(inner, min_size=1, max_size=3).map(lambda parts: {"all": parts}),
+        st.lists(inner, min_size=1, max_size=3).map(lambda parts: {"any": parts}),
+        inner.map(lambda part: {"not": part}),
+    ),
+    max_leaves=5,
+)
+
+
+LATE = {"not": {"issuers": [ISSUER["issuer"]]}, "any": [{"max_age": 60}], "scopes": ["w"]}
+
+
+@example(LATE, {"roles": ["viewer"]}, {})
+@given(needs, needs, st.sampled_from([{}, POLICY["forbid"], {"f": {"roles": ["viewer"]}}]))
+def test_of_a_no_the_nearest_miss_is_told_that_a_refusal_would_tell(
+    one: dict[str, Any], other: dict[str, Any], forbid: dict[str, Any]
+) -> None:
+    """Whatever rows have in common: a cell says what is said to such a caller."""
+    asked = {"GET": {"all": [one, other]}, "PUT": one, "POST": other}
+    routes = {f"{method} /x/<int:id>": need for method, need in asked.items()}
+    try:
+        policy, rights = load({**POLICY, "routes": routes, "forbid": forbid})
+    except PolicyError:  # always met, or never
+        assume(False)
+        return
+    found = table(policy, rights)
+    held: list[frozenset[str]] = [frozenset(), *(frozenset({name}) for name in found.columns[2:])]
+    callers = [ANONYMOUS, *map(Caller, held)]
+    for row in found.rows:
+        method = row.methods[0]
+        requirements = policy.find(method, (row.example,))
+        assert requirements is not None
+        for caller, cell in zip(callers, row.cells, strict=True):
+            if cell.may == "no":
+                told = explain(requirements, Asked(rights.principal(caller), -inf))
+                assert cell.why == told.nearest_miss
 
 
 @pytest.mark.parametrize("role", ["viewer", "editor"])

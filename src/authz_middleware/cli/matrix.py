@@ -13,6 +13,7 @@ from typing import Any, Final
 import click
 
 from authz_middleware.analysis import tabulate
+from authz_middleware.analysis.tabulating import UnknownRole
 from authz_middleware.cli.matrix_page import page
 from authz_middleware.cli.policies import Mistake, policy_argument, read, unusable
 from authz_middleware.errors import PolicyError
@@ -59,15 +60,14 @@ def matrix(
         found = tabulate(document, roles or None)
     except PolicyError as error:
         raise unusable(error) from error
-    known = tabulate(document).columns if roles else ()
-    for role in roles:
-        if role not in known:
-            raise Mistake(f"role `{role}` is in no rule and not in [roles]")
+    except UnknownRole as error:
+        raise Mistake(str(error)) from error
     if html is not None:
         Path(html).write_text(page(found, document.source), "utf-8")
         click.echo(f"{html}: {len(found.rows)} routes, {len(found.columns)} callers")
     elif as_json:
-        click.echo(json.dumps(_document(found), indent=2))
+        # Without an indent, which only the slow encoder of json knows: a table may be large.
+        click.echo(json.dumps(_document(found)))
     elif as_csv:
         _print_csv(found)
     else:
@@ -83,7 +83,15 @@ def _document(found: Table) -> dict[str, Any]:
     return {
         "columns": found.columns,
         "rows": [
-            {**asdict(row), "cells": [cell._asdict() for cell in row.cells]} for row in found.rows
+            {
+                "route": row.route,
+                "methods": row.methods,
+                "example": row.example,
+                "rules": [asdict(rule) for rule in row.rules],
+                "cells": [cell._asdict() for cell in row.cells],
+                "together": row.together,
+            }
+            for row in found.rows
         ],
     }
 

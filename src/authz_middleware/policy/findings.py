@@ -17,6 +17,7 @@ from authz_middleware.policy.needs import (
     AnyIssuer,
     AnyRole,
     Asked,
+    ConditionFailed,
     Leaf,
     Load,
     MaxAge,
@@ -175,7 +176,7 @@ class _Look(NamedTuple):
     stage: Stage | None = None  # where it is not that of all such leaves
 
 
-def _look(need: Leaf, asked: Asked) -> _Look:
+def _look(need: Leaf, asked: Asked, failed: ConditionFailed | None) -> _Look:
     caller = asked.principal or NOBODY
     match need:
         case AnyRole(names):
@@ -191,7 +192,6 @@ def _look(need: Leaf, asked: Asked) -> _Look:
         case When(load=Load() as load) if load.value(asked) is None:
             return _look_at_object(load, asked)._replace(name="when")
         case When():
-            _, failed = need.asked(asked)
             stage = Stage.CONDITIONS if need.load is None else Stage.LOADED_CONDITIONS
             if failed is None:
                 return _Look("when", "condition_not_met", stage=stage)
@@ -231,7 +231,8 @@ NOBODY: Final = Principal(subject="", issuer="", expires_at=0)
 
 
 def _leaf(need: Leaf, asked: Asked) -> Found:
-    value, look = need.value(asked), _look(need, asked)
+    value, failed = need.asked(asked) if isinstance(need, When) else (need.value(asked), None)
+    look = _look(need, asked, failed)
     miss = None
     if not value:
         lacks: Need = need

@@ -250,12 +250,12 @@ class When:
 
     def value(self, asked: Asked) -> Verdict:
         """Whether the condition holds."""
-        if self.load is not None and self.load.value(asked) is None:
-            return None
         return self.asked(asked)[0]
 
     def asked(self, asked: Asked) -> tuple[Verdict, ConditionFailed | None]:
-        """Return the value, and of an error what there is to say of it."""
+        """Return the value, and of an error of the condition what there is to say of it."""
+        if self.load is not None and self.load.value(asked) is None:
+            return None, None
         try:
             held: object = self.condition.holds(asked)
         except ConditionFailed as failed:

@@ -82,10 +82,12 @@ class Rights:
         """Return what `caller` may, where `requirements` must all be met; None is a 400."""
         if requirements is None:
             return False
-        known = self._callers.get(caller)
-        if known is None:
-            known = self._callers[caller] = self._known(caller)
+        known = self._known(caller)
         return _all(self._required(each, known) for each in requirements)
+
+    def principal(self, caller: Caller) -> Principal | None:
+        """Return the caller with what the roles bring; None for somebody without a token."""
+        return self._known(caller).principal
 
     @property
     def obtainable(self) -> frozenset[str] | None:
@@ -105,6 +107,12 @@ class Rights:
         )
 
     def _known(self, caller: Caller) -> _Known:
+        known = self._callers.get(caller)
+        if known is None:
+            known = self._callers[caller] = self._looked_up(caller)
+        return known
+
+    def _looked_up(self, caller: Caller) -> _Known:
         if caller.roles is None:
             return _Known(None, frozenset(), token_permissions=False)
         principal = self.roles.expand(

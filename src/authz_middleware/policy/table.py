@@ -10,11 +10,19 @@ from dataclasses import dataclass
 from math import inf
 from typing import Final, NamedTuple
 
-from authz_middleware.facts import Principal, RuleRef
+from authz_middleware.facts import Reason, RuleRef
 from authz_middleware.policy.binding import OTHER
 from authz_middleware.policy.explain import explain
 from authz_middleware.policy.model import Policy, Requirement
-from authz_middleware.policy.needs import Asked
+from authz_middleware.policy.needs import (
+    Acr,
+    All,
+    Asked,
+    Load,
+    MaxAge,
+    Scopes,
+    When,
+)
 from authz_middleware.policy.reach import Reach
 from authz_middleware.policy.review import role_names
 from authz_middleware.policy.rights import ANONYMOUS, Caller, Right, Rights, change, role_sets
@@ -107,7 +115,7 @@ def table(policy: Policy, rights: Rights, roles: Sequence[str] | None = None) ->
                 methods.append(method)
             if len(path) < len(shortest):
                 found[label(requirements), origins] = (methods, path, requirements)
-    cells = _Cells(policy, rights, callers, names)
+    cells = _Cells(rights, callers, names)
     rows = [
         Row(
             route,
@@ -125,42 +133,83 @@ def table(policy: Policy, rights: Rights, roles: Sequence[str] | None = None) ->
 class _Cells:
     """The cells of each row; made once for all rows that ask the same."""
 
-    def __init__(
-        self, policy: Policy, rights: Rights, callers: Sequence[Caller], names: Sequence[str]
-    ) -> None:
-        self._policy = policy
+    def __init__(self, rights: Rights, callers: Sequence[Caller], names: Sequence[str]) -> None:
         self._rights = rights
         self._callers = callers
         self._names = names
         self._known: dict[object, tuple[tuple[Cell, ...], tuple[str, ...]]] = {}
+        self._early: dict[object, dict[Caller, str]] = {}
 
     def of(self, requirements: tuple[Requirement, ...]) -> tuple[tuple[Cell, ...], tuple[str, ...]]:
-        key = tuple((each.kind, each.need, each.refused_as) for each in requirements)
+        key = _asked(requirements)
         if key not in self._known:
-            cells = tuple(self._cell(requirements, caller) for caller in self._callers)
+            early = tuple(map(_early, requirements))
+            told = self._early.setdefault(_asked(early), {})
+            cells = tuple(self._cell(requirements, early, told, each) for each in self._callers)
             self._known[key] = cells, tuple(self._together(requirements))
         return self._known[key]
 
-    def _cell(self, requirements: tuple[Requirement, ...], caller: Caller) -> Cell:
+    def _cell(
+        self,
+        requirements: tuple[Requirement, ...],
+        early: tuple[Requirement, ...],
+        told: dict[Caller, str],
+        caller: Caller,
+    ) -> Cell:
         right = self._rights.of(requirements, caller)
         if right is True:
             return Cell("yes", "")
         if right is not False:
             return Cell("if", in_words(right, outermost=True))
-        principal = None
-        if caller.roles is not None:
-            principal = self._policy.roles.expand(
-                Principal(subject="", issuer="", roles=caller.roles, expires_at=inf)
-            )
-        return Cell("no", explain(requirements, Asked(principal, -inf)).nearest_miss)
+        asked = Asked(self._rights.principal(caller), -inf)
+        if caller not in told:
+            told[caller] = _early_miss(early, asked)
+        return Cell("no", told[caller] or explain(requirements, asked).nearest_miss)
 
     def _together(self, requirements: tuple[Requirement, ...]) -> Iterable[str]:
         """Yield roles that together may what none of them may alone."""
         needs = [each.need for each in requirements if each.need is not None]
-        for roles in role_sets(self._names, [(self._policy.roles, needs)]):
+        for roles in role_sets(self._names, [(self._rights.roles, needs)]):
+            if len(roles) < 2:
+                continue
             both = Caller(roles)
             right = self._rights.of(requirements, both)
             issuers = self._rights.given_by(both)
             alone = [self._rights.of(requirements, Caller(frozenset({name}))) for name in roles]
-            if len(roles) > 1 and all(change(each, right, issuers).gained for each in alone):
+            if all(change(each, right, issuers).gained for each in alone):
                 yield str(both)
+
+
+def _asked(requirements: Iterable[Requirement]) -> object:
+    return tuple((each.kind, each.need, each.refused_as) for each in requirements)
+
+
+def _early(requirement: Requirement) -> Requirement:
+    """Leave out what answers last: many requirements differ in nothing else."""
+    need = requirement.need
+    if requirement.kind != "table" or not isinstance(need, All):
+        return requirement
+    parts = tuple(part for part in need.parts if not isinstance(part, _LATE))
+    return requirement if parts in ((), need.parts) else requirement.altered("table", All(parts))
+
+
+_LATE: Final = (When, Scopes, Acr, MaxAge, Load)
+"""What fails at a later stage than all of `_BEFORE`."""
+
+_BEFORE: Final = frozenset[Reason](
+    {
+        "no_credentials",
+        "forbidden",
+        "forbidden_to_caller",
+        "role_missing",
+        "permission_missing",
+        "issuer_not_accepted",
+        "excluded",
+    }
+)
+
+
+def _early_miss(early: tuple[Requirement, ...], asked: Asked) -> str:
+    """Return the nearest miss if nothing that was left out could be nearer; else ""."""
+    decision = explain(early, asked)
+    return decision.nearest_miss if decision.reason in _BEFORE else ""
