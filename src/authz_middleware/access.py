@@ -15,6 +15,8 @@ from authz_middleware.policy.model import Requirement
 
 __all__ = ["Access", "Authority", "current_access", "enter", "leave"]
 
+_NOT_FOUND: Final = 404
+
 
 class Authority(Protocol):
     """The compiled policy an `Access` was made under."""
@@ -60,6 +62,7 @@ class Access:
         "_looks",
         "_seen",
         "_unchecked",
+        "_unless_404",
         "anonymous",
         "credentials",
         "decision",
@@ -103,6 +106,8 @@ class Access:
         # The permissions that some rule says the handler must ask about (`must_check`), and that
         # nobody has asked about yet; None in the common case.
         self._unchecked: set[str] | None = None
+        # What stands where the app was let in to say 404, and says something else.
+        self._unless_404 = admit.unless_404
         self._demand(admit.requirements)
 
     def allows(self, permission: str, resource: Mapping[str, Any] | None = None) -> bool:
@@ -177,21 +182,27 @@ class Access:
         """
         kind, method, path = earlier.facts[:3]
         self._looks |= {Routed(None, kind, method, path or ""): None, **earlier._looks}
+        self._unless_404 = self._unless_404 or earlier._unless_404
         if earlier._unchecked:
             self._unchecked = (self._unchecked or set()) | earlier._unchecked
 
     @property
     def is_unchecked(self) -> bool:
-        """Whether the handler has still to ask what some rule says it must (`must_check`)."""
-        return bool(self._unchecked)
+        """Whether some answers of the app are not to be sent: see `unchecked`."""
+        return bool(self._unchecked) or self._unless_404 is not None
 
     def unchecked(self, status: int | None = None) -> Answer | None:
-        """Return what is answered in place of a response that starts before somebody asked.
+        """Return what is answered in place of a response that the app starts with `status`.
 
-        None if everything was asked that `must_check` names, or if the response, by its `status`,
-        is our own refusal.
+        Before the handler has asked what some rule says it must (`must_check`), that is a 500.
+        Where the app was let in to say 404, it is the refusal. None if the response may be sent,
+        or is our own refusal.
         """
-        if not self._unchecked or (self.denied is not None and self.denied.status == status):
+        if self.denied is not None and self.denied.status == status:
+            return None
+        if self._unless_404 is not None and status != _NOT_FOUND:
+            return self._authority.refuse(self, self._seen, "", self._unless_404, self._accept)
+        if not self._unchecked:
             return None
         missing = tuple(sorted(self._unchecked))
         miss = f"the handler must ask about permission {' and '.join(missing)}"

@@ -55,7 +55,8 @@ class Admit(NamedTuple):
 
     `anonymous` is why an anonymous caller is refused who asks for more. `requirements` were met;
     None for a preflight, which asks for nothing. `resources` were loaded for it. `at` is the time
-    for which they were asked, in seconds since the epoch.
+    for which they were asked, in seconds since the epoch. `unless_404` is what the caller is told
+    instead of whatever the app answers but 404.
     """
 
     decision: Decision
@@ -66,6 +67,7 @@ class Admit(NamedTuple):
     requirements: tuple[Requirement, ...] | None = ()
     resources: Resources = NO_RESOURCES
     at: float = -inf
+    unless_404: Decision | None = None
 
     def explain(self, facts: RequestFacts) -> Decision:
         """Return the decision with what each rule finds, asked again about the request."""

@@ -275,7 +275,7 @@ def test_what_nobody_knows_is_left_to_the_app(headers: list[tuple[str, str]]) ->
 
 def test_what_is_left_to_the_app_knows_its_caller() -> None:
     app = shop()
-    app.register_error_handler(404, lambda _: repr(current_access()))
+    app.register_error_handler(404, lambda _: (repr(current_access()), 404))
     guarded = WSGIAuthzMiddleware(app, authz(RULES, unmatched="app"))
     assert b"subject='ann'" in ask(guarded, "GET", "/nowhere", bearer("viewer")).body
     invalid = ask(guarded, "GET", "/nowhere", [("Authorization", "Bearer no.to.ken")])

@@ -140,7 +140,8 @@ class Guarded:
         """Let the app say 404 where neither the policy nor the app knows the path.
 
         With `unmatched = "app"` only. A caller that was not let in for its credentials stays so for
-        whatever is asked later.
+        whatever is asked later, and what is answered is a 404 or our refusal: functions that an app
+        runs before its router, or behind it, may answer what no route would.
         """
         default = serving.settings.policy.default
         if not serving.settings.unmatched or refuse.decision.rule is not default.ref:
@@ -154,6 +155,7 @@ class Guarded:
             refuse.credentials,
             principal.expires_at if principal else inf,
             refuse.decision.reason,
+            unless_404=refuse.decision,
         )
 
 
