@@ -45,6 +45,23 @@ def test_errors(authz, folder: Path) -> None:
     assert result.output.splitlines()[-1] == "2 errors"
 
 
+def test_several_policies(authz, folder: Path) -> None:
+    for name, text in (("bad.toml", BAD), ("odd.toml", ODD), ("good.toml", GOOD)):
+        (folder / name).write_text(text)
+    result = authz("check", "good.toml", "odd.toml", "bad.toml")
+    assert result.exit_code == 2
+    assert result.output.splitlines()[-1] == "2 errors and 2 warnings"
+    assert authz("check", "good.toml", "odd.toml").exit_code == 1
+    assert authz("check", "good.toml", "good.toml").exit_code == 0
+    found = json.loads(authz("check", "odd.toml", "bad.toml", "none.toml", "--json").output)
+    assert [each["where"] for each in found["errors"]] == [
+        "bad.toml:1:1",
+        "bad.toml:2:1",
+        "none.toml",
+    ]
+    assert {each["where"].partition(":")[0] for each in found["warnings"]} == {"odd.toml"}
+
+
 def test_colours(authz, folder: Path) -> None:
     (folder / "authz.toml").write_text(ODD)
     assert "\x1b[33munused-role\x1b[0m" in authz("check", color=True).output

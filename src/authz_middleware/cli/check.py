@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any, Final
@@ -11,7 +10,8 @@ import click
 
 from authz_middleware.analysis import check as checked
 from authz_middleware.analysis.checking import KINDS
-from authz_middleware.cli.policies import MISTAKE, policy_argument, read
+from authz_middleware.cli.policies import MISTAKE, read
+from authz_middleware.cli.printing import json_option, print_json
 from authz_middleware.errors import Notice, PolicyError, Problem
 
 __all__ = ["check"]
@@ -21,23 +21,23 @@ FOUND: Final = 1
 
 
 @click.command(short_help="Find mistakes, and what looks like one.")
-@policy_argument
+@click.argument("policies", nargs=-1, metavar="[POLICY]...")
 @click.option(
     "--allow",
     multiple=True,
     metavar="KIND[=NAME]",
     help="Say nothing of this kind, or of one rule, role or permission of this kind.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
-def check(policy: str | None, allow: tuple[str, ...], *, as_json: bool) -> None:
-    """Print every mistake in POLICY, and what looks like one: file, line, column, what to write.
+@json_option
+def check(policies: tuple[str, ...], allow: tuple[str, ...], *, as_json: bool) -> None:
+    """Print each mistake in a POLICY, and what looks like one: file, line, column, what to write.
 
     Errors keep a policy from being served: unknown keys, rules that are never reached, conditions
     that are always the same, weak secrets. Warnings do not: rules wider than the subtree around
     them, roles nobody uses, permissions nobody grants, requirements that nobody or everybody meets.
 
-    POLICY is by default the file that AUTHZ_CONFIG names, else ./authz.toml. Ends with 0 if nothing
-    is found, with 1 for warnings, with 2 for errors.
+    Without a POLICY it is the file that AUTHZ_CONFIG names, else ./authz.toml. Ends with 0 if
+    nothing is found, with 1 for warnings, with 2 for errors.
 
     \b
     Examples:
@@ -45,14 +45,15 @@ def check(policy: str | None, allow: tuple[str, ...], *, as_json: bool) -> None:
       authz check authz.toml --allow "wider-rule=GET /admin/health"
     """
     allowed = _Allowed(allow)
-    errors: Sequence[Problem] = ()
+    errors: list[Problem] = []
     warnings: list[Notice] = []
-    try:
-        warnings = [each for each in checked(read(policy)) if not allowed.covers(each)]
-    except PolicyError as error:
-        errors = error.problems
+    for policy in policies or (None,):
+        try:
+            warnings += (each for each in checked(read(policy)) if not allowed.covers(each))
+        except PolicyError as error:
+            errors += error.problems
     if as_json:
-        click.echo(json.dumps(_document(errors, warnings), indent=2))
+        print_json(_document(errors, warnings))
     else:
         _print(errors, warnings)
     if not errors:
