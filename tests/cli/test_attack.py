@@ -13,6 +13,7 @@ from click.testing import CliRunner, Result
 from authz_middleware import ASGIAuthzMiddleware, WSGIAuthzMiddleware
 from authz_middleware.cli import main
 from authz_middleware.facts import RuleRef
+from authz_middleware.progress import Progress
 from authz_middleware.testing import AttackReport, Leak
 
 ROOT = Path(__file__).parents[2]
@@ -59,7 +60,10 @@ class Attacked:
         self.found = report()
         self.asked: list[Any] = []
 
-    def __call__(self, app: Any, requests: tuple[str, ...], *, authz: Any) -> AttackReport:
+    def __call__(
+        self, app: Any, requests: tuple[str, ...], *, authz: Any, progress: Progress
+    ) -> AttackReport:
+        assert list(progress(requests)) == list(requests)
         self.asked = [app, requests, authz]
         return self.found
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from authz_middleware.analysis.rights import rights_of
 from authz_middleware.document import Document
 from authz_middleware.policy.changes import Changed, Side, changes
+from authz_middleware.progress import Progress, untold
 from authz_middleware.runtime import settings
 from authz_middleware.runtime.settings import Settings
 
@@ -38,12 +39,13 @@ class Comparison:
         )
 
 
-def compare(old: Document, new: Document) -> Comparison:
+def compare(old: Document, new: Document, *, progress: Progress = untold) -> Comparison:
     """Compile both and return what differs. Raises `PolicyError` for a policy with mistakes."""
     before, after = settings.load(old), settings.load(new)
     found = changes(
         Side(before.policy, rights_of(before)),
         Side(after.policy, rights_of(after)),
+        progress=progress,
     )
     return Comparison(tuple(found), tuple(_issuers(before, after)))
 

@@ -10,8 +10,10 @@ import click
 
 from authz_middleware.asgi import ASGIAuthzMiddleware
 from authz_middleware.cli.policies import Mistake
+from authz_middleware.cli.progress import Told
 from authz_middleware.cli.targets import find_app
 from authz_middleware.errors import PolicyError
+from authz_middleware.progress import Progress
 from authz_middleware.runtime.authz import Authz
 from authz_middleware.testing import AttackReport, Leak
 from authz_middleware.testing import attack as attacked
@@ -60,7 +62,7 @@ def attack(
       authz attack shop.main:app "GET /admin/users" "DELETE /items/7"
       authz attack "shop.main:create_app()" --policy authz.toml --json
     """
-    report = _report(app, requests, policy)
+    report = _report(app, requests, policy, Told("attack", quiet=as_json))
     if as_json:
         click.echo(json.dumps(_document(report), indent=2))
     else:
@@ -68,13 +70,15 @@ def attack(
     raise SystemExit(0 if report.ok else FOUND)
 
 
-def _report(text: str, requests: tuple[str, ...], policy: str | None) -> AttackReport:
+def _report(
+    text: str, requests: tuple[str, ...], policy: str | None, progress: Progress
+) -> AttackReport:
     app, authz = find_app(text), None
     try:
         if policy is not None:
             authz = Authz.from_file(policy)
             app = (ASGIAuthzMiddleware if is_asgi(app) else WSGIAuthzMiddleware)(app, authz)
-        return attacked(app, requests, authz=authz)
+        return attacked(app, requests, authz=authz, progress=progress)
     except PolicyError as error:
         raise Mistake(str(error)) from error
     except ValueError as error:  # it is not guarded, or a request is of no use

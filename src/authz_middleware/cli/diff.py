@@ -11,6 +11,7 @@ import click
 
 from authz_middleware.analysis import Comparison, compare
 from authz_middleware.cli.policies import unusable
+from authz_middleware.cli.progress import Told
 from authz_middleware.cli.revisions import read_revision
 from authz_middleware.errors import PolicyError
 from authz_middleware.policy.binding import OTHER
@@ -61,7 +62,9 @@ def diff(
       authz diff old.toml new.toml --markdown --fail-on never
     """
     try:
-        found = compare(read_revision(old), read_revision(new))
+        found = compare(
+            read_revision(old), read_revision(new), progress=Told("diff", quiet=as_json)
+        )
     except PolicyError as error:
         raise unusable(error) from error
     if as_json:

@@ -16,6 +16,7 @@ from authz_middleware.analysis import tabulate
 from authz_middleware.analysis.tabulating import UnknownRole
 from authz_middleware.cli.matrix_page import page
 from authz_middleware.cli.policies import Mistake, policy_argument, read, unusable
+from authz_middleware.cli.progress import Told
 from authz_middleware.errors import PolicyError
 from authz_middleware.policy.binding import OTHER
 from authz_middleware.policy.table import Cell, Table
@@ -57,7 +58,7 @@ def matrix(
         raise click.UsageError("give one of --csv, --html, --json")
     try:
         document = read(policy)
-        found = tabulate(document, roles or None)
+        found = tabulate(document, roles or None, progress=Told("matrix", quiet=as_json))
     except PolicyError as error:
         raise unusable(error) from error
     except UnknownRole as error:

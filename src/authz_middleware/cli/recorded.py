@@ -16,6 +16,7 @@ from authz_middleware.analysis.records import Flip, Suggestion
 from authz_middleware.analysis.records import replay as replayed
 from authz_middleware.analysis.records import suggest as suggested
 from authz_middleware.cli.policies import Mistake, compiled, policy_argument
+from authz_middleware.cli.progress import Told
 from authz_middleware.document import Document
 from authz_middleware.observe.record import RecordedDecision, RecordedError, read_record
 
@@ -44,7 +45,7 @@ def replay(record: str, policy: str | None, *, as_json: bool) -> None:
       authz replay decisions.jsonl next.toml
     """
     _, settings = compiled(policy)
-    found = replayed(_records(record), settings, time.time())
+    found = replayed(_records(record, quiet=as_json), settings, time.time())
     if as_json:
         flips = [{**each._asdict(), "decision": asdict(each.decision)} for each in found.flips]
         document = {"decided": found.decided, "undecided": found.undecided, "flips": flips}
@@ -82,7 +83,7 @@ def suggest(record: str, policy: str | None, *, as_json: bool) -> None:
       authz suggest decisions.jsonl authz.toml
     """
     document, settings = compiled(policy)
-    found = suggested(_records(record), settings)
+    found = suggested(_records(record, quiet=as_json), settings)
     if as_json:
         click.echo(json.dumps([each._asdict() for each in found], indent=2))
     else:
@@ -128,10 +129,11 @@ def _lines(document: Document) -> list[str]:
     return file.read_text(encoding="utf-8").splitlines(keepends=True)
 
 
-def _records(file: str) -> Iterator[RecordedDecision]:
+def _records(file: str, *, quiet: bool) -> Iterator[RecordedDecision]:
+    told = Told("records", quiet=quiet)
     try:
         with click.open_file(file, encoding="utf-8", errors="replace") as lines:
-            for number, line in enumerate(lines, start=1):
+            for number, line in enumerate(told(lines), start=1):
                 if line.strip():
                     try:
                         yield read_record(line)

@@ -11,6 +11,7 @@ import click
 
 from authz_middleware.cli.junit import junit
 from authz_middleware.cli.policies import policy_argument, read, unusable
+from authz_middleware.cli.progress import Told
 from authz_middleware.errors import PolicyError
 from authz_middleware.runtime.authz import NOT_ASKED, Authz
 from authz_middleware.testing import PolicyTestReport, PolicyTestResult, run_policy_tests
@@ -57,7 +58,9 @@ def test(
     """
     try:
         authz = Authz(read(policy), loaders=NOT_ASKED)
-        report = run_policy_tests(authz, tests=files, mutate=mutate)
+        report = run_policy_tests(
+            authz, tests=files, mutate=mutate, progress=Told("mutate", quiet=as_json)
+        )
     except PolicyError as error:
         raise unusable(error) from error
     if junit_file is not None:

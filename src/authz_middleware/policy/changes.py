@@ -17,6 +17,7 @@ from authz_middleware.policy.needs import Need, Verdict
 from authz_middleware.policy.review import role_names
 from authz_middleware.policy.rights import ANONYMOUS, Caller, Rights, change, role_sets
 from authz_middleware.policy.table import ELSEWHERE, label, methods_of, paths, said
+from authz_middleware.progress import Progress, untold
 
 __all__ = ["Changed", "Side", "changes"]
 
@@ -47,12 +48,12 @@ class Changed:
     new_rule: RuleRef | None
 
 
-def changes(old: Side, new: Side) -> list[Changed]:
+def changes(old: Side, new: Side, *, progress: Progress = untold) -> list[Changed]:
     """Return every right that differs between the two, route by route."""
     beside = (*old.policy.templates, *old.policy.forbids.templates)
     compared = _Compared(old, new)
     found: dict[tuple[str, int, int, _Moved], _Group] = {}
-    for path in paths(new.policy, beside):
+    for path in progress(paths(new.policy, beside)):
         for method in methods_of(old.policy, new.policy):
             before = old.policy.find(method, (path,))
             after = new.policy.find(method, (path,))

@@ -30,6 +30,7 @@ from authz_middleware.policy.routekey import split_key
 from authz_middleware.policy.segments import DoubleStar
 from authz_middleware.policy.template import Template
 from authz_middleware.policy.words import in_words
+from authz_middleware.progress import Progress, untold
 
 __all__ = ["ELSEWHERE", "Cell", "Row", "Table", "label", "methods_of", "paths", "said", "table"]
 
@@ -96,13 +97,19 @@ def said(right: Right) -> str:
     return f"if {in_words(right, outermost=True)}"
 
 
-def table(policy: Policy, rights: Rights, roles: Sequence[str] | None = None) -> Table:
+def table(
+    policy: Policy,
+    rights: Rights,
+    roles: Sequence[str] | None = None,
+    *,
+    progress: Progress = untold,
+) -> Table:
     """Return who may do what; of the roles only `roles`, if given."""
     names = role_names(policy)
     callers = [ANONYMOUS, Caller(frozenset())]
     callers += [Caller(frozenset({name})) for name in (names if roles is None else roles)]
     found: dict[tuple[str, tuple[int, ...]], tuple[list[str], str, tuple[Requirement, ...]]] = {}
-    for path in paths(policy):
+    for path in progress(paths(policy)):
         for method in methods_of(policy):
             requirements = policy.find(method, (path,))
             if not requirements or requirements[0].refused_as == "method_not_listed":
@@ -124,7 +131,7 @@ def table(policy: Policy, rights: Rights, roles: Sequence[str] | None = None) ->
             tuple(each.ref for each in requirements),
             *cells.of(requirements),
         )
-        for (route, _), (methods, path, requirements) in found.items()
+        for (route, _), (methods, path, requirements) in progress(list(found.items()))
     ]
     rows.sort(key=lambda row: (row.route == ELSEWHERE, row.route, row.methods, row.example))
     return Table(tuple(map(str, callers)), tuple(rows))

@@ -19,6 +19,7 @@ from authz_middleware.policy.mutants import mutants
 from authz_middleware.policy.needs import Asked
 from authz_middleware.policy.resources import NO_RESOURCES, Loaded, Object, Resources
 from authz_middleware.policy.words import BY_CLIENT
+from authz_middleware.progress import Progress, untold
 from authz_middleware.runtime.authz import NOT_ASKED, Authz
 from authz_middleware.runtime.settings import Settings, check_cases
 
@@ -103,13 +104,15 @@ def run_policy_tests(
     *,
     tests: Sequence[str | os.PathLike[str]] = (),
     mutate: bool = False,
+    progress: Progress = untold,
 ) -> PolicyTestReport:
     """Run the `[[tests]]` of a policy (its file, a mapping, or an `Authz`), and those of files.
 
     `tests` are files that hold `[[tests]]` and nothing else. With `mutate` every requirement is
-    tried with one thing less, to see whether some test fails without it. Raises `PolicyError` if
-    the policy or a file of tests cannot be read. Nothing is fetched, and no token is needed: the
-    callers are taken at the test's word.
+    tried with one thing less, to see whether some test fails without it; `progress` goes through
+    the requirements then, and may tell how far that has come. Raises `PolicyError` if the policy
+    or a file of tests cannot be read. Nothing is fetched, and no token is needed: the callers are
+    taken at the test's word.
     """
     if not isinstance(policy, Authz):
         compiled = Authz.from_mapping if isinstance(policy, Mapping) else Authz.from_file
@@ -122,7 +125,7 @@ def run_policy_tests(
     return PolicyTestReport(
         tuple(one.result(settings.policy) for one in asked),
         tuple(each.ref for each in known if id(each) not in touched),
-        tuple(_unnoticed(known, asked, settings.policy)) if mutate else (),
+        tuple(_unnoticed(progress(known), asked, settings.policy)) if mutate else (),
         len(known),
         settings.policy.by_client,
     )

@@ -13,6 +13,7 @@ from unittest.mock import patch
 
 from authz_middleware.facts import Decision
 from authz_middleware.policy.routekey import WEBSOCKET
+from authz_middleware.progress import Progress, untold
 from authz_middleware.runtime.authz import Authz
 from authz_middleware.testing.attack import probes
 from authz_middleware.testing.attack.callers import ANONYMOUS, Caller, Presumed, entitled, lacking
@@ -29,7 +30,13 @@ MAX_OBJECTS = 20_000
 """Objects that are looked through for the `Authz` of an app."""
 
 
-def attack(app: Any, requests: Iterable[str] = (), *, authz: Authz | None = None) -> AttackReport:
+def attack(
+    app: Any,
+    requests: Iterable[str] = (),
+    *,
+    authz: Authz | None = None,
+    progress: Progress = untold,
+) -> AttackReport:
     """Send a wrapped app every odd request that is known, and report what got through.
 
     `app` is the WSGI or ASGI app as a server would get it, with our middleware around it or
@@ -53,7 +60,8 @@ def attack(app: Any, requests: Iterable[str] = (), *, authz: Authz | None = None
     this caller may use in some other way than the plain one can be taken for the handler.
 
     Handlers run: those that write do so, once for an entitled caller and again for each leak. Use a
-    test's data. Nothing else may use the app or its `Authz` meanwhile.
+    test's data. Nothing else may use the app or its `Authz` meanwhile. `progress` goes through the
+    plain requests, in another thread, and may tell how far that has come.
 
     Raises ValueError if the app is not guarded, if its `Authz` cannot be found, and for a request
     that everybody may make.
@@ -62,7 +70,7 @@ def attack(app: Any, requests: Iterable[str] = (), *, authz: Authz | None = None
     # In a thread of its own: no event loop runs there, and what it is told to watch ends with it.
     trace = Trace()
     with trace.installed():
-        return _in_a_thread(_Attack(app, guard, trace, tuple(requests)))
+        return _in_a_thread(_Attack(app, guard, trace, tuple(requests), progress))
 
 
 def _in_a_thread(attack: _Attack) -> AttackReport:
@@ -136,7 +144,14 @@ class _Sent(NamedTuple):
 class _Attack:
     """One run of `attack`."""
 
-    def __init__(self, app: Any, guard: Authz, trace: Trace, requests: tuple[str, ...]) -> None:
+    def __init__(
+        self,
+        app: Any,
+        guard: Authz,
+        trace: Trace,
+        requests: tuple[str, ...],
+        progress: Progress,
+    ) -> None:
         self._guard = guard
         self._serving = Presumed(guard.serving)
         self._policy = self._serving.settings.policy
@@ -145,6 +160,7 @@ class _Attack:
         self._is_asgi = is_asgi(app)
         self._driver = ASGIDriver(app) if self._is_asgi else WSGIDriver(app)
         self._requests = requests
+        self._progress = progress
         self._counts: Counter[Literal["refused", "passed", "leaked"]] = Counter()
         self._kinds: Counter[str] = Counter()
         self._proven_keys: set[str] = set()
@@ -156,7 +172,7 @@ class _Attack:
         proven: list[str] = []
         unproven: dict[str, str] = {}
         with patch.object(self._guard.in_force, "serving", self._serving), self._driver.running():
-            for candidates in self._targets():
+            for candidates in self._progress(self._targets()):
                 probe, evidence = self._likeliest(candidates)
                 self._attack(probe, evidence)
                 if evidence.proves:
