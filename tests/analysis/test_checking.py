@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,8 @@ from authz_middleware.analysis.checking import KINDS
 from authz_middleware.document import Document
 from authz_middleware.errors import PolicyError
 from authz_middleware.runtime import settings
+from tests.tokens.minting import NOW, jwk
+from tests.tokens.test_certificates import DAY, der
 
 POLICY = """\
 [[issuers]]
@@ -85,3 +88,15 @@ def test_what_is_insecure_is_named_wherever_it_stands(
         ("insecure-option", "insecure_x", "authz.toml:1:1"),
         ("insecure-option", "insecure_y", "authz.toml:5:1"),
     ]
+
+
+def test_certificates_are_judged_for_the_time_that_it_is() -> None:
+    keys = {"keys": [jwk("ES256", x5c=[b64encode(der(-DAY, DAY)).decode()])]}
+    issuer = {"issuer": "https://login.example.com", "audience": ["a"], "jwks": keys}
+    document = Document.from_mapping({"issuers": [issuer], "routes": {"/a": "authenticated"}})
+    assert [each.kind for each in check(document)] == ["certificate-dates"]
+    (soon,) = check(document, NOW)
+    (ended,) = check(document, NOW + 3 * 86400)
+    assert "ends on 2023-11-15" in soon.what
+    assert "ended on 2023-11-15" in ended.what
+    assert check(document, NOW - 40 * 86400) != []  # it has not begun

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from typing import Any
 
 import pytest
@@ -9,7 +10,8 @@ import pytest
 from authz_middleware.document import Document, Report, Section
 from authz_middleware.tokens import issuers
 from authz_middleware.tokens.review import KINDS, review
-from tests.tokens.minting import jwk
+from tests.tokens.minting import NOW, jwk
+from tests.tokens.test_certificates import DAY, der
 
 ISSUER: dict[str, Any] = {"issuer": "https://login.example.com", "audience": ["orders"]}
 
@@ -18,13 +20,30 @@ def notices(table: dict[str, Any]) -> list[str]:
     report = Report(Document.from_mapping({"issuers": [ISSUER | table]}))
     sections = Section.top(report).tables("issuers")
     (issuer,) = issuers.load(sections, read_file=lambda _: b"", environ={"ID_SECRET": "s" * 40})
-    return [f"{each.kind} {each.about}: {each}" for each in review(sections[0], issuer)]
+    return [f"{each.kind} {each.about}: {each}" for each in review(sections[0], issuer, NOW)]
 
+
+OLD = b64encode(der(-5 * DAY, -DAY)).decode()
+OTHER = b64encode(der(number=1)).decode()
 
 FOUND: dict[str, tuple[dict[str, Any], str]] = {
     "a private key": (
         {"jwks": {"keys": [jwk("ES256", d="x")]}},
         "insecure-key https://login.example.com: issuers[0]: of its keys, key 0 shows its private",
+    ),
+    "an old certificate": (
+        {"jwks": {"keys": [jwk("ES256", x5c=[OLD])]}},
+        (
+            "certificate-dates https://login.example.com: issuers[0]: of its keys, the certificate"
+            " (`x5c`) of key 0 ended on 2023-11-13; the key is used all the same; ask the issuer"
+        ),
+    ),
+    "a certificate of another key": (
+        {"jwks": {"keys": [jwk("ES256", x5c=[OTHER])]}},
+        (
+            "insecure-key https://login.example.com: issuers[0]: of its keys, the certificate"
+            " (`x5c`) of key 0 holds another key"
+        ),
     ),
     "plain http to the keys": (
         {"jwks_uri": "http://127.0.0.1/keys"},

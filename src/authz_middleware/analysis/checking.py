@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from time import time
 from typing import Any, cast
 
 from authz_middleware.analysis.rights import rights_of
@@ -19,15 +20,17 @@ KINDS = tuple(sorted((*rules.KINDS, *issuers.KINDS, "insecure-option")))
 """The kinds of notices there are."""
 
 
-def check(document: Document) -> list[Notice]:
+def check(document: Document, now: float | None = None) -> list[Notice]:
     """Compile `document` and return what looks like a mistake in it, in the order of the text.
+
+    At `now`, in seconds since the epoch; by default that is the time it is.
 
     Raises `PolicyError` with every mistake that keeps it from being served.
     """
     checked = settings.load(document)
     found = [
         *_insecure(document),
-        *_issuers(document, checked),
+        *_issuers(document, checked, time() if now is None else now),
         *rules.review(checked.policy, rights_of(checked), document.where),
     ]
     return sorted(found, key=lambda notice: _place(notice.where))
@@ -39,11 +42,11 @@ def _place(where: str) -> tuple[str, tuple[int, ...]]:
     return source, tuple(int(number) for number in numbers if number.isdigit())
 
 
-def _issuers(document: Document, checked: settings.Settings) -> Iterator[Notice]:
+def _issuers(document: Document, checked: settings.Settings, now: float) -> Iterator[Notice]:
     for section in Section.top(Report(document)).tables("issuers"):
         # The tenants of one table differ in nothing that is looked at.
         for name in tenants.names(section)[:1]:
-            yield from issuers.review(section, checked.issuers[name])
+            yield from issuers.review(section, checked.issuers[name], now)
 
 
 def _insecure(document: Document) -> Iterator[Notice]:

@@ -82,9 +82,7 @@ def _texts(line: str) -> Iterator[str]:
     """Yield the texts of a line that is a JSON object."""
     if line.lstrip().startswith("{"):
         try:
-            members = json.loads(line)  # noqa: TID251 - a log of the user's own
+            members: dict[str, object] = json.loads(line)  # noqa: TID251 - a log of the user's own
         except (ValueError, RecursionError):
             return
-        for value in members.values() if isinstance(members, dict) else ():
-            if isinstance(value, str):
-                yield value
+        yield from (value for value in members.values() if isinstance(value, str))

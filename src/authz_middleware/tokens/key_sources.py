@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 from urllib.parse import urlsplit
 
 from authz_middleware.document.environment import VARIABLE
-from authz_middleware.tokens import strict_json
+from authz_middleware.tokens import certificates, strict_json
+from authz_middleware.tokens.certificates import Certified
 from authz_middleware.tokens.freshness import MIN_REFRESH, Limits
 from authz_middleware.tokens.keys import (
     KeySet,
@@ -57,6 +58,8 @@ class StaticKeys:
     """Keys that the policy holds or points to; they do not change while it is served."""
 
     keys: KeySet = field(repr=False)
+    # What they came in; of no use but for `authz check`.
+    certificates: tuple[Certified, ...] = field(default=(), repr=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,15 +121,13 @@ def read(
     if "jwks_cache" in section:
         section.error("jwks_cache", f"the keys of `{name}` are not fetched", "leave it out")
     try:
-        keys = _static(section, name, read_file, environ)
+        return _static(section, name, read_file, environ)
     except KeysUnusable as unusable:
         section.error(name, f"`{name}` {unusable.reason}", _FIXES[name])
     except Rejected as rejected:
         section.error(name, f"`{name}` is not strict JSON ({rejected.detail})", _FIXES[name])
     except (OSError, ValueError) as error:
         unreadable(section, name, error)
-    else:
-        return None if keys is None else StaticKeys(keys)
     return None
 
 
@@ -144,19 +145,24 @@ _FIXES: Final = {
 
 def _static(
     section: Section, name: str, read_file: ReadFile, environ: Mapping[str, str]
-) -> KeySet | None:
+) -> StaticKeys | None:
     if name == "jwks":
         table = section.table(name)
-        return None if table is None else from_jwks(table.mapping)
+        return None if table is None else _of_jwks(table.mapping)
     value = section.text(name)
     if value is None:  # of the wrong type: reported by the reader
         return None
     if name == "jwks_file":
-        return from_jwks(strict_json.loads(read_file(section.beside(value))))
+        return _of_jwks(strict_json.loads(read_file(section.beside(value))))
     if name == "public_key_file":
-        return from_pem(read_file(section.beside(value)))
+        data = read_file(section.beside(value))
+        return StaticKeys(from_pem(data), certificates.of_pem(data))
     found = secret(section, name, read_file, environ)
-    return None if found is None else from_secret(found)
+    return None if found is None else StaticKeys(from_secret(found))
+
+
+def _of_jwks(document: object) -> StaticKeys:
+    return StaticKeys(from_jwks(document), certificates.of_jwks(document))
 
 
 def unreadable(section: Section, name: str, error: OSError | ValueError) -> None:

@@ -86,7 +86,7 @@ def from_pem(data: bytes) -> KeySet:
             key: object = x509.load_pem_x509_certificate(data).public_key()
         else:
             key = load_pem_public_key(data)
-    except (ValueError, UnsupportedAlgorithm):
+    except (ValueError, UnsupportedAlgorithm, x509.InvalidVersion):
         raise KeysUnusable("is not a PEM public key or certificate") from None
     if not isinstance(
         key, (RSAPublicKey, EllipticCurvePublicKey, Ed25519PublicKey, Ed448PublicKey)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from authz_middleware.errors import Notice
+from authz_middleware.tokens.certificates import concerns
 from authz_middleware.tokens.issuers import Discovery, Issuer, JwksUri, StaticKeys
 from authz_middleware.tokens.marks import NO_MARK
 
@@ -15,16 +16,27 @@ if TYPE_CHECKING:
 
 __all__ = ["KINDS", "review"]
 
-KINDS = ("insecure-key", "keys-over-http", "odd-token-type")
+KINDS = ("certificate-dates", "insecure-key", "keys-over-http", "odd-token-type")
 
 
-def review(section: Section, issuer: Issuer) -> Iterator[Notice]:
-    """Yield what looks like a mistake in one table of [[issuers]], which is that of `issuer`."""
+_FIX = "ask the issuer which key it signs with today"
+
+
+def review(section: Section, issuer: Issuer, now: float) -> Iterator[Notice]:
+    """Yield what looks like a mistake in one table of [[issuers]], which is that of `issuer`.
+
+    At `now`, in seconds since the epoch.
+    """
     name = issuer.issuer
     match issuer.source:
-        case StaticKeys(keys):
+        case StaticKeys(keys, certificates):
             for note in keys.notes:
                 yield Notice("insecure-key", name, section.where(), f"of its keys, {note}")
+            for certified in certificates:
+                for what, dates in concerns(certified, now):
+                    kind = "certificate-dates" if dates else "insecure-key"
+                    said = f"of its keys, {what}; the key is used all the same"
+                    yield Notice(kind, name, section.where(), said, _FIX)
         case JwksUri(url=url) if urlsplit(url).scheme == "http":
             yield _plain(section, name, "jwks_uri", url)
         case Discovery() if urlsplit(name).scheme == "http":
