@@ -328,7 +328,8 @@ class Engine:
             if newer and not named and rejected.detail == "bad_signature":
                 return None
             raise
-        verified = verified._replace(principal=self.policy.roles.expand(verified.principal))
+        principal = self.policy.roles.expand(verified.principal)
+        verified = Verified(principal, verified.valid_from, verified.valid_until)
         self._cache.put(pending.digest, CachedToken(pending.issuer.issuer, view.keys, verified))
         return verified
 

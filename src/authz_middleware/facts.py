@@ -98,13 +98,14 @@ class Claims(dict[str, Any]):
         """Return `value` (parsed JSON) with every dict and list in it made read-only."""
         if isinstance(value, dict):
             members = cast("dict[str, Any]", value)
-            freeze = cls.freeze
-            return cls(
-                {
-                    name: member if type(member) in _ATOMS else freeze(member)
-                    for name, member in members.items()
-                }
-            )
+            # Filled as a dict, in one go: only it can be.
+            frozen = dict.__new__(cls)
+            dict.update(frozen, members)
+            if not _ATOMS.issuperset(map(type, members.values())):
+                for name, member in members.items():
+                    if type(member) not in _ATOMS:
+                        dict.__setitem__(frozen, name, cls.freeze(member))
+            return frozen
         if isinstance(value, (list, tuple)):
             return tuple(map(cls.freeze, cast("list[Any]", value)))
         return value

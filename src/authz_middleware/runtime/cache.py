@@ -73,8 +73,10 @@ def _deep(value: object) -> int:
     size = getsizeof(value)
     if isinstance(value, dict):
         members = cast("dict[str, object]", value)
-        size += sum(map(getsizeof, members))
-        size += sum([getsizeof(e) if type(e) in _ATOMS else _deep(e) for e in members.values()])
+        inside = members.values()
+        size += sum(map(getsizeof, members)) + sum(map(getsizeof, inside))
+        if not _ATOMS.issuperset(map(type, inside)):
+            size += sum([_deep(e) - getsizeof(e) for e in inside if type(e) not in _ATOMS])
     elif isinstance(value, (tuple, frozenset)):
         size += sum(map(_deep, cast("Iterable[object]", value)))
     return size

@@ -17,7 +17,7 @@ _TO_BASE64: Final = bytes.maketrans(b"-_", b"+/")
 
 # By the characters after the last whole group of four: the padding that is left out, and the
 # characters that may stand last, whose unused bits are zero (RFC 4648 §3.5).
-_ENDS: Final = {2: (b"==", "AQgw"), 3: (b"=", "AEIMQUYcgkosw048")}
+_ENDS: Final = {2: (b"==", b"AQgw"), 3: (b"=", b"AEIMQUYcgkosw048")}
 
 
 def decode(text: str) -> bytes:
@@ -25,12 +25,12 @@ def decode(text: str) -> bytes:
     # The standard library skips characters it does not know, so they are refused first.
     if not _ALPHABET.fullmatch(text):
         raise ValueError("a character outside the base64url alphabet")
-    return decode_alphabet(text)
+    return decode_alphabet(text.encode("ascii"))
 
 
-def decode_alphabet(text: str) -> bytes:
+def decode_alphabet(text: bytes) -> bytes:
     """Return the same for a `text` that is known to hold nothing but the alphabet."""
-    data = text.encode("ascii").translate(_TO_BASE64)
+    data = text.translate(_TO_BASE64)
     rest = len(data) % 4
     if not rest:
         return a2b_base64(data)

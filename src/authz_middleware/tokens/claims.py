@@ -96,12 +96,12 @@ def _verified(payload: dict[str, Any], issuer: Issuer) -> Verified:
             raise Rejected("missing_claim:iat")
         if expires_at - issued_at > issuer.max_lifetime:
             raise Rejected("lifetime_too_long")
-    starts = max(time for time in (not_before, issued_at, -math.inf) if time is not None)
-    return Verified(
-        _principal(payload, issuer, expires_at),
-        valid_from=starts - issuer.leeway,
-        valid_until=expires_at + issuer.leeway,
-    )
+    starts = -math.inf if issued_at is None else issued_at
+    if not_before is not None and not_before > starts:
+        starts = not_before
+    leeway = issuer.leeway
+    principal = _principal(payload, issuer, expires_at)
+    return Verified(principal, starts - leeway, expires_at + leeway)
 
 
 def _principal(payload: dict[str, Any], issuer: Issuer, expires_at: float) -> Principal:
@@ -137,7 +137,7 @@ def _check_audience(payload: Mapping[str, Any], issuer: Issuer) -> None:
     claim = issuer.audience_claim
     if claim not in payload:
         raise Rejected(f"missing_claim:{claim}")
-    for name in dict.fromkeys((claim, "aud")):
+    for name in ("aud",) if claim == "aud" else (claim, "aud"):
         if name not in payload:
             continue
         named = payload[name]

@@ -7,7 +7,8 @@ together verify nothing, whoever asks (RFC 8725 §3.1).
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final, TypeAlias
+from functools import cache
+from typing import Final, TypeAlias, cast
 
 from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
 from cryptography.hazmat.primitives.asymmetric.ed448 import Ed448PublicKey
@@ -51,13 +52,26 @@ class Algorithm:
 
 
 def _shape(key: Key) -> tuple[str, str, int]:
-    if isinstance(key, bytes):
-        return "oct", "", len(key)
-    if isinstance(key, RSAPublicKey):
-        return "RSA", "", key.key_size
-    if isinstance(key, EllipticCurvePublicKey):
-        return "EC", EC_CURVES.get(key.curve.name, ""), 0
-    return "OKP", "Ed25519" if isinstance(key, Ed25519PublicKey) else "Ed448", 0
+    family = _family(type(key))
+    if family == "oct":
+        return family, "", len(cast("bytes", key))
+    if family == "RSA":
+        return family, "", cast("RSAPublicKey", key).key_size
+    if family == "EC":
+        return family, EC_CURVES.get(cast("EllipticCurvePublicKey", key).curve.name, ""), 0
+    return "OKP", family, 0
+
+
+@cache  # the few types of keys there are; to ask an abstract class takes longer than all the rest
+def _family(kind: type[Key]) -> str:
+    """What a key is by its type: "oct", "RSA", "EC", or the one curve that it can be on."""
+    if issubclass(kind, bytes):
+        return "oct"
+    if issubclass(kind, RSAPublicKey):
+        return "RSA"
+    if issubclass(kind, EllipticCurvePublicKey):
+        return "EC"
+    return "Ed25519" if issubclass(kind, Ed25519PublicKey) else "Ed448"
 
 
 # "none" is not here, so it cannot be switched on (RFC 7518 §3.6); nor is PyJWT's ES521, which

@@ -41,7 +41,9 @@ def loads(data: bytes) -> Any:
     # A text that is short holds no number that is too long.
     decoder = _DECODER if len(text) > MAX_DIGITS else _SHORT_DECODER
     try:
-        value = decoder.decode(text)
+        value, end = decoder.raw_decode(text) if text[:1] == "{" else (None, -1)
+        if end != len(text):  # white space, or another value, or more than one
+            value = decoder.decode(text)
     except ValueError:
         raise Rejected("not_json") from None
     if "\\u" in text and _SURROGATE_ESCAPE.search(text):
