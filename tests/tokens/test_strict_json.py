@@ -51,6 +51,8 @@ def test_refused(data: bytes, detail: str) -> None:
 
 
 ACCEPTED = {
+    "white space around": b' \t{"a": 1}\r\n',
+    "white space behind": b'{"a": 1} ',
     "spaces around": b' \r\n\t{"a": 1} ',
     "a pair of surrogates": b'"\\ud83d\\ude00"',
     "an escaped backslash before ud800": b'"\\\\ud800"',
