@@ -67,6 +67,17 @@ def test_colours(authz) -> None:
     assert "    \x1b[32mmet" in output or "\x1b[32m    met\x1b[0m: permission" in output
 
 
+def test_nothing_that_was_sent_steers_a_terminal(authz, folder: Path) -> None:
+    line = "INFO refused 'GET' '/x\\x1b[2J\\nallowed by x': no_rule rule=\x1b[2J id=7c"
+    (folder / "service.log").write_text(line + "\n")
+    roles = json.dumps({"roles": ["viewer", "\x1b[2J"]})
+    logged = ("--id", "7c", "--log", "service.log", "--claims", roles)
+    output = authz("explain", *logged, color=True).output
+    assert "GET /x\\x1b[2J\\nallowed by x" in output
+    assert "rule=\\x1b[2J" in output
+    assert "\x1b[2J" not in output
+
+
 def test_a_rule_that_stands_nowhere(authz) -> None:
     output = authz("explain", "GET", "/none", "--as", "viewer").output
     assert "refused: no_rule by default (authz.toml)\n" in output

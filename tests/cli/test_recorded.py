@@ -60,6 +60,16 @@ def test_nothing_flips() -> None:
     )
 
 
+def test_what_a_client_sent_forges_no_line(folder: Path) -> None:
+    odd = {"path": "/x\n0 flip\x1b[2J", "subject": "a\nb", "roles": ["\u202e"]}
+    (folder / "r").write_text(json.dumps(LINE | odd) + "\n")
+    first, last = run("replay", "r").stdout.splitlines()
+    assert first == (
+        "allowed -> refused (path_ambiguous): GET /x\\n0 flip\\x1b[2J for a\\nb (\\u202e)"
+    )
+    assert last == "1 decided again, 1 kinds of request flip, 0 undecided"
+
+
 def test_what_flips_as_json(folder: Path) -> None:
     (folder / "next.toml").write_text(POLICY.replace('["viewer", "admin"]', '["admin"]'))
     result = run("replay", "-", "next.toml", "--json", given=(folder / "r").read_text())

@@ -49,6 +49,20 @@ def test_what_a_caller_brought(tmp_path: Path) -> None:
     assert (tmp_path / "r").stat().st_mode & 0o777 == 0o600
 
 
+def test_a_closed_recorder_writes_into_nobody_elses_file(tmp_path: Path) -> None:
+    """The number of a descriptor that was closed is the next file's, or the next client's."""
+    recorder = DecisionRecorder(tmp_path / "r")
+    recorder.close()
+    with (tmp_path / "other").open("w+") as other:
+        authz = Authz.from_mapping(POLICY, observers=[recorder])
+        facts = request("/p")
+        authz.serving.admitted(facts, authz.serving.outcome(facts), None)  # type: ignore[arg-type]
+        recorder.close()
+        assert other.read() == ""
+        other.write("still open")
+    assert (tmp_path / "r").read_text() == ""
+
+
 def test_anonymous_callers_and_odd_paths(tmp_path: Path) -> None:
     lines = recorded(tmp_path / "r", request("/p"), request("/a\n{}"), request("/é"), request("/a"))
     found = [read_record(line) for line in lines]

@@ -33,12 +33,18 @@ def ask(
 
 def test_it_mints(issuer: DevelopmentIssuer) -> None:
     status, page = ask(
-        issuer, do="mint", subject="<ann>", roles="a b", lifetime="60", claims='{"tenant": "x"}'
+        issuer,
+        do="mint",
+        subject="<ann>",
+        roles="a b",
+        lifetime="60",
+        claims='{"tenant": "x", "self": 1}',
     )
     token = page.partition("<output>")[2].partition("</output>")[0]
     told = issuer.introspect(token)
     assert status == 200
     assert (told["sub"], told["roles"], told["tenant"]) == ("<ann>", ["a", "b"], "x")
+    assert told["self"] == 1
     assert told["exp"] - told["iat"] == 60
     assert "<ann>" not in page
 
@@ -51,6 +57,7 @@ def test_it_mints(issuer: DevelopmentIssuer) -> None:
         ("lifetime", "9" * 30, "number of seconds"),
         ("claims", "{", "are no JSON"),
         ("claims", "[]", "no JSON object"),
+        ("claims", "[" * 20_000, "are no JSON"),
         ("claims", '{"headers": {}}', "`headers` has a field of its own"),
     ],
 )
@@ -60,6 +67,11 @@ def test_what_it_does_not_mint(issuer: DevelopmentIssuer, name: str, value: str,
     assert status == 200
     assert said in page
     assert "<output>" not in page
+
+
+@pytest.mark.parametrize("length", ["", "x", "-1", "65537", "9" * 5000])
+def test_a_body_without_a_length_that_will_do(issuer: DevelopmentIssuer, length: str) -> None:
+    assert ask(issuer, headers={"Content-Length": length}, do="mint")[0] == 413
 
 
 def test_it_rotates(issuer: DevelopmentIssuer) -> None:

@@ -18,6 +18,7 @@ from authz_middleware.analysis.log_lines import Recorded, find_recorded
 from authz_middleware.cli.policies import Mistake, compiled
 from authz_middleware.document import Document
 from authz_middleware.facts import RuleRef
+from authz_middleware.policy.findings import printable
 from authz_middleware.runtime.settings import Settings
 from authz_middleware.tokens import strict_json
 from authz_middleware.tokens.rejection import Rejected
@@ -181,10 +182,11 @@ def _json(found: Explained, recorded: Recorded | None) -> dict[str, Any]:
 
 
 def _print(request: str, found: Explained, recorded: Recorded | None, document: Document) -> None:
-    click.secho(request, bold=True)
+    click.secho(printable(request), bold=True)
     if recorded is not None:
         came = "allowed" if recorded.allowed else "refused"
-        click.echo(f"  logged     {came}, {recorded.reason} {recorded.said}".rstrip())
+        said = f"  logged     {came}, {recorded.reason} {recorded.said}"
+        click.echo(printable(said).rstrip())
     for step in found.steps:
         _print_step(step)
     decision = found.decision
@@ -195,7 +197,7 @@ def _print(request: str, found: Explained, recorded: Recorded | None, document: 
         click.secho(f"refused: {decision.reason}{by}", fg="red", bold=True)
     for label, text in (("because", decision.nearest_miss), ("detail", decision.detail)):
         if text:
-            click.echo(f"  {label:9}  {text}")
+            click.echo(f"  {label:9}  {printable(text)}")
     for rule in found.rules:
         outcome = click.style(rule.outcome, fg=_COLOURS[rule.outcome])
         click.echo(f"{rule.ref}: {outcome}")
@@ -207,7 +209,7 @@ def _print(request: str, found: Explained, recorded: Recorded | None, document: 
 
 def _print_step(step: Step) -> None:
     came = click.style(f"{step.came:9}", fg=_COLOURS[step.came])
-    click.echo(f"  {came}  {step.name:9}  {step.said}")
+    click.echo(f"  {came}  {step.name:9}  {printable(step.said)}")
 
 
 def _coloured(line: str) -> str:

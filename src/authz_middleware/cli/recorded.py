@@ -19,6 +19,7 @@ from authz_middleware.cli.policies import Mistake, compiled, policy_argument
 from authz_middleware.cli.progress import Told
 from authz_middleware.document import Document
 from authz_middleware.observe.record import RecordedDecision, RecordedError, read_record
+from authz_middleware.policy.findings import printable
 
 __all__ = ["replay", "suggest"]
 
@@ -65,7 +66,8 @@ def _flip(flip: Flip) -> str:
     why = f" ({flip.decision.reason})" if not flip.now else ""
     times = f", {flip.times} times" if flip.times > 1 else ""
     change = f"{words[flip.before]} -> {words[flip.now]}"
-    return f"{change}{why}: {flip.request} for {flip.caller}{times}"
+    # Both are what a client sent; a line break would forge a line, an escape steer the terminal.
+    return f"{change}{why}: {printable(f'{flip.request} for {flip.caller}')}{times}"
 
 
 @click.command(short_help="Show rights that nobody used.")

@@ -29,10 +29,10 @@ class DecisionRecorder:
     """
 
     def __init__(self, file: str | os.PathLike[str]) -> None:
-        """Open `file`, or raise OSError."""
-        self._descriptor: Final = os.open(
-            Path(file), os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600
-        )
+        """Open `file`, or raise OSError. One that is there keeps its mode."""
+        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
+        # Not the bare descriptor: once closed its number is somebody else's, a client's perhaps.
+        self._file: Final = os.fdopen(os.open(Path(file), flags, 0o600), "ab", buffering=0)
 
     def observe(self, event: DecisionEvent) -> None:
         """Append one line."""
@@ -54,11 +54,11 @@ class DecisionRecorder:
             "scopes": sorted(event.scopes),
         }
         # ASCII: what a path holds cannot break the line.
-        os.write(self._descriptor, (json.dumps(members) + "\n").encode("ascii"))
+        self._file.write((json.dumps(members) + "\n").encode("ascii"))
 
     def close(self) -> None:
-        """Write no more."""
-        os.close(self._descriptor)
+        """Write no more; what is observed from now on is an error."""
+        self._file.close()
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,7 +35,7 @@ from authz_middleware.policy.needs import (
 )
 from authz_middleware.policy.resources import Unloaded
 
-__all__ = ["Found", "Miss", "find", "first", "named", "outcome", "words"]
+__all__ = ["Found", "Miss", "find", "first", "named", "outcome", "printable", "words"]
 
 SHOWN = 10
 """Names that are listed of one set: a token may bring thousands."""
@@ -306,11 +306,16 @@ def named(names: Iterable[str]) -> str:
     ordered = sorted(names)
     if not ordered:
         return "none"
-    shown = ", ".join(map(_shown, ordered[:SHOWN]))
+    shown = ", ".join(
+        printable(name if len(name) <= LONGEST else f"{name[:LONGEST]}…")
+        for name in ordered[:SHOWN]
+    )
     more = len(ordered) - SHOWN
     return f"{shown} and {more} more" if more > 0 else shown
 
 
-def _shown(name: str) -> str:
-    cut = name if len(name) <= LONGEST else f"{name[:LONGEST]}…"
-    return cut if cut.isprintable() else ascii(cut)[1:-1]
+def printable(text: str) -> str:
+    """Return `text` without what steers a terminal, ends a line or turns its direction."""
+    if text.isprintable():
+        return text
+    return "".join(each if each.isprintable() else ascii(each)[1:-1] for each in text)

@@ -20,7 +20,7 @@ from authz_middleware.policy.needs import (
     When,
 )
 
-__all__ = ["BY_CLIENT", "in_words", "is_closed", "methods_shown", "printable", "who"]
+__all__ = ["BY_CLIENT", "in_words", "is_closed", "methods_shown", "who"]
 
 BY_CLIENT = "lets in by header fields or the query, which the client chooses"
 """Said of such a rule in every report."""
@@ -92,10 +92,3 @@ def methods_shown(methods: Sequence[str]) -> str:
     # GET covers HEAD.
     named = [name for name in methods if name != "HEAD" or "GET" not in methods]
     return "|".join("others" if name == OTHER else name for name in named)
-
-
-def printable(text: str) -> str:
-    """Return `text` without what steers a terminal, ends a line or turns its direction."""
-    if text.isprintable():
-        return text
-    return "".join(each if each.isprintable() else ascii(each)[1:-1] for each in text)

@@ -103,6 +103,7 @@ class DevelopmentIssuer:
 
     def mint(
         self,
+        /,
         subject: str = "ann",
         *,
         roles: Iterable[str] | None = None,

@@ -104,7 +104,7 @@ def _lifetime(text: str) -> int:
 def _claims(text: str) -> dict[str, Any]:
     try:
         found = json.loads(text or "{}")  # noqa: TID251 - a form that a developer fills in
-    except ValueError:
+    except (ValueError, RecursionError):
         raise ValueError("the claims are no JSON") from None
     if not isinstance(found, dict):
         raise ValueError("the claims are no JSON object")
