@@ -18,6 +18,7 @@ import pytest
 from authz_middleware.document import Document
 from authz_middleware.errors import PolicyError
 from authz_middleware.runtime import settings
+from tests.authzen import test_decision_point
 from tests.policy import test_load
 from tests.policy.conditions import test_mistakes as test_conditions
 from tests.runtime import test_settings
@@ -36,6 +37,9 @@ def documents() -> dict[str, dict[str, Any]]:
     for name, row in test_load.REFUSED.items():
         text = row[0] if "[[issuers]]" in row[0] else row[0] + test_load.ISSUER
         found[f"policy, {name}"] = tomllib.loads(text)
+    for name, row in test_decision_point.REFUSED.items():
+        text = test_decision_point.HEAD + row[0]
+        found[f"decision point, {name}"] = tomllib.loads(text)
     for name, (keys, _) in test_issuers.REFUSED.items():
         found[f"issuer, {name}"] = {"issuers": [without(test_issuers.BASE | keys)]}
     for name, (keys, _) in test_introspection_table.REFUSED.items():
@@ -117,10 +121,12 @@ CONDITIONS = conditions()
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The files and variables that the tables of mistakes speak of."""
     monkeypatch.chdir(tmp_path)
-    for name, data in (test_introspection_table.FILES | test_issuers.FILES).items():
+    files = test_introspection_table.FILES | test_issuers.FILES | test_decision_point.FILES
+    for name, data in files.items():
         Path(name).write_bytes(data)
     for name, value in (test_introspection_table.ENVIRON | test_issuers.ENVIRON).items():
         monkeypatch.setenv(name, value)
+    monkeypatch.setenv("PDP_TOKEN", "s3cr3t")
     return tmp_path
 
 

@@ -67,8 +67,13 @@ read = { when = "action.name == 'GET'" }
 
 [routes]
 "/a" = ["viewer"]
+"/d" = { pdp = "orders" }
 "/c" = { load = { name = "c" }, when = "resource.owner == 1" }
 "/b" = { any = [{ scopes = ["x"] }, ["viewer"]], not = { issuers = ["https://b.example.com"] } }
+
+[pdp.orders]
+url = "https://pdp.example.com"
+breaker = { failures = 3 }
 
 [forbid]
 x = { path = "/x" }
@@ -76,6 +81,7 @@ x = { path = "/x" }
 [[tests]]
 as = { subject = "ann", claims = { a = 1 } }
 context = { host = "api.example.com" }
+pdp = { orders = true }
 allow = ["/a"]
 """
 
@@ -182,6 +188,7 @@ def test_schema_and_loader_know_the_same_words() -> None:
         *[(name,) for name in SCHEMA["properties"] if words(name)],
         ("issuers", 0, "preset"),
         ("issuers", 1, "introspection", "auth"),
+        ("pdp", "orders", "on_failure"),
         ("routes", "/a"),
     ],
     ids=lambda path: ".".join(map(str, path)),

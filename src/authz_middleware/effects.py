@@ -17,6 +17,7 @@ from authz_middleware.policy.canonical import readings
 from authz_middleware.policy.explain import explain
 from authz_middleware.policy.model import Requirement
 from authz_middleware.policy.needs import Asked
+from authz_middleware.policy.questions import NO_ANSWERS, Answers, Question, Said
 from authz_middleware.policy.resources import NO_RESOURCES, Loaded, Object, Resources
 from authz_middleware.policy.routekey import request_method
 from authz_middleware.policy.routes import Taken
@@ -30,11 +31,13 @@ from authz_middleware.tokens.keys import KeySet
 __all__ = [
     "Admit",
     "CachedToken",
+    "DecisionAnswer",
     "Effect",
     "IntrospectionAnswer",
     "IntrospectionSource",
     "KeySource",
     "KeysAnswer",
+    "NeedDecision",
     "NeedIntrospection",
     "NeedKeys",
     "NeedResource",
@@ -56,7 +59,7 @@ class Admit(NamedTuple):
     `anonymous` is why an anonymous caller is refused who asks for more. `requirements` were met;
     None for a preflight, which asks for nothing. `resources` were loaded for it. `at` is the time
     for which they were asked, in seconds since the epoch. `unless_404` is what the caller is told
-    instead of whatever the app answers but 404.
+    instead of whatever the app answers but 404. `answers` are what decision points said.
     """
 
     decision: Decision
@@ -68,12 +71,15 @@ class Admit(NamedTuple):
     resources: Resources = NO_RESOURCES
     at: float = -inf
     unless_404: Decision | None = None
+    answers: Answers = NO_ANSWERS
 
     def explain(self, facts: RequestFacts) -> Decision:
         """Return the decision with what each rule finds, asked again about the request."""
         if not self.requirements:
             return self.decision
-        asked = Asked(self.principal, self.at, facts, resources=self.resources)
+        asked = Asked(
+            self.principal, self.at, facts, resources=self.resources, answers=self.answers
+        )
         return replace(self.decision, findings=explain(self.requirements, asked).findings)
 
 
@@ -161,7 +167,31 @@ class ResourceAnswer(NamedTuple):
     now: float
 
 
-Effect: TypeAlias = NeedKeys | NeedIntrospection | NeedResource
+class NeedDecision(NamedTuple):
+    """Effect: put `questions` to a decision point, all to the same. Answered by `DecisionAnswer`.
+
+    `at` is in seconds since the epoch; `ip` is the client's address, None if it is not told.
+    """
+
+    questions: tuple[Question, ...]
+    principal: Principal
+    at: float
+    ip: str | None = None
+
+    @property
+    def pdp(self) -> str:
+        """The name of the decision point."""
+        return self.questions[0].pdp
+
+
+class DecisionAnswer(NamedTuple):
+    """What was said to each question, in order, and the time it is now."""
+
+    said: tuple[Said, ...]
+    now: float
+
+
+Effect: TypeAlias = NeedKeys | NeedIntrospection | NeedResource | NeedDecision
 Steps: TypeAlias = Generator[Effect, Any, Outcome]
 """Each effect is answered by the value that it names."""
 
@@ -207,7 +237,7 @@ class TokenCache(Protocol):
 
 
 class Unresolved(NamedTuple):
-    """A request that must wait for a loader, of a caller who is known.
+    """A request that must wait for a loader or a decision point, of a caller who is known.
 
     `admit` is what is made of it if the requirements are met.
     """
@@ -216,7 +246,7 @@ class Unresolved(NamedTuple):
     principal: Principal
     requirements: tuple[Requirement, ...]
     facts: RequestFacts
-    need: NeedResource
+    need: NeedResource | NeedDecision
 
 
 class Pending(NamedTuple):

@@ -2,7 +2,8 @@
 
 `Engine.start` answers every request that needs nothing from outside, in a straight line: above
 all the common one, whose token was verified before. When keys must be fetched first, or a token's
-issuer must be asked about it, it returns `Pending`; when an object must be loaded, `Unresolved`.
+issuer must be asked about it, it returns `Pending`; when an object must be loaded, or a decision
+point must be asked, `Unresolved`.
 `Engine.resume` is the generator that goes on from there; a driver in `runtime` answers its
 effects, with or without `await`. Both end in the same `_conclude`.
 
@@ -21,10 +22,12 @@ from authz_middleware.bearer import Presented
 from authz_middleware.effects import (
     Admit,
     CachedToken,
+    DecisionAnswer,
     IntrospectionAnswer,
     IntrospectionSource,
     KeysAnswer,
     KeySource,
+    NeedDecision,
     NeedIntrospection,
     NeedKeys,
     NeedResource,
@@ -47,7 +50,7 @@ from authz_middleware.facts import (
 )
 from authz_middleware.policy.binding import Binding
 from authz_middleware.policy.model import Policy, Requirement, is_public
-from authz_middleware.policy.resources import NO_RESOURCES
+from authz_middleware.policy.resources import NO_RESOURCES, Wanted
 from authz_middleware.policy.routekey import request_method
 from authz_middleware.ruling import Ruling
 from authz_middleware.tokens import introspection, verify
@@ -149,7 +152,7 @@ class Engine:
         return admit._replace(requirements=requirements)
 
     def give_up(self, unresolved: Unresolved, now: float) -> Outcome:
-        """Decide without what would have to be loaded: it is refused, unless time lets it in."""
+        """Decide without asking anybody more: it is refused, unless time lets it in."""
         admit, principal, requirements, facts, _ = unresolved
         return self._settled(admit, principal, requirements, facts, now)
 
@@ -183,13 +186,19 @@ class Engine:
         return (yield from self._resolved(told))
 
     def _resolved(self, outcome: Outcome | Unresolved) -> Steps:
-        """Load whatever the outcome hangs on, one object after the other."""
+        """Ask for whatever the outcome hangs on, one after the other."""
         while isinstance(outcome, Unresolved):
-            answer: ResourceAnswer = yield outcome.need
             admit, principal, requirements, facts, need = outcome
+            answer: ResourceAnswer | DecisionAnswer
+            if isinstance(need, NeedResource):
+                answer = loaded = yield need
+                admit = admit._replace(resources={**admit.resources, need.object: loaded.found})
+            else:
+                answer = decided = yield need
+                said = zip(need.questions, decided.said, strict=True)
+                admit = admit._replace(answers={**admit.answers, **dict(said)})
             if answer.now >= admit.valid_until:
                 return _refuse("invalid_token", requirements, "invalid", "expired")
-            admit = admit._replace(resources={**admit.resources, need.object: answer.found})
             outcome = self._decided(admit, principal, requirements, facts, answer.now)
         return outcome
 
@@ -201,12 +210,25 @@ class Engine:
         facts: RequestFacts,
         now: float,
     ) -> Outcome | Unresolved:
-        """Decide with what was loaded so far, or say what must be loaded first."""
-        resources = admit.resources
-        wanted = self.policy.waits_for(requirements, principal, now, facts, resources)
-        if wanted is not None:
-            return Unresolved(admit, principal, requirements, facts, NeedResource(*wanted))
-        return self._settled(admit, principal, requirements, facts, now)
+        """Decide with what is known so far, or say what must be asked first."""
+        wanted = self.policy.waits_for(
+            requirements, principal, now, facts, admit.resources, admit.answers
+        )
+        if wanted is None:
+            return self._settled(admit, principal, requirements, facts, now)
+        need: NeedResource | NeedDecision
+        if isinstance(wanted, Wanted):
+            need = NeedResource(*wanted)
+        else:
+            need = NeedDecision(wanted.each, principal, now, self._ip(facts))
+        return Unresolved(admit, principal, requirements, facts, need)
+
+    def _ip(self, facts: RequestFacts) -> str | None:
+        """Return the client's address, if the policy says whom to believe."""
+        clients = self.policy.clients
+        if facts.around is None or clients.proxies is None:
+            return None
+        return clients.ip(facts.around)
 
     def _settled(
         self,
@@ -216,8 +238,10 @@ class Engine:
         facts: RequestFacts,
         now: float,
     ) -> Outcome:
-        """Decide with what was loaded, and with nothing more."""
-        decision = self.policy.decide(requirements, principal, now, facts, admit.resources)
+        """Decide with what is known, and with nothing more."""
+        decision = self.policy.decide(
+            requirements, principal, now, facts, admit.resources, admit.answers
+        )
         if decision.allowed:
             return admit._replace(decision=decision, requirements=requirements, at=now)
         return Refuse(decision, principal, admit.credentials)
@@ -342,7 +366,7 @@ class Engine:
     ) -> Outcome | Unresolved:
         principal = verified.principal
         for requirement in requirements:
-            if requirement.loads:
+            if requirement.waits:
                 allowed = requirements[0].allowed
                 admit = Admit(allowed, principal, "valid", verified.valid_until)
                 return self._decided(admit, principal, requirements, facts, now)

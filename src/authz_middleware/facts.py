@@ -62,6 +62,9 @@ Reason = Literal[
     "resource_missing",
     "resource_not_found",
     "resource_unavailable",
+    "pdp_denied",
+    "pdp_failed",
+    "pdp_unavailable",
     "policy_not_loaded",
     "unguarded",
     "unchecked",
@@ -70,7 +73,14 @@ Reason = Literal[
 
 
 OUTAGES: Final[frozenset[Reason]] = frozenset(
-    {"keys_unavailable", "introspection_unavailable", "resource_unavailable", "policy_not_loaded"}
+    {
+        "keys_unavailable",
+        "introspection_unavailable",
+        "resource_unavailable",
+        "pdp_failed",
+        "pdp_unavailable",
+        "policy_not_loaded",
+    }
 )
 """Reasons that say nothing of the caller: somebody could not be asked."""
 
@@ -228,8 +238,8 @@ class Finding:
     """What one part of a rule found. It tells of the caller what `Decision` does, and no more.
 
     `name` is its key: "roles", "permissions", "issuers", "scopes", "acr", "max_age", "when",
-    "load", "any", "all" or "not". `needs` says in words what it asks for, and `has` what the caller
-    has of it; None where that is not told.
+    "load", "pdp", "any", "all" or "not". `needs` says in words what it asks for, and `has` what the
+    caller has of it; None where that is not told.
     """
 
     name: str

@@ -439,9 +439,9 @@ REFUSED = {
         "did you mean `roles`?",
     ),
     "a planned key inside": (
-        route('{ not = { pdp = "a" } }'),
+        route("{ not = { dpop = true } }"),
         "4:22",
-        "`pdp` is not supported in this version",
+        "`dpop` is not supported in this version",
         "",
     ),
     "an unknown role inside": (
@@ -619,7 +619,6 @@ REFUSED = {
         )
         for key, value in {
             "dpop": "true",
-            "pdp": '"x"',
         }.items()
     },
     **{
@@ -633,7 +632,6 @@ REFUSED = {
             "close_at_expiry": "true",
             "ws_token": '"subprotocol"',
             "state": '"x"',
-            "pdp": "{}",
             "insecure_anything": "true",
         }.items()
     },

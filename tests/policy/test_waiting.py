@@ -1,10 +1,13 @@
-"""A loader is asked only while the outcome hangs on it: held against trying everything out."""
+"""A loader, or a decision point, is asked only while the outcome hangs on it.
+
+Held against trying everything out.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import product
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from hypothesis import given
@@ -21,9 +24,11 @@ from authz_middleware.policy.needs import (
     Need,
     Not,
     OneOf,
+    Pdp,
     Verdict,
     When,
 )
+from authz_middleware.policy.questions import Question, Said, Unanswered, question_of
 from authz_middleware.policy.resources import Loaded, Object, Unloaded, object_of
 from authz_middleware.policy.rules import Request, Requirement
 from authz_middleware.policy.waiting import possible, wanted
@@ -65,6 +70,7 @@ def reads(name: str, key: str) -> Need:
 LEAVES = st.one_of(
     st.sampled_from([True, False, None]).map(fixed),
     st.sampled_from(NAMES).map(Load),
+    st.builds(Pdp, st.just("p"), st.just("/"), st.booleans()),
     st.builds(reads, st.sampled_from(NAMES), st.sampled_from(["p", "q"])),
     st.sampled_from(["has", "lacks"]).map(lambda name: AnyRole(frozenset({name}))),
 )
@@ -78,8 +84,17 @@ def joints(parts: st.SearchStrategy[Need]) -> st.SearchStrategy[Need]:
 NEEDS = st.recursive(LEAVES, joints, max_leaves=6)
 
 
-def asking(resources: dict[Object, Loaded]) -> Asked:
-    return Asked(CALLER, 0, None, "GET", {}, resources)
+Known = dict[Object | Question, Loaded | Said]
+
+
+def asking(known: Known) -> Asked:
+    resources = {key: found for key, found in known.items() if isinstance(key, Object)}
+    answers = {key: said for key, said in known.items() if isinstance(key, Question)}
+    return Asked(CALLER, 0, None, "GET", {}, cast("Any", resources), cast("Any", answers))
+
+
+def key_of(asks: Load | Pdp) -> Object | Question:
+    return object_of(asks.loader, {}) if isinstance(asks, Load) else QUESTION
 
 
 OBJECTS: list[Loaded] = [
@@ -89,13 +104,25 @@ OBJECTS: list[Loaded] = [
 ]
 
 
-def worlds(known: dict[Object, Loaded]) -> list[Asked]:
-    """Everything that could come of loading what is not known yet."""
-    open_ = [key for name in NAMES if (key := object_of(name, {})) not in known]
+QUESTION = question_of("p", "GET", "/", {})
+FAILED = Unanswered("timeout")
+ANSWERS: list[Said] = [True, False, FAILED]
+KEYS: list[Object | Question] = [object_of("a", {}), object_of("b", {}), QUESTION]
+
+
+def worlds(known: Known) -> list[Asked]:
+    """Everything that could come of asking for what is not known yet."""
+    open_ = [key for key in KEYS if key not in known]
+    each = [OBJECTS if isinstance(key, Object) else ANSWERS for key in open_]
     return [
         asking({**known, **dict(zip(open_, found, strict=True))})
-        for found in product(OBJECTS, repeat=len(open_))
+        for found in product(*cast("list[list[Any]]", each))
     ]
+
+
+COME = st.tuples(st.sampled_from(OBJECTS), st.sampled_from(OBJECTS), st.sampled_from(ANSWERS)).map(
+    lambda came: cast("Known", dict(zip(KEYS, came, strict=True)))
+)
 
 
 @given(NEEDS)
@@ -104,12 +131,11 @@ def test_what_may_still_come_of_it_holds_all_that_does(need: Need) -> None:
     assert {need.value(world) for world in worlds({})} <= may
 
 
-@given(NEEDS, st.sampled_from(OBJECTS), st.sampled_from(OBJECTS))
-def test_it_asks_until_the_outcome_is_known_and_no_longer(need: Need, a: Any, b: Any) -> None:
-    come: dict[Object, Loaded] = {object_of("a", {}): a, object_of("b", {}): b}
-    known: dict[Object, Loaded] = {}
-    while (load := wanted(need, asking(known))) is not None:
-        key = object_of(load.loader, {})
+@given(NEEDS, COME)
+def test_it_asks_until_the_outcome_is_known_and_no_longer(need: Need, come: Known) -> None:
+    known: Known = {}
+    while (asks := wanted(need, asking(known))) is not None:
+        key = key_of(asks)
         assert key not in known, "asked twice"
         met = {need.value(world) is True for world in worlds(known)}
         assert True in met, "asked though nothing could let the caller in"
@@ -126,18 +152,17 @@ def test_not_loaded_is_never_met_unless_it_is_met_anyway(need: Need) -> None:
         assert all(need.value(world) is True for world in worlds({}))
 
 
-@given(NEEDS, st.sampled_from(OBJECTS), st.sampled_from(OBJECTS))
-def test_a_failure_answers_only_if_the_outcome_hangs_on_it(need: Need, a: Any, b: Any) -> None:
-    come: dict[Object, Loaded] = {object_of("a", {}): a, object_of("b", {}): b}
-    known: dict[Object, Loaded] = {}
-    while (load := wanted(need, asking(known))) is not None:
-        known[object_of(load.loader, {})] = come[object_of(load.loader, {})]
+@given(NEEDS, COME)
+def test_a_failure_answers_only_if_the_outcome_hangs_on_it(need: Need, come: Known) -> None:
+    known: Known = {}
+    while (asks := wanted(need, asking(known))) is not None:
+        known[key_of(asks)] = come[key_of(asks)]
     requirement = told(need)
     asked = asking(known)
     decision = explain((requirement,), asked)
     assert decision.allowed is (need.value(asked) is True)
-    if decision.reason == "resource_unavailable":
-        failed = [key for key, found in known.items() if found is Unloaded.FAILED]
+    if decision.reason in ("resource_unavailable", "pdp_unavailable", "pdp_failed"):
+        failed = [key for key, found in known.items() if found in (Unloaded.FAILED, FAILED)]
         rest = {key: found for key, found in known.items() if key not in failed}
         assert failed
         assert any(need.value(world) is True for world in worlds(rest)), "it made no difference"
@@ -150,6 +175,7 @@ def told(need: Need) -> Requirement:
 
 
 A, B = Load("a"), Load("b")
+P, STRICT = Pdp("p", "/"), Pdp("p", "/", denies=True)
 ROLE, LACKS = AnyRole(frozenset({"has"})), AnyRole(frozenset({"lacks"}))
 
 FOUND: dict[str, tuple[Need, dict[str, Loaded], str]] = {
@@ -185,6 +211,7 @@ FOUND: dict[str, tuple[Need, dict[str, Loaded], str]] = {
     ),
     "the condition alone": (reads("a", "p"), {"a": Unloaded.FAILED}, "resource_unavailable"),
     "nobody was asked": (A, {}, "resource_unavailable"),
+    "nobody was asked, under not": (Not(reads("a", "p")), {}, "resource_unavailable"),
 }
 
 
@@ -200,6 +227,60 @@ def test_a_path_that_does_not_tell_which_object_lets_nobody_in() -> None:
     requirement = told(A)
     object.__setattr__(requirement, "request", Request("GET", None))
     asked = asking({object_of("a", {}): {}})
+    assert not requirement.met(asked)
+    assert requirement.waits_for(asked) is None
+    decision = explain((requirement,), asked)
+    assert (decision.reason, decision.detail) == ("condition_error", "no_parameters")
+
+
+DECIDED: dict[str, tuple[Need, Known, str]] = {
+    "yes": (P, {QUESTION: True}, "allowed"),
+    "no": (P, {QUESTION: False}, "pdp_denied"),
+    "no answer": (P, {QUESTION: FAILED}, "pdp_unavailable"),
+    "no answer is answered as a no": (STRICT, {QUESTION: FAILED}, "pdp_failed"),
+    "not asked": (P, {}, "pdp_unavailable"),
+    "not asked is nobody's failure": (STRICT, {}, "pdp_unavailable"),
+    "a role is missing as well": (All((P, LACKS)), {QUESTION: FAILED}, "role_missing"),
+    "a role is enough": (OneOf((P, ROLE)), {QUESTION: FAILED}, "allowed"),
+    "a role would have been enough": (OneOf((P, LACKS)), {QUESTION: False}, "pdp_denied"),
+    "excluded": (Not(P), {QUESTION: True}, "excluded"),
+    "not excluded": (Not(P), {QUESTION: False}, "allowed"),
+    "silence does not let in": (Not(P), {QUESTION: FAILED}, "pdp_unavailable"),
+    "nor as a no": (Not(STRICT), {QUESTION: FAILED}, "pdp_failed"),
+    "nor if nobody was asked": (Not(P), {}, "pdp_unavailable"),
+    "a no, and an object that failed": (
+        All((P, A)),
+        {QUESTION: False, object_of("a", {}): Unloaded.FAILED},
+        "pdp_denied",
+    ),
+    "no answer, and no object": (
+        All((P, A)),
+        {QUESTION: FAILED, object_of("a", {}): Unloaded.MISSING},
+        "resource_missing",
+    ),
+}
+
+
+@pytest.mark.parametrize(("need", "known", "reason"), DECIDED.values(), ids=DECIDED)
+def test_the_reason_of_a_decision_point(need: Need, known: Known, reason: str) -> None:
+    decision = explain((told(need),), asking(known))
+    assert decision.reason == reason
+    assert "decision point p" in decision.explanation
+
+
+def test_objects_are_asked_for_first() -> None:
+    """A condition that reads one may settle it without the network."""
+    need = All((P, reads("a", "p")))
+    assert wanted(need, asking({})) == A
+    assert wanted(need, asking({object_of("a", {}): {"p": False}})) is None
+    assert wanted(need, asking({object_of("a", {}): {"p": True}})) == P
+
+
+@pytest.mark.parametrize("asks", [P, STRICT, Not(P)])
+def test_a_decision_point_is_not_asked_about_a_path_that_does_not_tell(asks: Need) -> None:
+    requirement = told(asks)
+    object.__setattr__(requirement, "request", Request("GET", None))
+    asked = asking({QUESTION: True})
     assert not requirement.met(asked)
     assert requirement.waits_for(asked) is None
     decision = explain((requirement,), asked)

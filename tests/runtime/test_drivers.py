@@ -14,6 +14,7 @@ from authz_middleware import Authz
 from authz_middleware.effects import Admit, NeedIntrospection, Refuse, Steps
 from authz_middleware.facts import Decision
 from authz_middleware.runtime import drivers
+from authz_middleware.runtime.decision_points import DecisionPoints
 from authz_middleware.runtime.loaders import Loaders
 from authz_middleware.tokens.freshness import (
     COOLDOWN,
@@ -553,7 +554,9 @@ def test_who_goes_away_as_the_answer_lands_has_gone() -> None:
 
     async def scenario() -> None:
         issuer = Landing()
-        outside = drivers.Outside({}, {ISSUER: issuer}, time.time, Loaders())
+        outside = drivers.Outside(
+            {}, {ISSUER: issuer}, time.time, Loaders(), DecisionPoints({}, time.time)
+        )
         leaving = asyncio.create_task(drivers.drive_async(steps(), outside))
         await asyncio.sleep(0)
         issuer.flight.set_result(Introspected(refused="inactive"))

@@ -16,7 +16,7 @@ from authz_middleware.tokens import tenants
 
 __all__ = ["KINDS", "check"]
 
-KINDS = tuple(sorted((*rules.KINDS, *issuers.KINDS, "insecure-option")))
+KINDS = tuple(sorted((*rules.KINDS, *issuers.KINDS, "insecure-option", "unused-pdp")))
 """The kinds of notices there are."""
 
 
@@ -31,6 +31,7 @@ def check(document: Document, now: float | None = None) -> list[Notice]:
     found = [
         *_insecure(document),
         *_issuers(document, checked, time() if now is None else now),
+        *_unused(document, checked),
         *rules.review(checked.policy, rights_of(checked), document.where),
     ]
     return sorted(found, key=lambda notice: _place(notice.where))
@@ -47,6 +48,14 @@ def _issuers(document: Document, checked: settings.Settings, now: float) -> Iter
         # The tenants of one table differ in nothing that is looked at.
         for name in tenants.names(section)[:1]:
             yield from issuers.review(section, checked.issuers[name], now)
+
+
+def _unused(document: Document, checked: settings.Settings) -> Iterator[Notice]:
+    """Yield the decision points that no rule asks, on trial or not."""
+    policies = (checked.policy, checked.shadow or checked.policy)
+    for name in checked.pdps.keys() - frozenset[str]().union(*(each.pdps for each in policies)):
+        what, fix = f"no rule asks decision point `{name}`", "remove it, or name it in a `pdp`"
+        yield Notice("unused-pdp", name, document.where(("pdp", name)), what, fix)
 
 
 def _insecure(document: Document) -> Iterator[Notice]:

@@ -16,7 +16,14 @@ from authz_middleware.runtime.settings import Settings
 __all__ = ["Flip", "Replayed", "Suggestion", "replay", "suggest"]
 
 _UNDECIDED: Final = frozenset(
-    {"condition_error", "resource_unavailable", "acr_not_met", "authentication_too_old"}
+    {
+        "condition_error",
+        "resource_unavailable",
+        "pdp_denied",
+        "pdp_unavailable",
+        "acr_not_met",
+        "authentication_too_old",
+    }
 )
 """Reasons that rest on what is not recorded: claims, fields of the request, loaded objects."""
 

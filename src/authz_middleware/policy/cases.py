@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field
 from math import inf
 from typing import Final, Literal, NamedTuple
 
@@ -12,6 +12,7 @@ from authz_middleware.facts import Claims, Principal, RequestFacts
 from authz_middleware.policy import case_context
 from authz_middleware.policy.canonical import canonical
 from authz_middleware.policy.case_context import HERE_AND_NOW, CaseContext
+from authz_middleware.policy.questions import Said, Unanswered
 from authz_middleware.policy.resources import Loaded, Unloaded
 from authz_middleware.policy.routekey import WEBSOCKET, RouteKeyError, split_key
 
@@ -36,17 +37,23 @@ MISSING: Final = "missing"
 """Says in a test that loaders find nothing."""
 
 
+UNAVAILABLE: Final = "unavailable"
+"""Says in a test that a decision point cannot be asked."""
+
+
 @dataclass(frozen=True, slots=True)
 class Case:
     """One entry of `[[tests]]`. `principal` is None for an anonymous caller.
 
-    `resource` is what any loader is taken to find; None if the test does not say.
+    `resource` is what any loader is taken to find; None if the test does not say. `pdps` is what
+    decision points are taken to say, by name.
     """
 
     principal: Principal | None
     expectations: tuple[Expectation, ...]
     where: str
     resource: Loaded | None = None
+    pdps: Mapping[str, Said] = field(default_factory=dict[str, Said])
     context: CaseContext = HERE_AND_NOW
 
     def facts(self, expected: Expectation) -> RequestFacts:
@@ -58,23 +65,34 @@ class Case:
 
 
 def load(
-    root: Section, *, issuers: Collection[str], roles: Collection[str] | None
+    root: Section,
+    *,
+    issuers: Collection[str],
+    roles: Collection[str] | None,
+    pdps: Collection[str] = (),
 ) -> tuple[Case, ...]:
     """Read `[[tests]]`; mistakes go to the section's report.
 
-    `issuers` are the configured issuers, `roles` those of [roles], or None if any name will do.
+    `issuers` are the configured issuers, `roles` those of [roles], or None if any name will do,
+    `pdps` the decision points.
     """
-    return tuple(_case(section, issuers, roles) for section in root.tables("tests"))
+    return tuple(_case(section, issuers, roles, pdps) for section in root.tables("tests"))
 
 
-def _case(section: Section, issuers: Collection[str], roles: Collection[str] | None) -> Case:
-    section.only({"as", "resource", "context", "allow", "deny"})
+def _case(
+    section: Section,
+    issuers: Collection[str],
+    roles: Collection[str] | None,
+    pdps: Collection[str],
+) -> Case:
+    section.only({"as", "resource", "pdp", "context", "allow", "deny"})
     if not section.raw("allow") and not section.raw("deny"):
         section.error(None, "this test expects nothing", 'write `allow = ["GET /path"]` or `deny`')
     expectations = (*_expected(section, "allow", True), *_expected(section, "deny", False))
     principal = _principal(section, issuers, roles)
     resource, context = _resource(section), case_context.read(section)
-    return Case(principal, expectations, section.where(), resource, context)
+    said = _pdps(section, pdps)
+    return Case(principal, expectations, section.where(), resource, said, context)
 
 
 def _resource(section: Section) -> Loaded | None:
@@ -91,6 +109,26 @@ def _resource(section: Section) -> Loaded | None:
         return None
     table = section.table("resource")
     return table.mapping if table else None
+
+
+def _pdps(section: Section, known: Collection[str]) -> dict[str, Said]:
+    """Read what decision points say: true, false, or that they cannot be asked."""
+    table = section.table("pdp")
+    said: dict[str, Said] = {}
+    for name in table or ():
+        value: object = table.raw(name) if table else None
+        if table is not None and name not in known:
+            others = ", ".join(f"`{each}`" for each in sorted(known))
+            fix = f"known: {others}" if known else "take it out: the policy has no [pdp.…]"
+            table.error(name, f"no decision point is called `{name}`", fix)
+        elif value == UNAVAILABLE:
+            said[name] = Unanswered(UNAVAILABLE)
+        elif isinstance(value, bool):
+            said[name] = value
+        elif table is not None:
+            what = "a decision point says yes or no, or nothing"
+            table.error(name, what, f'write `true`, `false` or "{UNAVAILABLE}"')
+    return said
 
 
 def _expected(

@@ -12,6 +12,7 @@ from typing import Final, NamedTuple
 
 from authz_middleware.facts import Finding, Outcome, Principal, Reason
 from authz_middleware.policy.needs import (
+    NO_PARAMETERS,
     Acr,
     All,
     AnyIssuer,
@@ -24,6 +25,7 @@ from authz_middleware.policy.needs import (
     Need,
     Not,
     OneOf,
+    Pdp,
     Permissions,
     Scopes,
     Stage,
@@ -33,7 +35,9 @@ from authz_middleware.policy.needs import (
     disjunction,
     negation,
 )
+from authz_middleware.policy.questions import NOT_PUT, Said, Unanswered
 from authz_middleware.policy.resources import Unloaded
+from authz_middleware.policy.waiting import possible
 
 __all__ = ["Found", "Miss", "find", "first", "named", "outcome", "printable", "words"]
 
@@ -85,7 +89,7 @@ def find(need: Need, asked: Asked) -> Found:
         case OneOf(parts):
             return _any(need, [find(part, asked) for part in parts])
         case Not(part):
-            return _not(need, find(part, asked))
+            return _not(need, find(part, asked), asked)
         case _:
             return _leaf(need, asked)
 
@@ -148,11 +152,11 @@ def _any(need: OneOf, parts: list[Found]) -> Found:
     )
 
 
-def _not(need: Not, part: Found) -> Found:
+def _not(need: Not, part: Found, asked: Asked) -> Found:
     value = negation(_VALUES[part.outcome])
     miss = part.miss
-    if value is None and miss is not None and miss.stage in (Stage.LOADER, Stage.UNAVAILABLE):
-        pass  # it is for want of the object that nothing can be told
+    if value is None and miss is not None and _is_unknown(need, miss, asked):
+        pass  # it is for want of the object, or of the decision, that nothing can be told
     elif value:
         miss = None
     else:
@@ -160,6 +164,12 @@ def _not(need: Not, part: Found) -> Found:
         detail = part.miss.detail if part.miss else ""
         miss = Miss(Stage.EXCLUDED, "excluded", (), f"must not meet {words(need.part)}", detail)
     return Found("not", outcome(value), words(need), parts=(part,), miss=miss)
+
+
+def _is_unknown(need: Not, miss: Miss, asked: Asked) -> bool:
+    if miss.stage is Stage.NOT_ASKED:
+        return True in possible(need, asked)  # else whoever is asked could not make it good
+    return miss.stage in (Stage.LOADER, Stage.DECISION_POINT, Stage.UNAVAILABLE)
 
 
 # --- Leaves ---
@@ -189,6 +199,8 @@ def _look(need: Leaf, asked: Asked, failed: ConditionFailed | None) -> _Look:
             return _Look("issuers", "issuer_not_accepted", tuple(sorted(names)), has)
         case Load():
             return _look_at_object(need, asked)
+        case Pdp():
+            return _look_at_decision(need, need.said(asked))
         case When(load=Load() as load) if load.value(asked) is None:
             return _look_at_object(load, asked)._replace(name="when")
         case When():
@@ -225,6 +237,19 @@ def _look_at_object(need: Load, asked: Asked) -> _Look:
             )
         case _:
             return _Look("load", "resource_unavailable", (), "one")
+
+
+def _look_at_decision(need: Pdp, said: Said) -> _Look:
+    if not isinstance(said, Unanswered):
+        return _Look("pdp", "pdp_denied", (), "yes" if said else "no")
+    if said is NO_PARAMETERS:
+        return _Look("pdp", "condition_error", (), "none", said.why)
+    if said is NOT_PUT:
+        return _Look("pdp", "pdp_unavailable", (), "not asked", said.why, Stage.NOT_ASKED)
+    has = f"no answer: {said.why}"
+    if need.denies:
+        return _Look("pdp", "pdp_failed", (), has, said.why)
+    return _Look("pdp", "pdp_unavailable", (), has, said.why, Stage.UNAVAILABLE)
 
 
 NOBODY: Final = Principal(subject="", issuer="", expires_at=0)
@@ -276,6 +301,8 @@ def words(need: Need) -> str:
             return f"issuer {_joined(sorted(names), 'or')}"
         case Load(loader):
             return f"an object of loader {loader}"
+        case Pdp(name):
+            return f"a yes of decision point {name}"
         case When(condition, permission=permission):
             chosen = " (of what the client sends)" if condition.from_client else ""
             attached = f" of permission {permission}" if permission else ""

@@ -14,7 +14,7 @@ from authz_middleware.policy.model import Policy
 from authz_middleware.policy.names import Names
 from authz_middleware.policy.needs import required_scopes
 from authz_middleware.policy.overlap import conflicts
-from authz_middleware.policy.parameters import Parameters, kinds
+from authz_middleware.policy.parameters import Parameters
 from authz_middleware.policy.requirements import read
 from authz_middleware.policy.roles import WILDCARD, Role, Roles, find_cycle
 from authz_middleware.policy.routekey import RouteKeyError, parse_key
@@ -35,13 +35,15 @@ def load(
     obtainable: Collection[str] | None = None,
     leeways: Mapping[str, float] | None = None,
     loaders: Collection[str] | None = (),
+    pdps: Mapping[str, bool] | None = None,
     trial: bool = False,
 ) -> Policy:
     """Compile the policy half of a document; mistakes go to the section's report.
 
     `issuers` are the configured issuer identifiers, `obtainable` the roles they may give (None:
     any), `token_permissions` whether their tokens may carry permissions, `leeways` the seconds by
-    which their clocks may differ, `loaders` the names that are registered (None: any). What is on
+    which their clocks may differ, `loaders` the names that are registered (None: any), `pdps` the
+    decision points, and whether one that says nothing is answered as if it said no. What is on
     trial (`mode = "shadow"`) is left out, or, with `trial`, enforced like all the rest. What is
     returned after a mistake was reported must not be served: the caller raises.
     """
@@ -54,6 +56,7 @@ def load(
         leeways or {},
         loaders,
         clients=clients.read(root),
+        pdps=pdps or {},
     )
     names = replace(names, conditions=permission_table.read(root, names))
     section = root.table("routes")
@@ -80,7 +83,8 @@ def load(
         forbids,
         rules,
         permissions,
-        context_reads(needs),
+        context_reads(needs, names.clients),
+        names.clients,
     )
 
 
@@ -168,7 +172,7 @@ def _routes(section: Section, names: Names, *, trial: bool) -> list[_Group]:
         # Two spellings of one template, `<id>` and `{id}`, are one rule.
         same = (key.template.shape, key.template.names)
         group = groups.setdefault(same, _Group(key.template, text, {}))
-        requirement = read(section, text, names, kinds(key.template), trial=trial)
+        requirement = read(section, text, names, key.template, trial=trial)
         _add(group, key.methods, requirement, section, text)
     _check_conflicts(section, list(groups.values()))
     return list(groups.values())

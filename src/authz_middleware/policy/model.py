@@ -9,11 +9,13 @@ from typing import Any
 
 from authz_middleware.facts import ContextReads, Decision, Principal, RequestFacts, RuleRef
 from authz_middleware.policy.canonical import text_readings
+from authz_middleware.policy.clients import Clients
 from authz_middleware.policy.explain import explain
 from authz_middleware.policy.forbids import Forbids
 from authz_middleware.policy.matcher import AMBIGUOUS, Ambiguous, Matcher
-from authz_middleware.policy.needs import Asked, Need, Permissions, loaded_by, walk
+from authz_middleware.policy.needs import Asked, Load, Need, Pdp, Permissions, loaded_by, walk
 from authz_middleware.policy.parameters import Params
+from authz_middleware.policy.questions import NO_ANSWERS, Answers, Question, Questions
 from authz_middleware.policy.resources import HANDED_OVER, NO_RESOURCES, Resources, Wanted
 from authz_middleware.policy.roles import Roles
 from authz_middleware.policy.rules import Request, Requirement, Rule, is_public
@@ -39,12 +41,20 @@ class Policy:
     rules: tuple[tuple[Template, Rule], ...] = ()  # in the order of the policy
     permissions: Mapping[str, Need] = field(default_factory=dict[str, Need])
     """What is asked about each permission that has a condition."""
-    context_reads: ContextReads | None = None  # what conditions read beside path and method
+    context_reads: ContextReads | None = None  # what is read beside path and method
+    clients: Clients = field(default_factory=Clients)
 
     @property
     def loaders(self) -> frozenset[str]:
         """The names of the loaders that some rule asks."""
-        return frozenset(load.loader for each in self.requirements for load in each.asks)
+        asks = (ask for each in self.requirements for ask in each.asks)
+        return frozenset(load.loader for load in asks if isinstance(load, Load))
+
+    @property
+    def pdps(self) -> frozenset[str]:
+        """The names of the decision points that some rule asks."""
+        asks = (ask for each in self.requirements for ask in each.asks)
+        return frozenset(pdp.name for pdp in asks if isinstance(pdp, Pdp))
 
     @property
     def by_client(self) -> tuple[RuleRef, ...]:
@@ -185,18 +195,20 @@ class Policy:
         now: float = -inf,
         facts: RequestFacts | None = None,
         resources: Resources = NO_RESOURCES,
+        answers: Answers = NO_ANSWERS,
     ) -> Decision:
         """Decide for a verified, expanded caller; the first failure in order is the answer.
 
         `now` is in seconds since the epoch; without it no authentication is recent enough.
-        `resources` is what was loaded so far; what was not is an error.
+        `resources` is what was loaded so far, `answers` what decision points said; what is not
+        among it is an error.
         """
         for requirement in requirements:
             if not requirement.at_once(principal):
                 break
         else:
             return requirements[0].allowed
-        asked = Asked(principal, now, facts, resources=resources)
+        asked = Asked(principal, now, facts, resources=resources, answers=answers)
         return _refused(requirements, asked) or requirements[0].allowed
 
     def waits_for(
@@ -206,20 +218,29 @@ class Policy:
         now: float,
         facts: RequestFacts | None,
         resources: Resources,
-    ) -> Wanted | None:
-        """Return the object on which it hangs whether all of `requirements` are met, or None."""
-        asked = Asked(principal, now, facts, resources=resources)
-        if not any(requirement.loads for requirement in requirements):
+        answers: Answers = NO_ANSWERS,
+    ) -> Wanted | Questions | None:
+        """Return on what it hangs whether all of `requirements` are met; None if on nothing.
+
+        That is an object, or else all that one decision point is asked: each of these must be a
+        yes.
+        """
+        asked = Asked(principal, now, facts, resources=resources, answers=answers)
+        if not any(requirement.waits for requirement in requirements):
             return None
-        found: Wanted | None = None
+        found: list[Wanted | Question] = []
         for requirement in requirements:
             if requirement.met(asked):
                 continue
-            load = requirement.waits_for(asked)
-            if load is None:
-                return None  # it is refused, whatever is loaded
-            found = found or load
-        return found
+            wanted = requirement.waits_for(asked)
+            if wanted is None:
+                return None  # it is refused, whatever anybody says
+            found.append(wanted)
+        objects = (each for each in found if isinstance(each, Wanted))
+        questions = dict.fromkeys(each for each in found if isinstance(each, Question))
+        first = next(iter(questions), None)
+        few = Questions(tuple(each for each in questions if first and each.pdp == first.pdp))
+        return next(objects, few if first else None)
 
     def needs_object(self, permission: str) -> bool:
         """Whether the condition of `permission` reads attributes of an object."""

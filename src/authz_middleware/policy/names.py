@@ -38,6 +38,8 @@ class Names:
     conditions: Mapping[str, Condition] = field(default_factory=dict[str, Condition])
     """The conditions of `[permissions]`."""
     clients: Clients = field(default_factory=Clients)
+    pdps: Mapping[str, bool] = field(default_factory=dict[str, bool])
+    """The decision points, and whether one that says nothing is answered as if it said no."""
 
 
 def check_tokens(

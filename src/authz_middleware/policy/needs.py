@@ -1,10 +1,10 @@
 """What a requirement is made of, and its three values: met, not met, or in error.
 
-A need is a leaf (roles, permissions, issuers, a condition, scopes, step-up) or joins others (`all`,
-`any`, `not`). `value` is True, False, or None for an error: `not` passes an error through, `all`
-is not met if any part is not met, else in error if any is, and `any` is met if any part is met,
-else in error if any is (Kleene's logic). So whoever grants asks `is True`, and whoever forbids
-`is not False`.
+A need is a leaf (roles, permissions, issuers, a condition, scopes, step-up, an object, a decision
+point) or joins others (`all`, `any`, `not`). `value` is True, False, or None for an error: `not`
+passes an error through, `all` is not met if any part is not met, else in error if any is, and `any`
+is met if any part is met, else in error if any is (Kleene's logic). So whoever grants asks
+`is True`, and whoever forbids `is not False`.
 """
 
 from __future__ import annotations
@@ -17,6 +17,15 @@ from typing import ClassVar, Final, NamedTuple, Protocol, TypeAlias
 
 from authz_middleware.facts import Principal, RequestFacts
 from authz_middleware.policy.parameters import Params
+from authz_middleware.policy.questions import (
+    NO_ANSWERS,
+    NOT_PUT,
+    Answers,
+    Question,
+    Said,
+    Unanswered,
+    question_of,
+)
 from authz_middleware.policy.resources import (
     HANDED_OVER,
     NO_RESOURCES,
@@ -40,9 +49,11 @@ __all__ = [
     "Leaf",
     "Load",
     "MaxAge",
+    "NO_PARAMETERS",
     "Need",
     "Not",
     "OneOf",
+    "Pdp",
     "Permissions",
     "Scopes",
     "Stage",
@@ -66,7 +77,7 @@ class Asked(NamedTuple):
     `now` is in seconds since the epoch. `facts` is None where no request is (a policy's tests).
     `method` ("WS" for a handshake) and `params` are those by which a requirement was found, told to
     one that reads them; None: the path does not tell the parameters. `resources` is what was loaded
-    so far.
+    so far, `answers` what decision points said.
     """
 
     principal: Principal | None
@@ -75,6 +86,7 @@ class Asked(NamedTuple):
     method: str = ""
     params: Params | None = None
     resources: Resources = NO_RESOURCES
+    answers: Answers = NO_ANSWERS
 
 
 class Stage(IntEnum):
@@ -93,9 +105,10 @@ class Stage(IntEnum):
     ACR = 10
     MAX_AGE = 11
     LOADER = 12  # there is no such object
-    LOADED_CONDITIONS = 13
-    UNAVAILABLE = 14  # behind all that makes no difference to it
-    NOT_ASKED = 15
+    DECISION_POINT = 13
+    LOADED_CONDITIONS = 14
+    UNAVAILABLE = 15  # behind all that makes no difference to it
+    NOT_ASKED = 16
 
 
 def negation(value: Verdict) -> Verdict:
@@ -236,6 +249,39 @@ class Load:
 
 
 @dataclass(frozen=True, slots=True)
+class Pdp:
+    """`pdp`: a decision point elsewhere says yes (AuthZEN 1.0).
+
+    Whatever is no answer is an error, so that a `not` never grants by it. `denies` is whether the
+    refusal is then that of a no.
+    """
+
+    stage: ClassVar[Stage] = Stage.DECISION_POINT
+    name: str
+    route: str  # as OpenAPI writes it
+    denies: bool = False
+
+    def question(self, asked: Asked) -> Question | None:
+        """Return what is asked; None if the path does not tell."""
+        if asked.params is None:
+            return None
+        return question_of(self.name, asked.method, self.route, asked.params)
+
+    def said(self, asked: Asked) -> Said:
+        """Return what was said to it."""
+        question = self.question(asked)
+        return NO_PARAMETERS if question is None else asked.answers.get(question, NOT_PUT)
+
+    def value(self, asked: Asked) -> Verdict:
+        """Whether the decision point said yes."""
+        said = self.said(asked)
+        return None if isinstance(said, Unanswered) else said
+
+
+NO_PARAMETERS: Final = Unanswered("no_parameters")
+
+
+@dataclass(frozen=True, slots=True)
 class When:
     """`when`: a condition holds. Whatever it raises is an error of the requirement.
 
@@ -364,7 +410,7 @@ class Not:
         return negation(self.part.value(asked))
 
 
-Leaf: TypeAlias = AnyRole | Permissions | AnyIssuer | Load | When | Scopes | Acr | MaxAge
+Leaf: TypeAlias = AnyRole | Permissions | AnyIssuer | Load | Pdp | When | Scopes | Acr | MaxAge
 Need: TypeAlias = Leaf | All | OneOf | Not
 
 

@@ -10,7 +10,7 @@ from authz_middleware.document import Section
 from authz_middleware.document.paths import KeyPath, dotted
 from authz_middleware.document.values import kind
 from authz_middleware.facts import RuleRef
-from authz_middleware.policy import load_key, shadows
+from authz_middleware.policy import load_key, pdp_key, shadows
 from authz_middleware.policy import when as conditions
 from authz_middleware.policy.names import (
     Names,
@@ -32,7 +32,9 @@ from authz_middleware.policy.needs import (
     Permissions,
     Scopes,
 )
+from authz_middleware.policy.parameters import kinds
 from authz_middleware.policy.rules import Requirement
+from authz_middleware.policy.template import Template
 
 __all__ = [
     "MAX_DEPTH",
@@ -52,13 +54,14 @@ REQUIREMENT_KEYS = (
     "acr",
     "max_age",
     "load",
+    "pdp",
     "must_check",
     "any",
     "all",
     "not",
     "mode",
 )
-REQUIREMENT_PLANNED = ("dpop", "pdp")
+REQUIREMENT_PLANNED = ("dpop",)
 WORDS: tuple[Literal["public", "authenticated", "deny"], ...] = ("public", "authenticated", "deny")
 
 MAX_DEPTH = 8
@@ -66,12 +69,12 @@ MAX_DEPTH = 8
 
 
 def read(
-    section: Section, text: str, names: Names, params: Mapping[str, str], *, trial: bool = False
+    section: Section, text: str, names: Names, template: Template, *, trial: bool = False
 ) -> Requirement:
     """Read the requirement under the key `text`; mistakes go to the section's report.
 
-    `params` are the parameters of its path, with their converters. Parts on trial count only with
-    `trial`, as if they were enforced.
+    `template` is that of its path. Parts on trial count only with `trial`, as if they were
+    enforced.
     """
     ref = RuleRef(text, section.where(text))
     value: object = section.raw(text)
@@ -82,7 +85,7 @@ def read(
         must_check = _must_check(section, text, value, names)
         if must_check and _keys(value) == {"must_check"}:
             return Requirement("authenticated", ref, must_check=must_check)
-        reader = _Reader(names, section, params, trial)
+        reader = _Reader(names, section, template, kinds(template), trial)
         need = reader.requirement((*section.path, text), value, _Around(must_check=must_check))
         if need is None:
             return Requirement("deny", ref)
@@ -146,7 +149,8 @@ class _Reader:
 
     names: Names
     section: Section
-    params: Mapping[str, str]
+    template: Template
+    params: Mapping[str, str]  # of its path, with their converters
     trial: bool
 
     def error(self, path: KeyPath, what: str, fix: str) -> None:
@@ -222,6 +226,9 @@ class _Reader:
         needs = self._leaves(table, inside)
         if load is not None:
             needs.append(load)
+        pdp = pdp_key.read(table, self.names, self.template)
+        if pdp is not None:
+            needs.append(pdp)
         needs += self._joints(table, inside._replace(depth=around.depth + 1))
         self._contradictions(table, needs)
         if not needs and any(map(self._left_out, shadows.parts(table))):

@@ -8,8 +8,9 @@ from typing import Literal, NamedTuple
 
 from authz_middleware.facts import Decision, Principal, Reason, RuleRef
 from authz_middleware.policy.compiled import Predicate, predicate
-from authz_middleware.policy.needs import Asked, Leaf, Load, Need, When, loaded_by, walk
+from authz_middleware.policy.needs import Asked, Leaf, Load, Need, Pdp, When, loaded_by, walk
 from authz_middleware.policy.parameters import Parameters, Params
+from authz_middleware.policy.questions import Question
 from authz_middleware.policy.resources import Wanted, object_of
 from authz_middleware.policy.waiting import wanted
 
@@ -46,8 +47,8 @@ class Requirement:
     """Whether it is a "forbid" to which it makes no difference who calls."""
     reads_request: bool = field(init=False, compare=False, repr=False)
     """Whether a condition in it reads the method or the path: then it is told of them."""
-    loads: bool = field(init=False, compare=False, repr=False)
-    """Whether it asks for an object, so that it may have to wait for a loader."""
+    waits: bool = field(init=False, compare=False, repr=False)
+    """Whether it may have to wait: for an object, or for a decision point."""
     request: Request | None = field(default=None, init=False, compare=False, repr=False)
     by_client: bool = field(init=False, compare=False, repr=False)
     """Whether it lets in by what the caller chooses: header fields, the query."""
@@ -63,7 +64,7 @@ class Requirement:
         object.__setattr__(self, "forbids_all", self.kind == "forbid" and not reads_caller)
         reads_request = any(map(_reads_request, leaves))
         object.__setattr__(self, "reads_request", reads_request)
-        object.__setattr__(self, "loads", any(map(_loads, leaves)))
+        object.__setattr__(self, "waits", any(map(_waits, leaves)))
         by_client = self.kind == "table" and any(map(_from_client, leaves))
         object.__setattr__(self, "by_client", by_client)
         object.__setattr__(self, "origin", self)
@@ -102,7 +103,7 @@ class Requirement:
         if self.request is None:
             return asked
         method, params = self.request
-        return Asked(asked.principal, asked.now, asked.facts, method, params, asked.resources)
+        return asked._replace(method=method, params=params)
 
     def met(self, asked: Asked) -> bool:
         """Whether the caller meets it. An error never lets in, and in a "forbid" it holds."""
@@ -122,18 +123,20 @@ class Requirement:
                 return self.need is not None and self.need.value(asked) is False
 
     @property
-    def asks(self) -> tuple[Load, ...]:
-        """The loads that are written in it."""
+    def asks(self) -> tuple[Load | Pdp, ...]:
+        """The loads and the decision points that are written in it."""
         leaves = walk(self.need) if self.need is not None else ()
-        return tuple(leaf for leaf in leaves if isinstance(leaf, Load))
+        return tuple(leaf for leaf in leaves if isinstance(leaf, (Load, Pdp)))
 
-    def waits_for(self, asked: Asked) -> Wanted | None:
-        """Return the object on which it hangs whether it is met; None if on none."""
+    def waits_for(self, asked: Asked) -> Wanted | Question | None:
+        """Return the object or the question on which it hangs whether it is met, or None."""
         asked = self.asking(asked)
         if self.kind != "table" or self.need is None or asked.params is None:
             return None
-        load = wanted(self.need, asked)
-        return None if load is None else Wanted(object_of(load.loader, asked.params), load.timeout)
+        asks = wanted(self.need, asked)
+        if isinstance(asks, Load):
+            return Wanted(object_of(asks.loader, asked.params), asks.timeout)
+        return None if asks is None else asks.question(asked)
 
 
 _FIELDS = tuple(Requirement.__dataclass_fields__)
@@ -144,11 +147,13 @@ def _reads_caller(leaf: Leaf) -> bool:
 
 
 def _reads_request(leaf: Leaf) -> bool:
-    return isinstance(leaf, Load) or (isinstance(leaf, When) and leaf.condition.reads_request)
+    return isinstance(leaf, (Load, Pdp)) or (
+        isinstance(leaf, When) and leaf.condition.reads_request
+    )
 
 
-def _loads(leaf: Leaf) -> bool:
-    return loaded_by(leaf) is not None
+def _waits(leaf: Leaf) -> bool:
+    return isinstance(leaf, Pdp) or loaded_by(leaf) is not None
 
 
 def _from_client(leaf: Leaf) -> bool:

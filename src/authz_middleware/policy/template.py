@@ -76,8 +76,19 @@ class Template:
         """How specific it is; smaller is more specific."""
         return tuple(segment.rank for segment in self.segments)
 
+    @property
+    def route(self) -> str:
+        """The template as OpenAPI writes it, without converters: `/articles/{id}`."""
+        return "/" + "/".join(map(_plainly, self.segments))
+
     def __str__(self) -> str:
         return self.text
+
+
+def _plainly(segment: Segment) -> str:
+    if isinstance(segment, Exact):
+        return segment.text
+    return "**" if segment.name is None else f"{{{segment.name}}}"
 
 
 class TemplateError(ValueError):

@@ -1,7 +1,8 @@
-"""Whether a request hangs on an object that is not loaded yet, and on which one first.
+"""Whether a request hangs on what is not known yet, an object or a decision, and on what first.
 
-A need whose object is not loaded may still come to several values. Its loader is asked only while
-the whole of what must be met may still be met, and only for a part on which that hangs.
+A need whose object is not loaded, or whose decision point is not asked, may still come to several
+values. Either is asked only while the whole of what must be met may still be met, and only for a
+part on which that hangs. Decision points come last: what an object says may settle it.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from authz_middleware.policy.needs import (
     Need,
     Not,
     OneOf,
+    Pdp,
     Verdict,
     When,
     conjunction,
@@ -24,6 +26,7 @@ from authz_middleware.policy.needs import (
     loaded_by,
     negation,
 )
+from authz_middleware.policy.questions import NOT_PUT
 from authz_middleware.policy.resources import NOT_ASKED
 
 __all__ = ["possible", "wanted"]
@@ -35,7 +38,7 @@ _ANY: Values = frozenset((True, False, None))
 
 
 def possible(need: Need, asked: Asked) -> Values:
-    """Return every value that `need` may come to once its objects are loaded."""
+    """Return every value that `need` may come to once everybody was asked."""
     match need:
         case All(parts):
             return _joined(conjunction, [possible(part, asked) for part in parts])
@@ -45,22 +48,25 @@ def possible(need: Need, asked: Asked) -> Values:
             return frozenset(map(negation, possible(part, asked)))
         case Load():
             return _LOADED if _is_open(need, asked) else frozenset((need.value(asked),))
+        case Pdp() if need.said(asked) is NOT_PUT:
+            return _ANY
         case When(load=Load() as load) if _is_open(load, asked):
             return _ANY
         case _:
             return frozenset((need.value(asked),))
 
 
-def wanted(need: Need, asked: Asked) -> Load | None:
-    """Return the load to ask for first; None if `need` is met, or can not be met any more."""
+def wanted(need: Need, asked: Asked) -> Load | Pdp | None:
+    """Return what is asked first; None if `need` is met, or can not be met any more."""
     values = possible(need, asked)
     if True not in values or len(values) == 1:
         return None
-    return next(_open(need, asked), None)
+    found = tuple(_open(need, asked))
+    return next((each for each in found if isinstance(each, Load)), found[0] if found else None)
 
 
-def _open(need: Need, asked: Asked) -> Iterator[Load]:
-    """Yield the loads that `need` hangs on, in the order of the policy."""
+def _open(need: Need, asked: Asked) -> Iterator[Load | Pdp]:
+    """Yield what `need` hangs on, in the order of the policy."""
     if len(possible(need, asked)) == 1:
         return
     match need:
@@ -69,7 +75,9 @@ def _open(need: Need, asked: Asked) -> Iterator[Load]:
                 yield from _open(part, asked)
         case Not(part):
             yield from _open(part, asked)
-        case _:  # only for want of its object may a leaf come to several values
+        case Pdp():
+            yield need
+        case _:  # only for want of its object may another leaf come to several values
             yield from filter(None, (loaded_by(need),))
 
 

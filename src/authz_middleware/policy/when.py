@@ -12,7 +12,7 @@ from authz_middleware.facts import ContextReads, RequestFacts
 from authz_middleware.policy.clients import Clients
 from authz_middleware.policy.conditions import UNREADABLE, Condition, Inputs, read_condition
 from authz_middleware.policy.names import Names, wrong_permission, wrong_role
-from authz_middleware.policy.needs import Asked, ConditionFailed, Load, Need, When, walk
+from authz_middleware.policy.needs import Asked, ConditionFailed, Load, Need, Pdp, When, walk
 from authz_middleware.policy.resources import Unloaded
 from authz_middleware.policy.roles import Roles
 
@@ -219,10 +219,13 @@ _FIELDS: Mapping[str, frozenset[str]] = {
 }
 
 
-def context_reads(needs: Iterable[Need]) -> ContextReads | None:
+def context_reads(needs: Iterable[Need], clients: Clients) -> ContextReads | None:
     """Return what these read of a request's surroundings; None if it is nothing at all."""
     fields, every, names = set[str](), False, set[str]()
     leaves = [leaf for need in needs for leaf in walk(need)]
+    if clients.proxies is not None and any(isinstance(leaf, Pdp) for leaf in leaves):
+        names.add("ip")  # it is told to a decision point
+        fields |= _FIELDS["ip"]
     for condition in (leaf.condition for leaf in leaves if isinstance(leaf, When)):
         if not isinstance(condition, Applied):
             continue

@@ -15,6 +15,7 @@ from authz_middleware.policy.needs import (
     MaxAge,
     Need,
     Not,
+    Pdp,
     Permissions,
     Scopes,
     When,
@@ -66,6 +67,8 @@ def in_words(need: Need, *, outermost: bool = False) -> str:
             return _names("a token of one of", "a token of", sorted(names))
         case Load(loader):
             return f"an object that the loader `{loader}` finds"
+        case Pdp(name):
+            return f"the decision point `{name}`"
         case When(condition):
             chosen = " (of what the client sends)" if condition.from_client else ""
             return f"the condition `{condition.text}`{chosen}"

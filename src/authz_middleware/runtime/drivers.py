@@ -10,8 +10,10 @@ from dataclasses import dataclass
 from typing import Any, Protocol, cast
 
 from authz_middleware.effects import (
+    DecisionAnswer,
     IntrospectionAnswer,
     KeysAnswer,
+    NeedDecision,
     NeedIntrospection,
     NeedKeys,
     NeedResource,
@@ -19,11 +21,12 @@ from authz_middleware.effects import (
     ResourceAnswer,
     Steps,
 )
+from authz_middleware.policy.questions import Said
 from authz_middleware.policy.resources import Loaded
 from authz_middleware.tokens.freshness import KeyView
 from authz_middleware.tokens.introspection import Introspected, OpaqueToken
 
-__all__ = ["Askable", "Loading", "Outside", "Refreshable", "drive", "drive_async"]
+__all__ = ["Askable", "Deciding", "Loading", "Outside", "Refreshable", "drive", "drive_async"]
 
 MAX_WAIT = 10.0
 """Seconds that a request waits; nobody joins a fetch of keys that is almost as old (OVERDUE)."""
@@ -49,6 +52,13 @@ class Loading(Protocol):
     async def load_async(self, effect: NeedResource) -> Loaded: ...
 
 
+class Deciding(Protocol):
+    """What asks decision points, within their time; it raises nothing."""
+
+    def ask(self, effect: NeedDecision) -> tuple[Said, ...]: ...
+    async def ask_async(self, effect: NeedDecision) -> tuple[Said, ...]: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Outside:
     """Where the effects lead, by issuer, and the time. What it begins never fails."""
@@ -57,6 +67,7 @@ class Outside:
     introspection: Mapping[str, Askable]
     clock: Callable[[], float]
     loaders: Loading
+    decision_points: Deciding
 
     def begin(self, effect: NeedKeys | NeedIntrospection) -> Future[Any]:
         """Begin what `effect` wants, or join it where it has begun already."""
@@ -84,6 +95,10 @@ def drive(steps: Steps, outside: Outside) -> Outcome:
                 found = outside.loaders.load(effect)
                 effect = steps.send(ResourceAnswer(found, outside.clock()))
                 continue
+            if isinstance(effect, NeedDecision):
+                said = outside.decision_points.ask(effect)
+                effect = steps.send(DecisionAnswer(said, outside.clock()))
+                continue
             flight = outside.begin(effect)
             with suppress(TimeoutError):
                 flight.result(MAX_WAIT)
@@ -100,6 +115,10 @@ async def drive_async(steps: Steps, outside: Outside) -> Outcome:
             if isinstance(effect, NeedResource):
                 found = await outside.loaders.load_async(effect)
                 effect = steps.send(ResourceAnswer(found, outside.clock()))
+                continue
+            if isinstance(effect, NeedDecision):
+                said = await outside.decision_points.ask_async(effect)
+                effect = steps.send(DecisionAnswer(said, outside.clock()))
                 continue
             # A client that goes away cancels its own waiting only: a flight cannot be cancelled.
             flight = outside.begin(effect)

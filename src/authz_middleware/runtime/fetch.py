@@ -25,6 +25,7 @@ __all__ = [
     "NotFound",
     "NotTaken",
     "Response",
+    "TimedOut",
     "fetch",
     "post",
 ]
@@ -54,6 +55,10 @@ class FetchFailed(Exception):
 
 class NotFound(FetchFailed):
     """The provider answered that there is no such document."""
+
+
+class TimedOut(FetchFailed):
+    """The provider did not answer in time."""
 
 
 class NotTaken(FetchFailed):
@@ -113,10 +118,12 @@ def _exchange(
         # UnicodeError: a host name that no name service can be asked for.
         except (httpx2.HTTPError, httpx2.InvalidURL, OSError, UnicodeError) as error:
             if not deadline.passed:
-                raise FetchFailed(f"{url}: {type(error).__name__}") from error
+                late = isinstance(error, httpx2.TimeoutException)
+                kind = TimedOut if late else FetchFailed
+                raise kind(f"{url}: {type(error).__name__}") from error
     # Also where all seems well: a body without a length ends where the connection was cut.
     if response is None or deadline.passed:
-        raise FetchFailed(f"{url}: took longer than {total_seconds} s")
+        raise TimedOut(f"{url}: took longer than {total_seconds} s")
     return response
 
 

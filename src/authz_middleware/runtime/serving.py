@@ -19,7 +19,15 @@ from uuid import uuid4
 
 from authz_middleware.access import Access
 from authz_middleware.answers import RefusalRenderer, checked_body
-from authz_middleware.effects import Admit, Outcome, Refuse, Routed, Served, Unresolved
+from authz_middleware.effects import (
+    Admit,
+    NeedResource,
+    Outcome,
+    Refuse,
+    Routed,
+    Served,
+    Unresolved,
+)
 from authz_middleware.engine import Engine
 from authz_middleware.facts import (
     Answer,
@@ -34,6 +42,7 @@ from authz_middleware.observe.log import LOGGER, LogObserver
 from authz_middleware.policy.binding import Binding, bind
 from authz_middleware.policy.routes import RouteTable, Taken
 from authz_middleware.runtime.cache import VerifiedTokens
+from authz_middleware.runtime.decision_points import DecisionPoints
 from authz_middleware.runtime.drivers import Outside, drive, drive_async
 from authz_middleware.runtime.introspection import Introspector
 from authz_middleware.runtime.keys import FixedKeys, RemoteKeys
@@ -108,12 +117,15 @@ class Serving:
         self._late: set[Taken] = set()
         # A policy on trial asks the app for nothing.
         loading = Loaders(loaders) if beside is None else NoLoaders()
-        self._outside = Outside(self._remote, introspectors, self.clock, loading)
+        points = DecisionPoints(settings.pdps, self.clock)
+        self._outside = Outside(self._remote, introspectors, self.clock, loading, points)
         # What is on trial, and the policy that is.
         self._candidate: Serving | None = None
         trials: list[Trial] = []
         if settings.shadow is not None:
-            outside = replace(self._outside, loaders=NoLoaders())
+            # Its questions are its own: that they fail is nothing to the policy in force.
+            points = DecisionPoints(settings.pdps, self.clock)
+            outside = replace(self._outside, loaders=NoLoaders(), decision_points=points)
             beside_this = Beside(self._engine, shared=True)
             trials.append(Trial("shadow", deciding(engine(settings.shadow), outside, beside_this)))
         if settings.candidate is not None:
@@ -243,7 +255,7 @@ class Serving:
         return outcome._replace(decision=replace(outcome.decision, detail=SECOND_LOOK))
 
     def _resolved(self, unresolved: Unresolved) -> Outcome:
-        """Load what only the route that was taken asks for, where this thread may block.
+        """Ask for what only the route that was taken asks for, where this thread may block.
 
         In an event loop it may not, so nobody is let in. It takes a router that takes another route
         than the policy calls the most specific, or a middleware that rewrites the path.
@@ -252,10 +264,11 @@ class Serving:
             asyncio.get_running_loop()
         except RuntimeError:
             return drive(self._engine.resume(unresolved), self._outside)
+        need = unresolved.need
         LOGGER.error(
-            "the route that was taken loads %a, which the rule of the path does not, and between"
+            "the route that was taken asks %a, which the rule of the path does not, and between"
             " the router and the handler there is no waiting in an event loop",
-            unresolved.need.object.loader,
+            need.object.loader if isinstance(need, NeedResource) else need.pdp,
         )
         return self._engine.give_up(unresolved, self.clock())
 

@@ -12,6 +12,8 @@ from typing import Literal, NamedTuple, TypeVar, cast
 from urllib.parse import unquote, urlsplit
 
 from authz_middleware.answers import Answers, metadata
+from authz_middleware.authzen import decision_point
+from authz_middleware.authzen.decision_point import DecisionPoint
 from authz_middleware.document import Document, Report, Section
 from authz_middleware.errors import PolicyError, Problem
 from authz_middleware.facts import Answer, ContextReads, RuleRef
@@ -24,6 +26,7 @@ from authz_middleware.policy.shadows import has_shadows
 from authz_middleware.tokens import issuers as issuer_tables
 from authz_middleware.tokens import tenants
 from authz_middleware.tokens.issuers import Issuer, secure_url
+from authz_middleware.tokens.key_sources import ReadFile
 from authz_middleware.tokens.presets import TEMPLATE
 
 __all__ = ["Settings", "check_cases", "load", "obtainable"]
@@ -46,6 +49,7 @@ KNOWN = (
     "permissions",
     "routes",
     "forbid",
+    "pdp",
     "tests",
     "candidate",
 )
@@ -53,7 +57,6 @@ PLANNED = (
     "close_at_expiry",
     "ws_token",
     "state",
-    "pdp",
 )
 
 WELL_KNOWN = "/.well-known/oauth-protected-resource"  # RFC 9728 §3
@@ -90,6 +93,7 @@ class Settings:
     context_reads: ContextReads | None  # what all conditions read, those on trial included
     shadow: Policy | None  # the policy with what is on trial in it enforced, if anything is
     candidate: Candidate | None
+    pdps: Mapping[str, DecisionPoint]
 
 
 def load(document: Document, *, loaders: Collection[str] | None = None) -> Settings:
@@ -108,6 +112,7 @@ def load(document: Document, *, loaders: Collection[str] | None = None) -> Setti
     # Also those with a mistake: that a route names one of them is not a second mistake.
     names = [name for section in sections for name in tenants.names(section)]
     complete = len(issuers) == sum(len(tenants.names(section)) or 1 for section in sections)
+    pdps = decision_point.read(root, read_file=_reader(document), environ=os.environ)
     policies_with = partial(
         policies.load,
         root,
@@ -116,6 +121,7 @@ def load(document: Document, *, loaders: Collection[str] | None = None) -> Setti
         obtainable=obtainable(issuers) if complete and issuers else None,
         leeways={issuer.issuer: issuer.leeway for issuer in issuers},
         loaders=loaders,
+        pdps={name: point.denies for name, point in pdps.items()},
     )
     policy = policies_with(trial=False)
     shadow = policies_with(trial=True) if has_shadows(root) else None
@@ -123,7 +129,7 @@ def load(document: Document, *, loaders: Collection[str] | None = None) -> Setti
     _check_key_files(sections, document.directory)
     resource = _resource(root)
     metadata_url = _metadata_url(resource) if resource else None
-    tests = cases.load(root, issuers=names, roles=policy.roles.declared)
+    tests = cases.load(root, issuers=names, roles=policy.roles.declared, pdps=pdps)
     check_cases(root, tests, issuers)
     settings = Settings(
         policy=policy,
@@ -141,6 +147,7 @@ def load(document: Document, *, loaders: Collection[str] | None = None) -> Setti
         context_reads=_united(policy.context_reads, shadow.context_reads if shadow else None),
         shadow=shadow,
         candidate=None,
+        pdps=pdps,
     )
     candidate, problems = _candidate(root, loaders)
     if found := (*report.problems, *problems):
@@ -181,6 +188,17 @@ def _issuers(root: Section, sections: Sequence[Section], document: Document) -> 
             'write [[issuers]] with `issuer = "https://…"` and `audience = ["…"]`',
         )
 
+    return issuer_tables.load(
+        sections,
+        read_file=_reader(document),
+        environ=os.environ,
+        development_keys=root.flag("insecure_development_keys"),
+    )
+
+
+def _reader(document: Document) -> ReadFile:
+    """Return what reads the files of secrets and keys that the document names."""
+
     def read_file(name: str) -> bytes:
         file = document.directory / name
         document.files.note(file)
@@ -192,12 +210,7 @@ def _issuers(root: Section, sections: Sequence[Section], document: Document) -> 
             raise OSError(EFBIG, f"larger than {MAX_KEY_FILE} bytes")
         return data
 
-    return issuer_tables.load(
-        sections,
-        read_file=read_file,
-        environ=os.environ,
-        development_keys=root.flag("insecure_development_keys"),
-    )
+    return read_file
 
 
 def _published(issuers: Iterable[Issuer]) -> tuple[str, ...]:

@@ -15,7 +15,7 @@ from typing import Any, Final, TypeVar
 
 from authz_middleware.runtime.forks import renew_in_child
 
-__all__ = ["MAX_TAKEN", "MAX_THREADS", "Loop", "Workers", "loop", "workers"]
+__all__ = ["MAX_TAKEN", "MAX_THREADS", "Loop", "Workers", "askers", "loop", "workers"]
 
 MAX_THREADS: Final = 32
 """Calls that run at a time; one that was given up on counts until it returns."""
@@ -29,7 +29,14 @@ Result = TypeVar("Result")
 class Workers:
     """Threads that are kept: what a library holds for each thread, such as a connection, is too."""
 
-    def __init__(self, max_threads: int = MAX_THREADS, max_taken: int = MAX_TAKEN) -> None:
+    def __init__(
+        self,
+        max_threads: int = MAX_THREADS,
+        max_taken: int = MAX_TAKEN,
+        *,
+        name: str = "authz-loader",
+    ) -> None:
+        self._name = name
         self._max_threads = max_threads
         self._max_taken = max_taken
         self.renew()
@@ -59,7 +66,7 @@ class Workers:
         return flight
 
     def _hire(self) -> bool:
-        thread = Thread(target=self._work, args=(self._jobs,), name="authz-loader", daemon=True)
+        thread = Thread(target=self._work, args=(self._jobs,), name=self._name, daemon=True)
         try:
             thread.start()
         except RuntimeError:  # no thread can be had, or the interpreter is going down
@@ -117,4 +124,7 @@ class Loop:
 
 
 workers: Final = Workers()
+"""For the app's loaders."""
+askers: Final = Workers(name="authz-pdp")
+"""For decision points: a loader that hangs must not keep them from being asked."""
 loop: Final = Loop()

@@ -6,7 +6,7 @@ import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple, cast
+from typing import Any, Final, Literal, NamedTuple, cast
 
 from authz_middleware.document import Document, Report, Section
 from authz_middleware.facts import Decision, Principal, RuleRef
@@ -17,7 +17,8 @@ from authz_middleware.policy.explain import explain
 from authz_middleware.policy.model import Policy, Requirement
 from authz_middleware.policy.mutants import mutants
 from authz_middleware.policy.needs import Asked
-from authz_middleware.policy.resources import NO_RESOURCES, Loaded, Object, Resources
+from authz_middleware.policy.questions import NOT_PUT, Answers, Question, Said
+from authz_middleware.policy.resources import Loaded, Object, Resources, Wanted
 from authz_middleware.policy.words import BY_CLIENT
 from authz_middleware.progress import Progress, untold
 from authz_middleware.runtime.authz import NOT_ASKED, Authz
@@ -30,8 +31,8 @@ __all__ = ["PolicyTestReport", "PolicyTestResult", "run_policy_tests"]
 class PolicyTestResult:
     """One request of a test.
 
-    ERROR means that it decides nothing: its path is ambiguous, or it hangs on an object of which
-    the test says nothing.
+    ERROR means that it decides nothing: its path is ambiguous, or it hangs on an object or on a
+    decision point of which the test says nothing.
     `explanation` is what each rule found that had a say, on lines of their own.
     """
 
@@ -136,10 +137,18 @@ def _read(name: str | os.PathLike[str], settings: Settings) -> tuple[Case, ...]:
     report = Report(Document.read(name))
     root = Section.top(report)
     root.only({"tests"})
-    found = cases.load(root, issuers=settings.issuers, roles=settings.policy.roles.declared)
+    found = cases.load(
+        root,
+        issuers=settings.issuers,
+        roles=settings.policy.roles.declared,
+        pdps=settings.pdps,
+    )
     check_cases(root, found, settings.issuers.values())
     report.raise_if_any()
     return found
+
+
+_UNDECIDED: Final = ("path_ambiguous", "resource_unavailable")
 
 
 class _Asked(NamedTuple):
@@ -158,33 +167,44 @@ class _Asked(NamedTuple):
         if forbidden := policy.forbidden(requirements, self.now, facts):
             return forbidden
         if self.principal is not None:
-            resources = self.resources(policy, requirements)
-            return policy.decide(requirements, self.principal, self.now, facts, resources)
+            known = self.known(policy, requirements)
+            return policy.decide(requirements, self.principal, self.now, facts, *known)
         return policy.anonymous(requirements, self.now, facts)
 
-    def resources(self, policy: Policy, requirements: tuple[Requirement, ...]) -> Resources:
-        """Return what is loaded, by the word of the test."""
-        if self.principal is None or self.case.resource is None:
-            return NO_RESOURCES
+    def known(
+        self, policy: Policy, requirements: tuple[Requirement, ...]
+    ) -> tuple[Resources, Answers]:
+        """Return what is loaded, and what decision points say, by the word of the test."""
         found: dict[Object, Loaded] = {}
+        said: dict[Question, Said] = {}
+        if self.principal is None:
+            return found, said
         facts = self.case.facts(self.expectation)
-        while wanted := policy.waits_for(requirements, self.principal, self.now, facts, found):
-            found[wanted.object] = self.case.resource
-        return found
+        asked = (requirements, self.principal, self.now, facts)
+        while wanted := policy.waits_for(*asked, found, said):
+            if isinstance(wanted, Wanted):
+                if self.case.resource is None:
+                    break
+                found[wanted.object] = self.case.resource
+            else:
+                if wanted.each[0].pdp not in self.case.pdps:
+                    break
+                said |= {each: self.case.pdps[each.pdp] for each in wanted.each}
+        return found, said
 
     def result(self, policy: Policy) -> PolicyTestResult:
         decision = self.decision(policy, self.requirements)
         expected = self.expectation
         outcome: Literal["PASS", "FAIL", "ERROR"]
-        if decision.reason in ("path_ambiguous", "resource_unavailable"):
+        if decision.reason in _UNDECIDED or decision.detail == NOT_PUT.why:
             outcome = "ERROR"
         else:
             outcome = "PASS" if decision.allowed == expected.allowed else "FAIL"
         why = ""
         if outcome == "FAIL" and self.requirements:
-            resources = self.resources(policy, self.requirements)
+            resources, answers = self.known(policy, self.requirements)
             facts = self.case.facts(expected)
-            asked = Asked(self.principal, self.now, facts, resources=resources)
+            asked = Asked(self.principal, self.now, facts, resources=resources, answers=answers)
             rules = explain(self.requirements, asked).findings
             why = "\n".join(map(str, rules))
         return PolicyTestResult(

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import quote_plus
 
 from authz_middleware.tokens import key_sources
+from authz_middleware.tokens.credentials import B64TOKEN, VSCHAR, secret_text
 from authz_middleware.tokens.key_sources import ReadFile
 
 if TYPE_CHECKING:
@@ -37,10 +38,7 @@ _BEARER: Final = ("bearer_token_env", "bearer_token_file")
 INTROSPECTION_KEYS: Final = ("endpoint", "auth", *_CLIENT, *_BEARER, "cache")
 
 # RFC 6750 §2.1. What a prefix holds besides could be in no token, so the `=` is not here.
-_B64TOKEN: Final = re.compile(r"[A-Za-z0-9._~+/-]+=*")
 _PREFIX: Final = re.compile(r"[A-Za-z0-9._~+/-]+")
-# RFC 6749 Appendix A.1 and A.2: printable ASCII.
-_VSCHAR: Final = re.compile(r"[\x20-\x7e]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,52 +130,17 @@ def _authentication(
             fix = 'write `auth = "bearer"`, or leave it out' if name in _BEARER else "leave it out"
             table.error(name, f'`{name}` is not for `auth = "{auth}"`', fix)
     if auth == "bearer":
-        token = _secret(table, "bearer_token", _B64TOKEN, read_file, environ)
+        token = secret_text(table, "bearer_token", B64TOKEN, read_file, environ)
         return f"Bearer {token}", ()
     client = table.text("client_id", "", example="orders-api")
     if "client_id" not in table:
         table.error(None, "`client_id` is missing", "write who we are to this issuer")
-    elif client and not _VSCHAR.fullmatch(client):
+    elif client and not VSCHAR.fullmatch(client):
         what = "`client_id` is printable ASCII (RFC 6749 Appendix A.1)"
         table.error("client_id", what, "write it as the issuer registered it")
-    secret = _secret(table, "client_secret", _VSCHAR, read_file, environ)
+    secret = secret_text(table, "client_secret", VSCHAR, read_file, environ)
     if auth == "post":
         return None, (("client_id", client), ("client_secret", secret))
     # RFC 6749 §2.3.1: each is encoded as in a form, and only then joined.
     pair = f"{quote_plus(client)}:{quote_plus(secret)}"
     return f"Basic {b64encode(pair.encode()).decode('ascii')}", ()
-
-
-def _secret(
-    table: Section,
-    name: str,
-    grammar: re.Pattern[str],
-    read_file: ReadFile,
-    environ: Mapping[str, str],
-) -> str:
-    """The text of the secret called `name`; "" if it was reported."""
-    sources = (f"{name}_env", f"{name}_file")
-    present = [source for source in sources if source in table]
-    if len(present) != 1:
-        both = f"`{sources[1]}` beside `{sources[0]}`"
-        table.error(
-            sources[1] if present else None,
-            both if present else "there is no secret to say who asks",
-            f"write one of `{sources[0]}` and `{sources[1]}`",
-        )
-        return ""
-    (source,) = present
-    try:
-        data = key_sources.secret(table, source, read_file, environ)
-    except (OSError, ValueError) as error:
-        key_sources.unreadable(table, source, error)
-        return ""
-    if data is None:
-        return ""
-    text = data.decode("latin-1")
-    if not grammar.fullmatch(text):
-        # Not repeated, and not described: it is a secret.
-        what = f"what `{source}` leads to holds characters that it cannot have"
-        table.error(source, what, "give it as the issuer gave it: printable ASCII")
-        return ""
-    return text

@@ -127,6 +127,9 @@ class Presumed(Serving):
         self._decisions.append(outcome.decision)
         return outcome
 
+    def _resolved(self, unresolved: Unresolved) -> Outcome:
+        return self._presumed.give_up(unresolved, self.clock())
+
     def _tell(
         self,
         facts: RequestFacts,

@@ -1,0 +1,40 @@
+"""`pdp`: the decision point that a requirement asks, by its name in `[pdp.NAME]`."""
+
+from __future__ import annotations
+
+from difflib import get_close_matches
+from typing import Final
+
+from authz_middleware.document import Section
+from authz_middleware.document.paths import quoted
+from authz_middleware.policy.names import Names
+from authz_middleware.policy.needs import Pdp
+from authz_middleware.policy.segments import DoubleStar
+from authz_middleware.policy.template import Template
+
+__all__ = ["read"]
+
+NAME: Final = "pdp"
+
+
+def read(table: Section, names: Names, template: Template) -> Pdp | None:
+    """Read `pdp`; None if there is none. Mistakes go to the section's report."""
+    pdp = table.text(NAME, example="orders-pdp")
+    if pdp is None:
+        return None
+    if pdp not in names.pdps:
+        near = get_close_matches(pdp, sorted(names.pdps), n=1)
+        if near:
+            fix = f"did you mean `{near[0]}`?"
+        elif names.pdps:
+            fix = f"known: {', '.join(f'`{each}`' for each in sorted(names.pdps))}"
+        else:
+            fix = f'write [pdp.{quoted(pdp)}] with `url = "https://…"`'
+        table.error(NAME, f"no [pdp.{quoted(pdp)}] says where to ask", fix)
+    if any(isinstance(segment, DoubleStar) for segment in template.segments):
+        table.error(
+            NAME,
+            "`**` has no name, so the decision point would not be told which path is asked for",
+            "write `<path:rest>` in its place",
+        )
+    return Pdp(pdp, template.route, names.pdps.get(pdp, False))

@@ -1,0 +1,249 @@
+"""`pdp` through both adapters, with a decision point on loopback."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from authz_middleware import Authz
+from authz_middleware.effects import Routed
+from authz_middleware.testing import FrozenClock
+from tests.adapters.exchange import WORLDS, ask
+from tests.runtime.decider import EVALUATION, EVALUATIONS, Decider, deciding
+from tests.runtime.provider import answer, raw
+
+TOKEN = "our-credentials-at-the-decision-point"
+JSON = "application/json"
+
+ROUTES: dict[str, Any] = {
+    "GET /orders/<int:id>": {"pdp": "orders"},
+    "PUT /orders/<int:id>": {"roles": ["editor"], "pdp": "orders"},
+    "DELETE /orders/<int:id>": {"any": [["admin"], {"pdp": "orders"}]},
+    "POST /orders/<int:id>": {"not": {"pdp": "orders"}},
+    "GET /strict/<int:id>": {"pdp": "strict"},
+    "POST /strict/<int:id>": {"not": {"pdp": "strict"}},
+    "GET /late/<int:id>": {"pdp": "orders", "load": "order", "when": "resource.open"},
+    "GET /both/<int:id>": {"all": [{"pdp": "orders"}, {"pdp": "strict"}]},
+    "GET /either/<int:id>": {"any": [{"pdp": "orders"}, {"pdp": "strict"}]},
+    "GET /files/<path:rest>": {"pdp": "orders"},
+    "GET /feed/<name>": {"pdp": "orders"},
+    "WS /feed/<name>": {"pdp": "orders"},
+    "GET /free": "authenticated",
+}
+
+
+@pytest.fixture
+def decider() -> Iterator[Decider]:
+    with deciding() as decider:
+        yield decider
+
+
+def pdps(decider: Decider, **keys: Any) -> dict[str, Any]:
+    return {
+        "orders": {"url": decider.url, **keys},
+        "strict": {"url": f"{decider.url}/", "on_failure": "deny"},
+    }
+
+
+@pytest.fixture
+def authz(policy, clock, decider) -> Authz:
+    return made(policy, clock, decider)
+
+
+def made(policy, clock, decider, **keys: Any) -> Authz:
+    return Authz.from_mapping(
+        {**policy, "routes": ROUTES, "pdp": pdps(decider, **keys)},
+        clock=clock,
+        loaders={"order": lambda params: {"open": params["id"] != 3}},
+    )
+
+
+def bearer(issuer, subject="ann", *roles, **claims):
+    return [("Authorization", f"Bearer {issuer.mint(subject, roles=list(roles), **claims)}")]
+
+
+YES, NO, GARBAGE = True, False, "true"
+
+CASES: dict[str, tuple[str, str, tuple[str, ...], Any, int, str, int]] = {
+    "yes": ("GET", "/orders/1", (), YES, 200, "allowed", 1),
+    "HEAD is GET": ("HEAD", "/orders/1", (), YES, 200, "allowed", 1),
+    "no": ("GET", "/orders/1", (), NO, 403, "pdp_denied", 1),
+    "garbage": ("GET", "/orders/1", (), GARBAGE, 503, "pdp_unavailable", 1),
+    "a role is missing": ("PUT", "/orders/1", (), YES, 403, "role_missing", 0),
+    "a role and a yes": ("PUT", "/orders/1", ("editor",), YES, 200, "allowed", 1),
+    "a role and a no": ("PUT", "/orders/1", ("editor",), NO, 403, "pdp_denied", 1),
+    "a role is enough": ("DELETE", "/orders/1", ("admin",), GARBAGE, 200, "allowed", 0),
+    "a yes is enough": ("DELETE", "/orders/1", (), YES, 200, "allowed", 1),
+    "neither": ("DELETE", "/orders/1", (), NO, 403, "pdp_denied", 1),
+    "503 if it matters": ("DELETE", "/orders/1", (), GARBAGE, 503, "pdp_unavailable", 1),
+    "not a yes": ("POST", "/orders/1", (), YES, 403, "excluded", 1),
+    "not a no": ("POST", "/orders/1", (), NO, 200, "allowed", 1),
+    "not an error": ("POST", "/orders/1", (), GARBAGE, 503, "pdp_unavailable", 1),
+    "403 if the policy says so": ("GET", "/strict/1", (), GARBAGE, 403, "pdp_failed", 1),
+    "... and under a not": ("POST", "/strict/1", (), GARBAGE, 403, "pdp_failed", 1),
+    "... and not for a yes": ("GET", "/strict/1", (), YES, 200, "allowed", 1),
+    "behind an object": ("GET", "/late/1", (), YES, 200, "allowed", 1),
+    "not if its condition fails": ("GET", "/late/3", (), YES, 403, "condition_not_met", 0),
+    "two of them": ("GET", "/both/1", (), YES, 200, "allowed", 2),
+    "one is enough": ("GET", "/either/1", (), YES, 200, "allowed", 1),
+    "the other one is asked": ("GET", "/either/1", (), NO, 403, "pdp_denied", 2),
+    "both fail": ("GET", "/both/1", (), NO, 403, "pdp_denied", 1),
+}
+
+
+@pytest.mark.parametrize("world", WORLDS)
+@pytest.mark.parametrize("case", CASES.values(), ids=CASES)
+def test_a_decision_point_is_asked_only_while_it_matters(
+    world, case, authz, issuer, decider, caplog
+):
+    method, path, roles, says, status, reason, times = case
+    decider.otherwise = says
+    with caplog.at_level(logging.DEBUG, "authz_middleware"):
+        sent = ask(world, authz, method, path, bearer(issuer, "ann", *roles))
+    assert sent.status == status
+    assert sent.called is (status == 200)
+    assert decider.paths == [path] * times
+    assert f": {reason}" in caplog.text
+    assert (sent.header("retry-after") is not None) is (status == 503)
+    assert b"pdp" not in sent.body
+    assert ("insufficient_scope" in str(sent.header("www-authenticate"))) is (status == 403)
+
+
+@pytest.mark.parametrize("world", WORLDS)
+def test_nobody_is_asked_about_a_caller_who_is_not_known(world, authz, decider):
+    assert ask(world, authz, "GET", "/orders/1").status == 401
+    bad = [("Authorization", "Bearer x.y.z")]
+    assert ask(world, authz, "GET", "/orders/1", bad).status == 401
+    assert decider.asked == []
+
+
+@pytest.mark.parametrize("world", WORLDS)
+def test_what_is_sent(world, policy, clock, issuer, decider, monkeypatch):
+    monkeypatch.setenv("PDP_TOKEN", TOKEN)
+    authz = made(policy, clock, decider, token_env="PDP_TOKEN")
+    headers = bearer(issuer, "ann", "editor", scope="pay read")
+    assert ask(world, authz, "GET", "/orders/007", headers).status == 200
+    assert decider.provider.asked == [EVALUATION]
+    assert decider.asked == [
+        {
+            "subject": {
+                "type": "identity",
+                "id": "ann",
+                "properties": {
+                    "issuer": "https://login.example.com",
+                    "roles": ["editor", "viewer"],
+                    "permissions": ["article:read", "article:write"],
+                    "scopes": ["pay", "read"],
+                },
+            },
+            "action": {"name": "GET"},
+            "resource": {
+                "type": "route",
+                "id": "/orders/{id}",
+                "properties": {"path": "/orders/7", "params": {"id": "7"}},
+            },
+            "context": {"time": "2027-01-15T08:00:00Z"},
+        }
+    ]
+    fields = decider.provider.headers[0]
+    assert fields["content-type"] == JSON
+    assert fields["authorization"] == f"Bearer {TOKEN}"
+    assert len(fields["x-request-id"]) == 36
+    assert headers[0][1].split()[1] not in f"{fields}{decider.provider.bodies}"
+
+
+@pytest.mark.parametrize("world", WORLDS)
+def test_the_clients_address_is_told_if_the_policy_says_whom_to_believe(
+    world, policy, clock, issuer, decider
+):
+    authz = made({**policy, "trusted_proxies": ["127.0.0.1"]}, clock, decider)
+    headers = [*bearer(issuer), ("X-Forwarded-For", "198.51.100.7, 203.0.113.9")]
+    there = {"REMOTE_ADDR": "127.0.0.1"} if world == "wsgi" else {"client": ("127.0.0.1", 1)}
+    assert ask(world, authz, "GET", "/orders/1", headers, **there).status == 200
+    assert decider.asked[0]["context"]["ip"] == "203.0.113.9"
+
+
+def test_what_an_upgrade_may_become_is_asked_in_one_request(authz, issuer, decider):
+    """A request that some WSGI apps take for a handshake must be allowed as both."""
+    headers = [
+        *bearer(issuer),
+        ("Connection", "Upgrade"),
+        ("Upgrade", "websocket"),
+        ("Sec-WebSocket-Key", "x"),
+        ("Sec-WebSocket-Version", "13"),
+    ]
+    assert ask("wsgi", authz, "GET", "/feed/a", headers).status == 200
+    assert decider.provider.asked == [EVALUATIONS]
+    body = decider.asked[0]
+    assert [each["action"]["name"] for each in body["evaluations"]] == ["GET", "WS"]
+    assert body["options"] == {"evaluations_semantic": "execute_all"}
+    assert {*body} == {"subject", "context", "evaluations", "options"}
+    decider.becomes(
+        answer({"evaluations": [{"decision": True}, {"decision": False}]}, content_type=JSON)
+    )
+    assert ask("wsgi", authz, "GET", "/feed/a", headers).status == 403
+
+
+# The second look
+
+
+def look(method: str, path: str) -> Any:
+    return lambda access: access.look_again(Routed("taken", "http", method, path))
+
+
+@pytest.mark.parametrize("world", WORLDS)
+def test_what_was_said_is_not_asked_again_between_router_and_handler(world, authz, issuer, decider):
+    during = look("GET", "/orders/1")
+    assert ask(world, authz, "GET", "/orders/1", bearer(issuer), during=during).status == 200
+    assert decider.paths == ["/orders/1"]
+
+
+@pytest.mark.parametrize("says", [True, False])
+@pytest.mark.parametrize("world", WORLDS)
+def test_where_the_app_has_led_it_is_asked_anew(world, says, authz, issuer, decider, caplog):
+    decider.says["/orders/2"] = says
+    during = look("GET", "/orders/2")
+    sent = ask(world, authz, "GET", "/orders/1", bearer(issuer), during=during)
+    if world == "asgi":  # nobody can wait there
+        assert sent.status == 503
+        assert decider.paths == ["/orders/1"]
+        assert "the route that was taken asks 'orders'" in caplog.text
+    else:
+        assert sent.status == (200 if says else 403)
+        assert decider.paths == ["/orders/1", "/orders/2"]
+
+
+@pytest.mark.parametrize("world", WORLDS)
+def test_another_method_is_another_question(world, authz, issuer, decider):
+    during = look("PUT", "/orders/1")
+    sent = ask(world, authz, "GET", "/orders/1", bearer(issuer, "ann", "editor"), during=during)
+    assert sent.status == (503 if world == "asgi" else 200)
+
+
+@pytest.mark.parametrize("world", WORLDS)
+def test_a_token_that_expires_meanwhile_lets_nobody_in(world, policy, issuer, decider):
+    clock = FrozenClock(1_800_000_000.0)
+
+    def slow(handler: Any) -> None:
+        clock.advance(331)  # `exp` and the leeway
+        answer({"decision": True}, content_type=JSON)(handler)
+
+    decider.becomes(slow)
+    authz = made(policy, clock, decider)
+    sent = ask(world, authz, "GET", "/orders/1", bearer(issuer, lifetime=300))
+    assert (sent.status, sent.called) == (401, False)
+
+
+@pytest.mark.parametrize("world", WORLDS)
+def test_the_log_says_who_said_no_and_who_said_nothing(world, authz, issuer, decider, caplog):
+    decider.otherwise = False
+    with caplog.at_level(logging.INFO, "authz_middleware"):
+        ask(world, authz, "GET", "/orders/1", bearer(issuer))
+        decider.becomes(raw())
+        ask(world, authz, "GET", "/orders/1", bearer(issuer))
+    assert "needs a yes of decision point orders; has no'" in caplog.text
+    assert "(unreachable)" in caplog.text
+    assert "the decision point 'orders' gave no decision: http://127.0.0.1" in caplog.text
