@@ -33,6 +33,11 @@ def test_a_key_is_known_by_its_name(kid: str | None, expected: bool) -> None:
         "https://127.0.0.1.example.com": False,
         "https://example.com/127.0.0.1": False,
         "https://127.0.0.1@example.com": False,
+        # Two parsers would see two hosts, or it is no address at all.
+        "http://example.com\\@localhost": False,
+        "http://127.0.0.1#@example.com": False,
+        "file://localhost/x": False,
+        "//localhost": False,
         "joe": False,
         "": False,
         "http://[": False,
@@ -57,9 +62,31 @@ def allowed(development: DevelopmentIssuer, authz: Authz) -> bool:
     return outcome.decision.allowed
 
 
-def test_on_this_machine_it_is_believed(tmp_path: Path) -> None:
+def warned(caplog: pytest.LogCaptureFixture) -> bool:
+    texts = [each.getMessage() for each in caplog.records if each.levelname == "WARNING"]
+    return any("keys of development issuers are believed" in text for text in texts)
+
+
+def test_on_this_machine_it_is_believed(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Which is told: the machine may be another one than the policy was written on."""
     development, policy = served(tmp_path, "http://127.0.0.1:8799")
     assert allowed(development, Authz.from_mapping(policy))
+    assert warned(caplog)
+
+
+@pytest.mark.parametrize(
+    ("issuer", "top", "expected"),
+    [
+        (ELSEWHERE, {"insecure_development_keys": True}, True),
+        (ELSEWHERE, {}, False),
+        ("http://127.0.0.1:8799", {}, False),  # whether its keys are such is not known yet
+    ],
+)
+def test_fetched_keys_that_may_be_of_development_are_told(
+    issuer: str, top: dict[str, Any], expected: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    Authz.from_mapping({"issuers": [{"issuer": issuer, "audience": "api"}], **top})
+    assert warned(caplog) is expected
 
 
 def test_elsewhere_it_is_refused_at_start(tmp_path: Path) -> None:

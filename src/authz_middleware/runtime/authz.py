@@ -60,6 +60,13 @@ class Authz:
             compiled = settings.load(document, loaders=names)
             for name in sorted(registered.keys() - compiled.policy.loaders):
                 LOGGER.warning("the loader %a is registered, but no rule names it", name)
+            for issuer in compiled.issuers.values():
+                if issuer.is_of_development:
+                    LOGGER.warning(
+                        "keys of development issuers are believed for %a: whoever has the key file"
+                        " can be anyone",
+                        issuer.issuer,
+                    )
             return Serving(
                 compiled,
                 loaders=registered,

@@ -180,12 +180,13 @@ class Trials:
         self._lock = Lock()
         self._waiting: SimpleQueue[_Request | Event | None] = SimpleQueue()
         self._begun = False
+        self._is_idle = False  # for good: no thread could be had
 
     def hand(self, facts: RequestFacts, arrived: float, live: Decision) -> None:
         """Have a request tried that has `arrived` then (seconds since the epoch). Never waits."""
         if not self._begun:
             self._begin()
-        if self._waiting.qsize() < MAX_WAITING:
+        if not self._is_idle and self._waiting.qsize() < MAX_WAITING:
             self._waiting.put(_Request(facts, arrived, live))
             return
         with self._lock:
@@ -193,7 +194,7 @@ class Trials:
 
     def counts(self, timeout: float) -> tuple[TrialCounts, ...]:
         """Return what was counted, after at most `timeout` seconds for what was handed over."""
-        if timeout > 0 and self._begun:
+        if timeout > 0 and self._begun and not self._is_idle:
             done = Event()
             self._waiting.put(done)
             done.wait(timeout)
@@ -209,6 +210,9 @@ class Trials:
         try:
             self._start(lambda: _work(waiting, trials))
         except RuntimeError as error:  # no thread, or the interpreter is going down
+            # What nobody will take away would be kept for good, and in it are tokens.
+            self._is_idle = True
+            self._waiting = SimpleQueue()
             _complain("nothing is tried: %s", error)
 
 

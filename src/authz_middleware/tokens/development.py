@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Final
 from urllib.parse import urlsplit
 
-from authz_middleware.tokens.key_sources import is_loopback
+from authz_middleware.tokens.key_sources import is_loopback, url_problem
 
 __all__ = ["PREFIX", "is_development_key", "is_local"]
 
@@ -24,8 +24,4 @@ def is_development_key(kid: str | None) -> bool:
 
 def is_local(issuer: str) -> bool:
     """Whether the issuer's identifier is an address of this machine, where such keys belong."""
-    try:
-        host = urlsplit(issuer).hostname
-    except ValueError:
-        return False
-    return host is not None and is_loopback(host)
+    return url_problem(issuer) is None and is_loopback(urlsplit(issuer).hostname or "")

@@ -120,6 +120,13 @@ class Issuer:
     from_template: bool = False  # ... and stands for one tenant of a template
     development_keys: bool = False  # whether a key that anybody may have on his disk will do
 
+    @property
+    def is_of_development(self) -> bool:
+        """Whether it believes such keys: of the policy, or from another machine."""
+        if isinstance(self.source, StaticKeys):
+            return any(is_development_key(key.kid) for key in self.source.keys.keys)
+        return self.development_keys and not is_local(self.issuer)
+
 
 def load(
     sections: Sequence[Section],
