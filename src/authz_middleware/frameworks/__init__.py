@@ -61,6 +61,12 @@ _MODULES: Final = {
 
 UseOfRootPath: TypeAlias = Literal["any", "kept", "kept inside"]
 
+_DISPATCHING: Final = tuple(
+    f"{how}_{what}"
+    for how in ("handle", "full_dispatch", "dispatch")
+    for what in ("request", "websocket")
+)
+
 _TRANSPARENT: Final = (
     "authz_middleware.",
     "litestar.",
@@ -71,6 +77,22 @@ _TRANSPARENT: Final = (
 
 _OPAQUE: Final = ("starlette.middleware.base", "starlette.middleware.wsgi")
 """Modules among those whose middlewares do what somebody else has written."""
+
+_ENTRIES: Final[Mapping[str, tuple[str, ...]]] = {
+    "bottle": ("__call__", "wsgi", "_handle"),
+    "django": ("__call__", "get_response", "get_response_async", "resolve_request"),
+    "falcon": ("__call__", "_get_responder", "_handle_websocket"),
+    "flask": ("__call__",),
+    "hypercorn": ("__call__",),
+    "litestar": ("__call__",),
+    "pyramid": ("__call__", "handle_request", "invoke_request", "request_context"),
+    "quart": ("__call__", *_DISPATCHING),
+    "werkzeug": ("__call__",),
+}
+"""What leads from an app's entry to its handlers, by our module. Starlette's looks for itself."""
+
+_HELD: Final = {"bottle": "wsgi", "litestar": "asgi_handler", "pyramid": "execution_policy"}
+"""What an app calls there, and may hold in the place of the framework's own."""
 
 _MAX_LAYERS: Final = 32
 """Middlewares that are looked through; a chain that is longer is a cycle."""
@@ -179,10 +201,54 @@ def _between(app: object, found: Found) -> Iterator[str]:
     """The names of what `app` wraps `found` in that is not known to leave requests alone."""
     for layer in _layers(app):
         if layer is found.app:
-            return
-        module = type(layer).__module__
-        if not module.startswith(_TRANSPARENT) or module in _OPAQUE:
+            break
+        if not _is_transparent(layer):
             yield where(layer)
+    yield from _in_place_of_entries(app, found)
+
+
+def _is_transparent(layer: object) -> bool:
+    module = type(layer).__module__
+    return module.startswith(_TRANSPARENT) and module not in _OPAQUE
+
+
+def _in_place_of_entries(wrapped: object, found: Found) -> Iterator[str]:
+    """The names of what an app, or its class, has put where the framework begins to serve.
+
+    A method that was patched into the framework's own class is not told from the framework.
+    """
+    app = found.app
+    for name in _ENTRIES.get(found.module, ()):
+        owner = next((each for each in type(app).__mro__ if name in vars(each)), None)
+        if owner is None or _is_of(owner, found):
+            continue
+        if name != "__call__" or _is_called(wrapped, found):
+            yield f"{where(owner)}.{name}"
+    for layer in _layers(getattr(app, _HELD.get(found.module, ""), None)):
+        if layer is app:
+            return
+        made = layer if inspect.isfunction(layer) else type(layer)
+        if not (_is_transparent(layer) or _is_of(made, found)):
+            yield where(layer)
+
+
+def _is_called(wrapped: Any, found: Found) -> bool:
+    """Whether the found app is called as such, and not by what its own `__call__` goes on to."""
+    for _ in range(_MAX_LAYERS):
+        if wrapped is found.app:
+            return True
+        owner = getattr(wrapped, "__self__", wrapped)
+        if owner is found.app:
+            return bool(wrapped.__name__ == "__call__")
+        if found.module == "litestar" and _is_of(type(owner), found):  # its `asgi_handler`
+            return False
+        wrapped = getattr(owner, "app", None)
+    return True
+
+
+def _is_of(made: Any, found: Found) -> bool:
+    """Whether a class or a function is of the found framework, or leaves requests alone."""
+    return made.__module__.partition(".")[0] in ("authz_middleware", "pyramid_retry", found.module)
 
 
 class Found(NamedTuple):
