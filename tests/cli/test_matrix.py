@@ -140,3 +140,67 @@ def test_nothing_of_a_policy_can_run_in_the_page(authz, folder: Path) -> None:
     assert [tag for tag, _ in page.tags].count("script") == 2
     assert "sha256-" in text
     assert "unsafe-inline" not in text
+
+
+# --- The routes of an app ---
+
+
+def test_the_routes_of_an_app(authz) -> None:
+    result = authz("matrix", "--app", "tests.cli.apps:mounted()")
+    assert rows(result.output) == [
+        ["METHODS", "ROUTE", "anonymous", "any valid token", "editor", "viewer"],
+        ["GET", "/api/items/{id:int}", "no", "no", "yes", "yes"],
+        ["PUT", "/api/items/{id:int}", "no", "no", "no", "no"],
+        ["WS", "/feed", "no", "yes", "yes", "yes"],
+        ["GET|PUT|WS|others", "/files/**", "no", "no", "yes", "no"],
+        ["GET", "/health", "yes", "yes", "yes", "yes"],
+        ["GET|PUT|WS|others", "/other/**", "no", "no", "no", "no"],
+    ]
+    assert result.exit_code == 0
+
+
+def test_the_routes_of_an_app_under_another_policy(authz) -> None:
+    result = authz("matrix", "authz.toml", "--app", "tests.cli.apps:unguarded", "--role", "viewer")
+    found = rows(result.output)
+    assert found[0] == ["METHODS", "ROUTE", "anonymous", "any valid token", "viewer"]
+    assert ["GET", "/health", "yes", "yes", "yes"] in found  # by GET /{data}
+    assert ["GET|OPTIONS", "/items/<int:id>", "no", "no", "no"] in found
+
+
+def test_the_routes_of_an_app_in_other_forms(authz, folder: Path) -> None:
+    words = ("matrix", "--app", "tests.cli.apps:shop()")
+    document = json.loads(authz(*words, "--json").output)
+    by_route = {(row["route"], row["example"]): row for row in document["rows"]}
+    assert by_route["/files/<path:name>", "/files/secret"]["rules"][0]["key"] == "/files/secret"
+    lines = [*csv.reader(authz(*words, "--csv").output.splitlines())]
+    assert lines[0][4:] == ["anonymous", "any valid token", "editor", "viewer"]
+    assert authz(*words, "--html", "m.html").output.startswith("m.html: ")
+    page = (folder / "m.html").read_text()
+    assert "<title>Who may do what: tests.cli.apps:shop()</title>" in page
+    assert "/files/&lt;path:name&gt; (as /files/secret)" in page
+
+
+def test_an_app_with_odd_routes(authz, folder: Path) -> None:
+    words = ("matrix", "--app", "tests.cli.apps:hostile()")
+    assert all(line.isprintable() for line in authz(*words).output.splitlines())
+    assert all(line.isprintable() for line in authz(*words, "--csv").output.splitlines())
+    authz(*words, "--html", "m.html")
+    page = (folder / "m.html").read_text()
+    assert "\\u202e&#x27;&quot;&lt;b&gt;" in page
+    assert "<b>" not in page
+    assert "\u202e" not in page
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--app", "tests.cli.apps"), "names no app; write `module:app`"),
+        (("--app", "tests.cli.apps:unguarded"), "app: no guard stands before it"),
+        (("--app", "tests.cli.apps:shop()", "--role", "none"), "role `none` is in no rule"),
+        (("none.toml", "--app", "tests.cli.apps:shop()"), "none.toml: "),
+    ],
+)
+def test_an_app_that_cannot_be_laid_out(words: tuple[str, ...], said: str, authz) -> None:
+    result = authz("matrix", *words)
+    assert result.exit_code == 2
+    assert said in result.output

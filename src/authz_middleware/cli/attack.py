@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 from typing import Any, Final
 
@@ -10,9 +9,11 @@ import click
 
 from authz_middleware.asgi import ASGIAuthzMiddleware
 from authz_middleware.cli.policies import Mistake
+from authz_middleware.cli.printing import json_option, print_json
 from authz_middleware.cli.progress import Told
 from authz_middleware.cli.targets import find_app
 from authz_middleware.errors import PolicyError
+from authz_middleware.policy.findings import printable
 from authz_middleware.progress import Progress
 from authz_middleware.runtime.authz import Authz
 from authz_middleware.testing import AttackReport, Leak
@@ -38,7 +39,7 @@ FOUND: Final = 1
     metavar="N",
     help="Print N of what got through; all are counted.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON document, with all of it.")
+@json_option
 def attack(
     app: str, requests: tuple[str, ...], policy: str | None, limit: int, *, as_json: bool
 ) -> None:
@@ -64,7 +65,7 @@ def attack(
     """
     report = _report(app, requests, policy, Told("attack", quiet=as_json))
     if as_json:
-        click.echo(json.dumps(_document(report), indent=2))
+        print_json(_document(report))
     else:
         _print(report, limit)
     raise SystemExit(0 if report.ok else FOUND)
@@ -106,7 +107,7 @@ def _leak(leak: Leak) -> dict[str, Any]:
 
 def _print(report: AttackReport, limit: int) -> None:
     for leak in report.leaks[:limit]:
-        click.secho(str(leak), fg="red")
+        click.secho("\n".join(map(printable, str(leak).split("\n"))), fg="red")
     if len(report.leaks) > limit:
         click.echo(f"... and {len(report.leaks) - limit:,} more; --limit shows them")
     click.secho(report.summary, fg="green" if report.ok else "red")

@@ -13,6 +13,7 @@ from authz_middleware.analysis.checking import KINDS
 from authz_middleware.cli.policies import MISTAKE, read
 from authz_middleware.cli.printing import json_option, print_json
 from authz_middleware.errors import Notice, PolicyError, Problem
+from authz_middleware.policy.findings import printable
 
 __all__ = ["check"]
 
@@ -108,8 +109,9 @@ def _print(errors: Sequence[Problem], warnings: Sequence[Notice]) -> None:
 
 
 def _line(label: str, colour: str, found: Problem | Notice) -> None:
-    fix = f"\n    {found.fix}" if found.fix else ""
-    click.echo(f"{found.where}: {click.style(label, fg=colour)}: {found.what}{fix}")
+    fix = f"\n    {printable(found.fix)}" if found.fix else ""
+    where, what = printable(found.where), printable(found.what)
+    click.echo(f"{where}: {click.style(label, fg=colour)}: {what}{fix}")
 
 
 def _count(number: int, word: str) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Any, Final, Literal
@@ -11,12 +10,14 @@ import click
 
 from authz_middleware.analysis import Comparison, compare
 from authz_middleware.cli.policies import unusable
+from authz_middleware.cli.printing import json_option, print_json
 from authz_middleware.cli.progress import Told
 from authz_middleware.cli.revisions import read_revision
 from authz_middleware.errors import PolicyError
-from authz_middleware.policy.binding import OTHER
 from authz_middleware.policy.changes import Changed
+from authz_middleware.policy.findings import printable
 from authz_middleware.policy.needs import Verdict
+from authz_middleware.policy.words import methods_shown
 
 __all__ = ["diff"]
 
@@ -30,7 +31,7 @@ _SIGNS: Final = {True: "yes", None: "maybe", False: "no"}
 @click.argument("old")
 @click.argument("new")
 @click.option("--markdown", is_flag=True, help="Print Markdown, for a comment on a pull request.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+@json_option
 @click.option(
     "--fail-on",
     type=click.Choice(["widened", "changed", "never"]),
@@ -68,7 +69,7 @@ def diff(
     except PolicyError as error:
         raise unusable(error) from error
     if as_json:
-        click.echo(json.dumps(_document(found), indent=2))
+        print_json(_document(found))
     elif markdown:
         click.echo("\n".join(_markdown(found)))
     else:
@@ -95,15 +96,16 @@ def _print(found: Comparison) -> None:
         return
     for each in found.rights:
         sign, colour = _sign(each)
-        who = ", ".join(each.callers)
-        click.echo(f"{click.style(sign, fg=colour, bold=True)} {_what(each)}: {who}")
-        click.echo(f"    was {each.before}{_where(each.old_rule)}")
-        click.echo(f"    is  {each.after}{_where(each.new_rule)}")
+        text = printable(f"{_what(each)}: {', '.join(each.callers)}")
+        click.echo(f"{click.style(sign, fg=colour, bold=True)} {text}")
+        click.echo(printable(f"    was {each.before}{_where(each.old_rule)}"))
+        click.echo(printable(f"    is  {each.after}{_where(each.new_rule)}"))
         if _unsure(each):
             click.secho("    whether that is more or less hangs on the conditions", fg="yellow")
     for issuer in found.issuers:
         sign, colour = ("+", "red") if issuer.widened else ("-", "green")
-        click.echo(f"{click.style(sign, fg=colour, bold=True)} {issuer.issuer}: {issuer.what}")
+        text = printable(f"{issuer.issuer}: {issuer.what}")
+        click.echo(f"{click.style(sign, fg=colour, bold=True)} {text}")
     click.echo(_summary(found))
 
 
@@ -118,10 +120,9 @@ def _unsure(each: Changed) -> bool:
 
 
 def _what(each: Changed) -> str:
-    methods = "|".join("others" if method == OTHER else method for method in each.methods)
     # Of a subtree the change may be of a part only.
     shown = f" (as {each.example})" if each.route.endswith("**") else ""
-    return f"{methods} {each.route}{shown}"
+    return f"{methods_shown(each.methods)} {each.route}{shown}"
 
 
 def _where(rule: object) -> str:
@@ -173,4 +174,4 @@ def _escaped(text: str) -> str:
     text = text.replace("`", "")
     for sign in "\\|<>[]*_@#!":
         text = text.replace(sign, f"\\{sign}")
-    return " ".join(text.split())
+    return printable(" ".join(text.split()))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 import time
 from collections.abc import Iterable, Mapping
@@ -16,6 +15,7 @@ from authz_middleware.analysis import explaining
 from authz_middleware.analysis.explaining import Caller, Explained, Step
 from authz_middleware.analysis.log_lines import Recorded, find_recorded
 from authz_middleware.cli.policies import Mistake, compiled
+from authz_middleware.cli.printing import json_option, print_json
 from authz_middleware.document import Document
 from authz_middleware.facts import RuleRef
 from authz_middleware.policy.findings import printable
@@ -51,7 +51,7 @@ _COLOURS: Final[Mapping[str, str]] = {
 @click.option("--token", metavar="TOKEN", help="Ask for this token; better `-` or @FILE.")
 @click.option("--id", "id", metavar="ID", help="Explain the decision with this id.")
 @click.option("--log", metavar="FILE", help="The log in which it stands; `-` is standard input.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+@json_option
 def explain(
     method: str | None,
     path: str | None,
@@ -101,7 +101,7 @@ def explain(
         caller = _caller(settings, now, (roles, scopes, permissions), claims, token)
     found = explaining.explained(settings.policy, method.upper(), path, caller, now)
     if as_json:
-        click.echo(json.dumps(_json(found, recorded), indent=2))
+        print_json(_json(found, recorded))
     else:
         _print(f"{method.upper()} {path}", found, recorded, document)
     raise SystemExit(0 if found.decision.allowed else REFUSED)
@@ -185,26 +185,26 @@ def _print(request: str, found: Explained, recorded: Recorded | None, document: 
     click.secho(printable(request), bold=True)
     if recorded is not None:
         came = "allowed" if recorded.allowed else "refused"
-        said = f"  logged     {came}, {recorded.reason} {recorded.said}"
-        click.echo(printable(said).rstrip())
+        said = printable(f"{recorded.reason} {recorded.said}".rstrip())
+        click.echo(f"  logged     {came}, {said}")
     for step in found.steps:
         _print_step(step)
     decision = found.decision
     if decision.allowed:
-        click.secho(f"allowed by {decision.rule}", fg="green", bold=True)
+        click.secho(printable(f"allowed by {decision.rule}"), fg="green", bold=True)
     else:
         by = f" by {decision.rule}" if decision.rule else ""
-        click.secho(f"refused: {decision.reason}{by}", fg="red", bold=True)
+        click.secho(printable(f"refused: {decision.reason}{by}"), fg="red", bold=True)
     for label, text in (("because", decision.nearest_miss), ("detail", decision.detail)):
         if text:
             click.echo(f"  {label:9}  {printable(text)}")
     for rule in found.rules:
         outcome = click.style(rule.outcome, fg=_COLOURS[rule.outcome])
-        click.echo(f"{rule.ref}: {outcome}")
+        click.echo(f"{printable(str(rule.ref))}: {outcome}")
         if line := _source(rule.ref, document):
-            click.secho(f"  | {line}", dim=True)
+            click.secho(f"  | {printable(line)}", dim=True)
         for text in rule.finding.lines(1) if rule.finding else ():
-            click.echo(_coloured(text))
+            click.echo(_coloured(printable(text)))
 
 
 def _print_step(step: Step) -> None:

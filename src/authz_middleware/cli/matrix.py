@@ -5,21 +5,24 @@ from __future__ import annotations
 import csv
 import json
 import sys
-from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
 
 import click
 
-from authz_middleware.analysis import tabulate
-from authz_middleware.analysis.tabulating import UnknownRole
+from authz_middleware.analysis.tabulating import UnknownRole, tabulate, tabulate_app
 from authz_middleware.cli.matrix_page import page
 from authz_middleware.cli.policies import Mistake, policy_argument, read, unusable
+from authz_middleware.cli.printing import json_option, print_columns
 from authz_middleware.cli.progress import Told
+from authz_middleware.cli.targets import find_app
+from authz_middleware.document import Document
 from authz_middleware.errors import PolicyError
-from authz_middleware.policy.binding import OTHER
+from authz_middleware.policy.findings import printable
 from authz_middleware.policy.table import Cell, Table
+from authz_middleware.policy.words import methods_shown
+from authz_middleware.progress import Progress
 
 __all__ = ["matrix"]
 
@@ -28,12 +31,14 @@ _COLOURS: Final = {"yes": "green", "no": "bright_black", "if": "yellow"}
 
 @click.command(short_help="Show who may do what, as a table.")
 @policy_argument
+@click.option("--app", metavar="MODULE:APP", help="Rows are the routes of this app.")
 @click.option("--role", "roles", multiple=True, metavar="ROLE", help="Only these roles.")
 @click.option("--csv", "as_csv", is_flag=True, help="Print CSV.")
 @click.option("--html", metavar="FILE", help="Write one page that needs nothing else.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+@json_option
 def matrix(
     policy: str | None,
+    app: str | None,
     roles: tuple[str, ...],
     html: str | None,
     *,
@@ -46,6 +51,8 @@ def matrix(
     scopes, conditions, step-up, what a token itself must bring. A caller in a column has that role
     and what it inherits, and no other; roles that only together may something are named in the row.
 
+    With --app it is laid against the routes of an app instead: POLICY, or that of the app's guard.
+
     The page of --html is for a review: it filters, tells why, prints, and loads nothing.
 
     \b
@@ -53,18 +60,18 @@ def matrix(
       authz matrix
       authz matrix authz.toml --role editor --role admin
       authz matrix authz.toml --html matrix.html
+      authz matrix --app shop.main:app
     """
     if sum((as_csv, as_json, html is not None)) > 1:
         raise click.UsageError("give one of --csv, --html, --json")
     try:
-        document = read(policy)
-        found = tabulate(document, roles or None, progress=Told("matrix", quiet=as_json))
+        found, source = _table(policy, app, roles, Told("matrix", quiet=as_json))
     except PolicyError as error:
         raise unusable(error) from error
     except UnknownRole as error:
         raise Mistake(str(error)) from error
     if html is not None:
-        Path(html).write_text(page(found, document.source), "utf-8")
+        Path(html).write_text(page(found, source), "utf-8")
         click.echo(f"{html}: {len(found.rows)} routes, {len(found.columns)} callers")
     elif as_json:
         # Without an indent, which only the slow encoder of json knows: a table may be large.
@@ -75,9 +82,16 @@ def matrix(
         _print(found)
 
 
-def methods_shown(methods: Sequence[str]) -> str:
-    """Return methods as a key of a policy has them; "others" are those that none names."""
-    return "|".join("others" if method == OTHER else method for method in methods)
+def _table(
+    policy: str | None, app: str | None, roles: tuple[str, ...], progress: Progress
+) -> tuple[Table, str]:
+    """Return the table, and what its policy or its app is called."""
+    asked = roles or None
+    if app is None:
+        document = read(policy)
+        return tabulate(document, asked, progress=progress), document.source
+    laid = None if policy is None else Document.read(policy)
+    return tabulate_app(find_app(app), laid, asked, progress=progress), app
 
 
 def _document(found: Table) -> dict[str, Any]:
@@ -99,11 +113,12 @@ def _document(found: Table) -> dict[str, Any]:
 
 def _print_csv(found: Table) -> None:
     writer = csv.writer(sys.stdout, lineterminator="\n")
-    writer.writerow(["methods", "route", "example", "rules", *found.columns])
+    writer.writerow(["methods", "route", "example", "rules", *map(printable, found.columns)])
     for row in found.rows:
         rules = " and ".join(map(str, row.rules))
         cells = [f"if {cell.why}" if cell.may == "if" else cell.may for cell in row.cells]
-        writer.writerow([methods_shown(row.methods), row.route, row.example, rules, *cells])
+        texts = [methods_shown(row.methods), row.route, row.example, rules, *cells]
+        writer.writerow(map(printable, texts))
 
 
 def _print(found: Table) -> None:
@@ -112,23 +127,16 @@ def _print(found: Table) -> None:
     for row in found.rows:
         cells = (_cell(cell, notes) for cell in row.cells)
         lines.append((methods_shown(row.methods), row.shown, *cells))
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    widths[-1] = 0  # nothing stands behind it
-    for number, line in enumerate(lines):
-        padded = [cell.ljust(width) for cell, width in zip(line, widths, strict=True)]
-        if number == 0:
-            click.secho("  ".join(padded).rstrip(), bold=True)
-        else:
-            coloured = [
-                click.style(cell, fg=_COLOURS[cell.partition("[")[0].strip()])
-                for cell in padded[2:]
-            ]
-            click.echo("  ".join([*padded[:2], *coloured]).rstrip())
+    print_columns(lines, _coloured)
     for why, number in notes.items():
-        click.echo(f"[{number}] {why}")
+        click.echo(f"[{number}] {printable(why)}")
     for row in found.rows:
         for roles in row.together:
-            click.echo(f"{methods_shown(row.methods)} {row.route}: also {roles}")
+            click.echo(printable(f"{methods_shown(row.methods)} {row.route}: also {roles}"))
+
+
+def _coloured(place: int, cell: str) -> str:
+    return cell if place < 2 else click.style(cell, fg=_COLOURS[cell.partition("[")[0].strip()])
 
 
 def _cell(cell: Cell, notes: dict[str, int]) -> str:

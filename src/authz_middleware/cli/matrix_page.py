@@ -16,8 +16,9 @@ from html import escape
 from importlib.resources import files
 from typing import Any
 
-from authz_middleware.policy.binding import OTHER
-from authz_middleware.policy.table import Row, Table
+from authz_middleware.policy.findings import printable
+from authz_middleware.policy.table import Table
+from authz_middleware.policy.words import methods_shown
 
 __all__ = ["page"]
 
@@ -30,15 +31,15 @@ def page(table: Table, source: str) -> str:
         "style_hash": _digest(style),
         "script": script,
         "script_hash": _digest(script),
-        "source": escape(source),
+        "source": _shown(source),
         "rows": str(len(table.rows)),
         "columns": str(len(table.columns)),
         "options": "".join(
-            f'<option value="{number}">{escape(name)}</option>'
+            f'<option value="{number}">{_shown(name)}</option>'
             for number, name in enumerate(table.columns)
         ),
         "heads": "".join(
-            f'<th scope="col" data-column="{number}">{escape(name)}</th>'
+            f'<th scope="col" data-column="{number}">{_shown(name)}</th>'
             for number, name in enumerate(table.columns)
         ),
         "body": "\n".join(_rows(table)),
@@ -56,8 +57,8 @@ def _digest(text: str) -> str:
     return f"sha256-{b64encode(sha256(text.encode()).digest()).decode()}"
 
 
-def _methods(row: Row) -> str:
-    return "|".join("others" if method == OTHER else method for method in row.methods)
+def _shown(text: str) -> str:
+    return escape(printable(text))
 
 
 def _rows(table: Table) -> Iterator[str]:
@@ -67,10 +68,10 @@ def _rows(table: Table) -> Iterator[str]:
             f"{cell.may}</td>"
             for number, cell in enumerate(row.cells)
         )
-        together = "".join(f"<small>also {escape(who)}</small>" for who in row.together)
+        together = "".join(f"<small>also {_shown(who)}</small>" for who in row.together)
         yield (
-            f'<tr><td>{escape(_methods(row))}</td><th scope="row">{escape(row.shown)}{together}'
-            f"</th>{cells}</tr>"
+            f"<tr><td>{_shown(methods_shown(row.methods))}</td>"
+            f'<th scope="row">{_shown(row.shown)}{together}</th>{cells}</tr>'
         )
 
 
@@ -79,16 +80,16 @@ def _data(table: Table) -> str:
     whys: dict[str, int] = {}
     rows: list[dict[str, Any]] = [
         {
-            "methods": _methods(row),
-            "route": row.shown,
-            "example": row.example,
-            "rules": [str(rule) for rule in row.rules],
+            "methods": printable(methods_shown(row.methods)),
+            "route": printable(row.shown),
+            "example": printable(row.example),
+            "rules": [printable(str(rule)) for rule in row.rules],
             "cells": [whys.setdefault(cell.why, len(whys)) for cell in row.cells],
-            "together": row.together,
+            "together": [*map(printable, row.together)],
         }
         for row in table.rows
     ]
-    text = json.dumps(
-        {"columns": table.columns, "rows": rows, "whys": [*whys]}, separators=(",", ":")
-    )
+    columns = [*map(printable, table.columns)]
+    document = {"columns": columns, "rows": rows, "whys": [*map(printable, whys)]}
+    text = json.dumps(document, separators=(",", ":"))
     return text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")

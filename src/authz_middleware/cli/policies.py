@@ -10,6 +10,7 @@ import click
 
 from authz_middleware.document import Document
 from authz_middleware.errors import PolicyError
+from authz_middleware.policy.findings import printable
 from authz_middleware.runtime import settings
 from authz_middleware.runtime.settings import Settings
 
@@ -25,6 +26,10 @@ class Mistake(click.ClickException):
     """The question is wrong, or cannot be answered."""
 
     exit_code = MISTAKE
+
+    def format_message(self) -> str:
+        """Return what is said of it; a name that it repeats steers no terminal."""
+        return "\n".join(map(printable, self.message.split("\n")))
 
 
 policy_argument = click.argument("policy", required=False, metavar="[POLICY]")

@@ -16,6 +16,7 @@ from authz_middleware.analysis.records import Flip, Suggestion
 from authz_middleware.analysis.records import replay as replayed
 from authz_middleware.analysis.records import suggest as suggested
 from authz_middleware.cli.policies import Mistake, compiled, policy_argument
+from authz_middleware.cli.printing import json_option, print_json
 from authz_middleware.cli.progress import Told
 from authz_middleware.document import Document
 from authz_middleware.observe.record import RecordedDecision, RecordedError, read_record
@@ -27,13 +28,12 @@ FLIPPED = 1
 """The exit code where something would be decided otherwise, or could be said more narrowly."""
 
 _record = click.argument("record", metavar="RECORD", type=click.Path(allow_dash=True))
-_as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 
 
 @click.command(short_help="Decide what was recorded under another policy.")
 @_record
 @policy_argument
-@_as_json
+@json_option
 def replay(record: str, policy: str | None, *, as_json: bool) -> None:
     """Decide again, under POLICY, what RECORD holds: what flips, and for whom.
 
@@ -50,7 +50,7 @@ def replay(record: str, policy: str | None, *, as_json: bool) -> None:
     if as_json:
         flips = [{**each._asdict(), "decision": asdict(each.decision)} for each in found.flips]
         document = {"decided": found.decided, "undecided": found.undecided, "flips": flips}
-        click.echo(json.dumps(document, indent=2))
+        print_json(document)
     else:
         for flip in found.flips:
             click.echo(_flip(flip))
@@ -73,7 +73,7 @@ def _flip(flip: Flip) -> str:
 @click.command(short_help="Show rights that nobody used.")
 @_record
 @policy_argument
-@_as_json
+@json_option
 def suggest(record: str, policy: str | None, *, as_json: bool) -> None:
     """Show the narrowest roles that would have let in every caller of RECORD, as a diff of POLICY.
 
@@ -87,7 +87,7 @@ def suggest(record: str, policy: str | None, *, as_json: bool) -> None:
     document, settings = compiled(policy)
     found = suggested(_records(record, quiet=as_json), settings)
     if as_json:
-        click.echo(json.dumps([each._asdict() for each in found], indent=2))
+        print_json([each._asdict() for each in found])
     else:
         lines = _lines(document)
         changed = {_place(each): each for each in found}
@@ -96,10 +96,11 @@ def suggest(record: str, policy: str | None, *, as_json: bool) -> None:
             for number, line in enumerate(lines, start=1)
         ]
         for line in difflib.unified_diff(lines, after, document.source, document.source, n=1):
-            click.echo(line.rstrip("\n"))
+            click.echo("\t".join(map(printable, line.rstrip("\n").split("\t"))))
         for each in found:
             used = f"used by {', '.join(each.used)}" if each.used else "used by nobody"
-            click.echo(f"{each.where}: {each.rule}: for {', '.join(each.written)}; {used}")
+            said = f"{each.where}: {each.rule}: for {', '.join(each.written)}; {used}"
+            click.echo(printable(said))
         if not found:
             click.secho("every right was used", fg="green")
     raise SystemExit(FLIPPED if found else 0)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
@@ -11,8 +10,10 @@ import click
 
 from authz_middleware.cli.junit import junit
 from authz_middleware.cli.policies import policy_argument, read, unusable
+from authz_middleware.cli.printing import json_option, print_json
 from authz_middleware.cli.progress import Told
 from authz_middleware.errors import PolicyError
+from authz_middleware.policy.findings import printable
 from authz_middleware.runtime.authz import NOT_ASKED, Authz
 from authz_middleware.testing import PolicyTestReport, PolicyTestResult, run_policy_tests
 
@@ -32,7 +33,7 @@ FAILED: Final = 1
     "--strict", is_flag=True, help="End with 1 for untouched rules, and for what no test misses."
 )
 @click.option("--junit", "junit_file", metavar="FILE", help="Write the results as JUnit XML.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+@json_option
 def test(
     policy: str | None,
     files: tuple[str, ...],
@@ -66,7 +67,7 @@ def test(
     if junit_file is not None:
         Path(junit_file).write_text(junit(report, authz.source), "utf-8")
     if as_json:
-        click.echo(json.dumps(_document(report), indent=2))
+        print_json(_document(report))
     else:
         _print(report, mutate=mutate)
     missed = strict and (report.untouched or report.unnoticed)
@@ -90,10 +91,12 @@ def _print(report: PolicyTestReport, *, mutate: bool) -> None:
         if result.outcome != "PASS":
             _print_failed(result)
     for rule in report.untouched:
-        click.echo(f"{rule.where}: {click.style('untouched', fg='yellow')}: {rule.key}")
+        label, where = click.style("untouched", fg="yellow"), printable(rule.where)
+        click.echo(f"{where}: {label}: {printable(rule.key)}")
     for rule, dropped in report.unnoticed:
         label = click.style("unnoticed", fg="yellow")
-        click.echo(f"{rule.where}: {label}: {rule.key} without {dropped} fails no test")
+        said = printable(f"{rule.key} without {dropped} fails no test")
+        click.echo(f"{printable(rule.where)}: {label}: {said}")
     counts = report.counts
     colours = {"PASS": "green", "FAIL": "red", "ERROR": "red"}
     click.echo(
@@ -111,8 +114,9 @@ def _print(report: PolicyTestReport, *, mutate: bool) -> None:
 
 def _print_failed(result: PolicyTestResult) -> None:
     label = click.style(result.outcome, fg="red", bold=True)
-    click.echo(f"{result.where}: {label}: {result.request} as {result.caller}")
-    click.echo(f"    expected  {click.style(result.expected, fg='green')}")
-    click.echo(f"    got       {click.style(result.got, fg='red')}")
+    said = printable(f"{result.request} as {result.caller}")
+    click.echo(f"{printable(result.where)}: {label}: {said}")
+    click.echo(f"    expected  {click.style(printable(result.expected), fg='green')}")
+    click.echo(f"    got       {click.style(printable(result.got), fg='red')}")
     for line in result.explanation.splitlines():
-        click.echo(f"    {line}")
+        click.echo(f"    {printable(line)}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
@@ -54,7 +54,7 @@ def alike(binding: Binding) -> Iterator[Alike]:
     )
 
 
-def in_order(methods: set[str]) -> tuple[str, ...]:
+def in_order(methods: Iterable[str]) -> tuple[str, ...]:
     """Sort methods; what stands for the others comes last."""
     return tuple(sorted(methods, key=lambda name: (name == OTHER, name)))
 

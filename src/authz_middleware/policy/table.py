@@ -1,4 +1,4 @@
-"""Who may do what: a policy as a table of its own routes, methods and roles.
+"""Who may do what: routes down, roles across, for the routes of a policy or for those of an app.
 
 Every path that could be asked for is decided as one of the paths here is, so the table is complete.
 """
@@ -11,6 +11,7 @@ from math import inf
 from typing import Final, NamedTuple
 
 from authz_middleware.facts import Reason, RuleRef
+from authz_middleware.policy.alike import Alike, in_order
 from authz_middleware.policy.binding import OTHER
 from authz_middleware.policy.explain import explain
 from authz_middleware.policy.model import Policy, Requirement
@@ -32,10 +33,23 @@ from authz_middleware.policy.template import Template
 from authz_middleware.policy.words import in_words
 from authz_middleware.progress import Progress, untold
 
-__all__ = ["ELSEWHERE", "Cell", "Row", "Table", "label", "methods_of", "paths", "said", "table"]
+__all__ = [
+    "ELSEWHERE",
+    "Cell",
+    "Row",
+    "Table",
+    "label",
+    "methods_of",
+    "paths",
+    "said",
+    "table",
+    "table_of_app",
+]
 
 ELSEWHERE: Final = "any other path"
 """The route of what no rule is for."""
+
+AMBIGUOUS: Final = "every request to it is answered 400"
 
 
 class Cell(NamedTuple):
@@ -55,11 +69,12 @@ class Row:
     rules: tuple[RuleRef, ...]
     cells: tuple[Cell, ...]
     together: tuple[str, ...] = ()
+    whole: bool = True  # whether no part of the route is decided otherwise
 
     @property
     def shown(self) -> str:
-        """The route, with an example where an entry of [forbid] makes a part of it different."""
-        return f"{self.route} (as {self.example})" if len(self.rules) > 1 else self.route
+        """The route, with an example where a part of it is decided otherwise."""
+        return self.route if self.whole else f"{self.route} (as {self.example})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,9 +120,7 @@ def table(
     progress: Progress = untold,
 ) -> Table:
     """Return who may do what; of the roles only `roles`, if given."""
-    names = role_names(policy)
-    callers = [ANONYMOUS, Caller(frozenset())]
-    callers += [Caller(frozenset({name})) for name in (names if roles is None else roles)]
+    cells = _Cells(policy, rights, roles)
     found: dict[tuple[str, tuple[int, ...]], tuple[list[str], str, tuple[Requirement, ...]]] = {}
     for path in progress(paths(policy)):
         for method in methods_of(policy):
@@ -122,32 +135,66 @@ def table(
                 methods.append(method)
             if len(path) < len(shortest):
                 found[label(requirements), origins] = (methods, path, requirements)
-    cells = _Cells(rights, callers, names)
     rows = [
         Row(
             route,
-            tuple(sorted(methods, key=lambda name: (name == OTHER, name))),
+            in_order(methods),
             path,
             tuple(each.ref for each in requirements),
             *cells.of(requirements),
+            # An entry of [forbid] may be for a part of it only.
+            whole=len(requirements) == 1,
         )
         for (route, _), (methods, path, requirements) in progress(list(found.items()))
     ]
     rows.sort(key=lambda row: (row.route == ELSEWHERE, row.route, row.methods, row.example))
-    return Table(tuple(map(str, callers)), tuple(rows))
+    return Table(cells.columns, tuple(rows))
+
+
+def table_of_app(
+    found: Iterable[Alike],
+    policy: Policy,
+    rights: Rights,
+    roles: Sequence[str] | None = None,
+    *,
+    progress: Progress = untold,
+) -> Table:
+    """Return who may do what on the routes of an app, which `policy` is laid against."""
+    cells = _Cells(policy, rights, roles)
+    # Several routes of one path, and what a framework answers itself, may differ in nothing here.
+    same: dict[object, list[Alike]] = {}
+    for each in found:
+        origins = tuple(id(one.origin) for one in each.requirements or ())
+        same.setdefault((each.text, each.whole, origins), []).append(each)
+    rows = (
+        Row(
+            few[0].text,
+            in_order({method for each in few for method in each.methods}),
+            few[0].path,
+            tuple(one.ref for one in few[0].requirements or ()),
+            *cells.of(few[0].requirements or ()),
+            whole=few[0].whole,
+        )
+        for few in progress(list(same.values()))
+    )
+    return Table(cells.columns, tuple(rows))
 
 
 class _Cells:
     """The cells of each row; made once for all rows that ask the same."""
 
-    def __init__(self, rights: Rights, callers: Sequence[Caller], names: Sequence[str]) -> None:
+    def __init__(self, policy: Policy, rights: Rights, roles: Sequence[str] | None) -> None:
         self._rights = rights
-        self._callers = callers
-        self._names = names
+        self._names = role_names(policy)
+        named = self._names if roles is None else roles
+        self._callers = [ANONYMOUS, *map(Caller, map(frozenset, ([], *([name] for name in named))))]
+        self.columns = tuple(map(str, self._callers))
         self._known: dict[object, tuple[tuple[Cell, ...], tuple[str, ...]]] = {}
         self._early: dict[object, dict[Caller, str]] = {}
 
     def of(self, requirements: tuple[Requirement, ...]) -> tuple[tuple[Cell, ...], tuple[str, ...]]:
+        if not requirements:
+            return (Cell("no", AMBIGUOUS),) * len(self._callers), ()
         key = _asked(requirements)
         if key not in self._known:
             early = tuple(map(_early, requirements))
