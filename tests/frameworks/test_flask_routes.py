@@ -273,6 +273,30 @@ def test_what_nobody_knows_is_left_to_the_app(headers: list[tuple[str, str]]) ->
     assert ask(guarded, "GET", "//nowhere", headers).status == 400
 
 
+def test_a_host_that_the_app_refuses_fills_no_log(caplog: pytest.LogCaptureFixture) -> None:
+    """Anybody can send one."""
+
+    app = flask.Flask("app", static_folder=None)
+    bind = app.url_map.bind_to_environ
+
+    def picky(environ: Any, *words: Any, **named: Any) -> Any:
+        if environ["HTTP_HOST"] != "localhost":  # as Werkzeug does where a host is too long
+            flask.abort(400)
+        return bind(environ, *words, **named)
+
+    app.url_map.bind_to_environ = picky
+    app.add_url_rule("/a", "a", lambda: "a")
+    app.wsgi_app = WSGIAuthzMiddleware(
+        app.wsgi_app, authz({"/a": "public"}, unmatched="app"), routes_of=app
+    )
+    assert ask(app, "GET", "/a", [("Host", "elsewhere")]).status == 400
+    # The app may say 404 there, and nothing else.
+    assert ask(app, "GET", "/nowhere", [("Host", "elsewhere")]).status == 401
+    assert ask(app, "GET", "/nowhere", [("Host", "localhost")]).status == 404
+    assert ask(app, "GET", "/a", [("Host", "localhost")]).status == 200
+    assert not [each for each in caplog.records if each.levelno >= logging.ERROR]
+
+
 def test_what_is_left_to_the_app_knows_its_caller() -> None:
     app = shop()
     app.register_error_handler(404, lambda _: (repr(current_access()), 404))

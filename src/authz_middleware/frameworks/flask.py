@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from flask import Flask, Response, request
+from werkzeug.exceptions import HTTPException
 
 from authz_middleware.errors import AccessDenied
 from authz_middleware.frameworks.endpoints import where
@@ -44,7 +45,10 @@ def routes(app: Flask) -> Iterable[Route]:
 def resolve(app: Flask, environ: Mapping[str, Any]) -> Taken | Resolved:
     """Say which rule Flask would match."""
     copied = app.request_class(dict(environ), populate_request=False)
-    adapter = app.create_url_adapter(copied)
+    try:
+        adapter = app.create_url_adapter(copied)
+    except HTTPException:  # such as for a host that is not trusted: no view is called
+        return NO_ROUTE
     return NO_ROUTE if adapter is None else matched(adapter)
 
 
