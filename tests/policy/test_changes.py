@@ -41,11 +41,16 @@ def routes(**more: Any) -> dict[str, Any]:
 
 GET = ("GET", "/x")
 X = {"when": "resource.params.id == subject.id"}
+OWN = "resource.owner == subject.id"
 Y = {"when": "resource.params.id != 'q'"}
 CASES: dict[str, tuple[dict[str, Any], dict[str, Any], list[tuple[object, ...]]]] = {
     "nothing": (routes(), routes(), []),
     "other words": (
         routes(), {"routes": {"GET /x": {"any": [["a"], ["b"]]}}}, []
+    ),
+    "an own object": (
+        routes(), routes(routes={"PUT /x": {"roles": ["a"], "load": "o", "when": OWN}}),
+        [("PUT", "/x", "a, b", True, False)],
     ),
     "a role that brings more": (
         routes(routes={"PUT /x": {"permissions": ["p"]}}),

@@ -448,7 +448,7 @@ REFUSED = {
         route('{ not = ["vewer"] }'),
         "4:14",
         "role `vewer` is not defined in [roles]",
-        "use one of: viewer",
+        "did you mean `viewer`?",
     ),
     "a role that is no string inside": (
         route('{ any = [["viewer", 7]] }'),

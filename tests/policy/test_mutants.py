@@ -9,6 +9,7 @@ from authz_middleware.policy.mutants import mutants
 from authz_middleware.policy.needs import (
     All,
     AnyRole,
+    Load,
     MaxAge,
     Need,
     Not,
@@ -27,6 +28,7 @@ REF = RuleRef("GET /x", "here")
 A, B = AnyRole(frozenset("a")), AnyRole(frozenset("b"))
 S, T, ST = Scopes(("s",)), Scopes(("t",)), Scopes(("s", "t"))
 NO_ROLES = Roles.compile(None)
+OF_O, OF_P = When(Says(True, "says"), Load("o")), When(Says(True, "says"), Load("p"))
 P, Q = (Permissions((name,), NO_ROLES) for name in "pq")
 PQ = Permissions(("p", "q"), NO_ROLES)
 
@@ -73,6 +75,17 @@ TABLES: dict[str, tuple[Need, list[tuple[str, Need | None]]]] = {
         ],
     ),
     "what is excluded": (All((A, Not(B))), [("the role `a`", Not(B)), ("not the role `b`", A)]),
+    "an object, and a condition that reads it": (
+        All((A, Load("o"), OF_O)),
+        [
+            ("the role `a`", All((Load("o"), OF_O))),
+            ("the condition `says`", All((A, Load("o")))),
+        ],
+    ),
+    "an object, and a condition that does not": (
+        All((Load("o"), OF_P)),
+        [("an object that the loader `o` finds", OF_P), ("the condition `says`", Load("o"))],
+    ),
     "an age": (MaxAge(60, {}), [("an authentication in the last 60 seconds", None)]),
 }  # fmt: skip
 

@@ -17,6 +17,7 @@ from authz_middleware.policy.needs import (
     AnyIssuer,
     AnyRole,
     Asked,
+    Load,
     MaxAge,
     Need,
     Not,
@@ -58,6 +59,7 @@ def may(need: Need, *roles: str) -> object:
 
 
 SCOPE, OLD = Scopes(("s",)), MaxAge(60, {})
+OF_O = When(Says(True), Load("o"))
 
 SETTLED = {
     "a role that is held": (role("a", "x"), True),
@@ -77,6 +79,8 @@ SETTLED = {
     "any: what is not met is left out": (OneOf((role("c"), SCOPE, SCOPE)), SCOPE),
     "any in any": (OneOf((SCOPE, OneOf((SCOPE, OLD)))), OneOf((SCOPE, OLD))),
     "any: nothing is left": (OneOf((role("c"), issuer("k"))), False),
+    "all: an object that a condition reads": (All((Load("o"), OF_O)), OF_O),
+    "all: an object that none reads": (All((Load("p"), OF_O)), All((Load("p"), OF_O))),
     "not": (Not(role("a")), False),
     "not: the rest": (Not(SCOPE), Not(SCOPE)),
     "not not": (Not(Not(SCOPE)), SCOPE),

@@ -171,7 +171,7 @@ REFUSED = {
             ("of a permission", "[permissions]\n'deploy:prod' = { when = '…' }\n"),
         )
         for name, kind, what, fix in (
-            ("cheif", "roles", "role `cheif` is not defined in [roles]", "use one of: chief"),
+            ("cheif", "roles", "role `cheif` is not defined in [roles]", "did you mean `chief`?"),
             ("order:rid", "permissions", "nobody could ever have permission `order:rid`", ""),
             ("order:*", "permissions", "`order:*` is a pattern", "name the permission"),
         )

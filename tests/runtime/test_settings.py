@@ -410,8 +410,8 @@ def test_several_files_are_one_policy(tmp_path: Path) -> None:
         ),
         pytest.param(
             {"routes.yaml": "routes: {/b: [vewer]}"},
-            "HERE/routes.yaml:1:10: role `vewer` is not defined in [roles]; add `vewer = []` there,"
-            " or use one of: viewer",
+            "HERE/routes.yaml:1:10: role `vewer` is not defined in [roles]; did you mean"
+            " `viewer`? If not, add `vewer = []` there",
             id="unknown role",
         ),
         pytest.param(

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from authz_middleware.policy.needs import All, Need, OneOf, Permissions, Scopes
+from authz_middleware.policy.needs import All, Need, OneOf, Permissions, Scopes, without_told
 from authz_middleware.policy.rules import Kind, Requirement
 from authz_middleware.policy.words import in_words
 
@@ -50,7 +50,10 @@ def _without(need: Need) -> Iterator[tuple[Need, Need | None]]:
     """Yield each thing that can be dropped, and the rest; None if nothing is asked any more."""
     match need:
         case All(parts):
+            telling = without_told(parts)
             for place, part in enumerate(parts):
+                if part not in telling:  # without it nothing is asked less
+                    continue
                 for dropped, rest in _without(part):
                     few = (*parts[:place], *((rest,) if rest else ()), *parts[place + 1 :])
                     yield dropped, few[0] if len(few) == 1 else All(few)

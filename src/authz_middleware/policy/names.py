@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 
 from authz_middleware.document import Report, Section
 from authz_middleware.document.paths import KeyPath, quoted
@@ -80,8 +81,11 @@ def wrong_role(role: str, declared: Collection[str] | None) -> tuple[str, str] |
     """Return what is wrong with a role, and what to write, if [roles] does not define it."""
     if declared is None or role in declared:
         return None
+    what = f"role `{role}` is not defined in [roles]"
+    if near := get_close_matches(role, sorted(declared), n=1):
+        return what, f"did you mean `{near[0]}`? If not, add `{quoted(role)} = []` there"
     others = f", or use one of: {', '.join(sorted(declared))}" if declared else ""
-    return f"role `{role}` is not defined in [roles]", f"add `{quoted(role)} = []` there{others}"
+    return what, f"add `{quoted(role)} = []` there{others}"
 
 
 def check_permission(

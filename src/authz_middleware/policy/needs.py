@@ -65,6 +65,7 @@ __all__ = [
     "negation",
     "required_scopes",
     "walk",
+    "without_told",
 ]
 
 Verdict: TypeAlias = bool | None
@@ -423,6 +424,15 @@ def walk(need: Need, *, into_not: bool = True) -> Iterator[Leaf]:
         yield need
     elif into_not:
         yield from walk(need.part)
+
+
+def without_told(parts: tuple[Need, ...]) -> tuple[Need, ...]:
+    """Return `parts`, all to be met, without a `load` that a condition beside it reads.
+
+    Where the object is not there the condition is not met either.
+    """
+    read = [part.load for part in parts if isinstance(part, When)]
+    return tuple(part for part in parts if not (isinstance(part, Load) and part in read))
 
 
 def loaded_by(need: Need) -> Load | None:

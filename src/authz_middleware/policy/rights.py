@@ -32,6 +32,7 @@ from authz_middleware.policy.needs import (
     disjunction,
     negation,
     walk,
+    without_told,
 )
 from authz_middleware.policy.roles import Roles
 from authz_middleware.policy.rules import Requirement
@@ -155,7 +156,7 @@ def _settled(need: Need, known: _Known) -> Right:
                 return False
             return True if known.issuers <= names else need
         case All(parts):
-            return _all(_settled(part, known) for part in parts)
+            return _all(_settled(part, known) for part in without_told(parts))
         case OneOf(parts):
             return _any(_settled(part, known) for part in parts)
         case Not(part):

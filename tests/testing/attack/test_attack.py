@@ -405,6 +405,20 @@ def test_which_guard_must_be_clear():
     assert attack(either, ["/admin/users"], authz=one.authz).ok
 
 
+def test_a_guard_that_is_built_at_the_first_request():
+    responses = installed("starlette.responses")
+
+    async def users(_request: Any) -> Any:
+        return responses.PlainTextResponse("in")
+
+    app = installed("starlette.applications").Starlette()
+    app.routes.append(installed("starlette.routing").Route("/admin/users", users))
+    app.add_middleware(ASGIAuthzMiddleware, config=POLICY)
+    report = attack(app, ["/admin/users"])
+    assert report.ok, report
+    assert report.proven == ("GET /admin/users",)
+
+
 class Slotted:
     __slots__ = ("inner", "unset")
 

@@ -103,7 +103,10 @@ def _find(app: object) -> Authz:
             pending.extend(_inside(each))
     if len(found) != 1:
         many = "several are" if found else "none is"
-        raise ValueError(f"{many} found in the app: say which guards it, `attack(app, authz=...)`")
+        raise ValueError(
+            f"{many} found in the app: wrap it, or say which guards it, "
+            "with `--policy FILE`, in Python with `attack(app, authz=...)`"
+        )
     return next(iter(found.values()))
 
 
@@ -122,6 +125,10 @@ def _inside(each: object) -> Iterator[object]:
             except ValueError:  # it is empty
                 continue
     else:
+        if getattr(each, "user_middleware", None) and getattr(each, "middleware_stack", 0) is None:
+            # Starlette's, which it builds and keeps at the first request.
+            built: Any = each
+            built.middleware_stack = built.build_middleware_stack()
         yield from (getattr(each, "__self__", None), getattr(each, "__func__", None))
         yield from getattr(each, "__dict__", {}).values()
         for kind in type(each).__mro__:
