@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Iterator
 from typing import Any
@@ -122,6 +123,7 @@ def test_nobody_is_asked_about_a_caller_who_is_not_known(world, authz, decider):
 
 @pytest.mark.parametrize("world", WORLDS)
 def test_what_is_sent(world, policy, clock, issuer, decider, monkeypatch):
+    """Z01, Z02, Z07."""
     monkeypatch.setenv("PDP_TOKEN", TOKEN)
     authz = made(policy, clock, decider, token_env="PDP_TOKEN")
     headers = bearer(issuer, "ann", "editor", scope="pay read")
@@ -167,7 +169,7 @@ def test_the_clients_address_is_told_if_the_policy_says_whom_to_believe(
 
 
 def test_what_an_upgrade_may_become_is_asked_in_one_request(authz, issuer, decider):
-    """A request that some WSGI apps take for a handshake must be allowed as both."""
+    """Z08. A request that some WSGI apps take for a handshake must be allowed as both."""
     headers = [
         *bearer(issuer),
         ("Connection", "Upgrade"),
@@ -185,6 +187,34 @@ def test_what_an_upgrade_may_become_is_asked_in_one_request(authz, issuer, decid
         answer({"evaluations": [{"decision": True}, {"decision": False}]}, content_type=JSON)
     )
     assert ask("wsgi", authz, "GET", "/feed/a", headers).status == 403
+
+
+@pytest.mark.parametrize(("says", "status"), [(True, 101), (False, 403), ("x", 503)])
+def test_a_handshake_is_a_question(says, status, authz, issuer, decider):
+    decider.otherwise = says
+    assert ask("asgi", authz, "WS", "/feed/a", bearer(issuer)).status == status
+    (body,) = decider.asked
+    assert (body["action"], body["resource"]["id"]) == ({"name": "WS"}, "/feed/{name}")
+
+
+READINGS = {
+    "what is left of a path": ("/files/a/b", ["/files/a/b"]),
+    "nothing is left": ("/files", ["/files"]),
+    "a slash at the end": ("/files/a/", ["/files/a"]),
+    "other letters": ("/files/%C3%9F".replace("%C3%9F", "ß"), ["/files/ß"]),
+    "composed or not": ("/files/e\u0301", ["/files/e\u0301", "/files/\u00e9"]),
+}
+
+
+@pytest.mark.parametrize("world", WORLDS)
+@pytest.mark.parametrize(("path", "asked"), READINGS.values(), ids=READINGS)
+def test_every_reading_of_the_path_needs_a_yes(world, path, asked, authz, issuer, decider):
+    """Somebody may compose the letters of a path before the app routes on it."""
+    assert ask(world, authz, "GET", path, bearer(issuer)).status == 200
+    assert decider.paths == asked
+    assert len(decider.asked) == 1
+    decider.says[asked[-1]] = False
+    assert ask(world, authz, "GET", path, bearer(issuer)).status == 403
 
 
 # The second look
@@ -247,3 +277,126 @@ def test_the_log_says_who_said_no_and_who_said_nothing(world, authz, issuer, dec
     assert "needs a yes of decision point orders; has no'" in caplog.text
     assert "(unreachable)" in caplog.text
     assert "the decision point 'orders' gave no decision: http://127.0.0.1" in caplog.text
+
+
+@pytest.mark.parametrize("world", WORLDS)
+@pytest.mark.parametrize("status", [401, 403])
+def test_that_it_does_not_take_us_is_not_the_callers_fault(
+    world, status, authz, issuer, decider, caplog
+):
+    """Z06."""
+    decider.becomes(
+        answer({"decision": True}, status, www_authenticate="Bearer", content_type=JSON)
+    )
+    sent = ask(world, authz, "GET", "/orders/1", bearer(issuer))
+    assert (sent.status, sent.called) == (503, False)
+    assert sent.header("www-authenticate") is None
+    assert "it does not take us" in caplog.text
+    assert "(refused_us)" in caplog.text
+
+
+@pytest.mark.parametrize("world", WORLDS)
+def test_while_it_fails_nobody_waits_for_it(world, policy, issuer, decider, caplog):
+    clock = FrozenClock(1_800_000_000.0)
+    authz = made(policy, clock, decider, breaker={"failures": 2, "pause": 30})
+    decider.becomes(answer(status=503))
+    for _ in range(4):
+        assert ask(world, authz, "GET", "/orders/1", bearer(issuer)).status == 503
+    assert len(decider.provider.asked) == 2
+    assert "(paused)" in caplog.text
+    assert ask(world, authz, "GET", "/free", bearer(issuer)).status == 200
+    clock.advance(30)
+    decider.becomes(answer({"decision": True}, content_type=JSON))
+    assert ask(world, authz, "GET", "/orders/1", bearer(issuer)).status == 200
+
+
+@pytest.mark.parametrize("world", WORLDS)
+def test_a_reload_asks_again(world, policy, clock, issuer, decider, tmp_path):
+    file = tmp_path / "authz.json"
+    pdp = {"orders": {"url": decider.url, "breaker": {"failures": 1}}}
+    file.write_text(json.dumps({**policy, "pdp": pdp, "routes": {"/a": {"pdp": "orders"}}}))
+    authz = Authz.from_file(file, clock=clock)
+    decider.becomes(answer(status=503))
+    for _ in range(2):
+        assert ask(world, authz, "GET", "/a", bearer(issuer)).status == 503
+    decider.becomes(answer({"decision": True}, content_type=JSON))
+    assert ask(world, authz, "GET", "/a", bearer(issuer)).status == 503
+    authz.reload()
+    assert ask(world, authz, "GET", "/a", bearer(issuer)).status == 200
+
+
+@pytest.mark.parametrize("world", WORLDS)
+def test_a_handler_may_learn_what_was_said(world, authz, issuer, decider):
+    explained: list[str] = []
+    sent = ask(
+        world,
+        authz,
+        "DELETE",
+        "/orders/1",
+        bearer(issuer),
+        during=lambda access: explained.append(access.explain().explanation),
+    )
+    assert sent.status == 200
+    assert "met: a yes of decision point orders; has yes" in explained[0]
+    assert decider.paths == ["/orders/1"]
+
+
+# On trial: a policy that asks decision points is asked for real, behind the request.
+
+TRIALS = {
+    "yes": (True, "same"),
+    "no": (False, "allow_to_deny"),
+    "no decision": ("true", "errors"),
+}
+
+
+@pytest.mark.parametrize("world", WORLDS)
+@pytest.mark.parametrize("on_failure", ["unavailable", "deny"])
+@pytest.mark.parametrize(("says", "counted"), TRIALS.values(), ids=TRIALS)
+def test_a_rule_on_trial_asks_behind_the_request(
+    world, says, counted, on_failure, policy, clock, issuer, decider
+):
+    routes = {"GET /a": {"roles": ["viewer"], "all": [{"mode": "shadow", "pdp": "orders"}]}}
+    pdp = {"orders": {"url": decider.url, "on_failure": on_failure}}
+    authz = Authz.from_mapping({**policy, "pdp": pdp, "routes": routes}, clock=clock)
+    decider.otherwise = says
+    assert ask(world, authz, "GET", "/a", bearer(issuer, "ann", "viewer")).status == 200
+    (counts,) = authz.trials(30)
+    assert getattr(counts, counted) == 1
+    assert decider.paths == ["/a"]
+
+
+@pytest.mark.parametrize("world", WORLDS)
+def test_a_candidate_asks_behind_the_request(world, policy, clock, issuer, decider, tmp_path):
+    pdp = {"orders": {"url": decider.url}}
+    (tmp_path / "next.json").write_text(
+        json.dumps({**policy, "pdp": pdp, "routes": {"GET /a": {"pdp": "orders"}}})
+    )
+    file = tmp_path / "authz.json"
+    file.write_text(
+        json.dumps({**policy, "candidate": "next.json", "routes": {"GET /a": "authenticated"}})
+    )
+    authz = Authz.from_file(file, clock=clock)
+    decider.otherwise = False
+    assert ask(world, authz, "GET", "/a", bearer(issuer)).status == 200
+    assert ask(world, authz, "GET", "/a").status == 401
+    (counts,) = authz.trials(30)
+    assert (counts.allow_to_deny, counts.same) == (1, 1)
+    assert decider.paths == ["/a"]
+
+
+@pytest.mark.parametrize("world", WORLDS)
+def test_a_trial_that_fails_stops_nobody_from_asking(world, policy, clock, issuer, decider):
+    """Its breaker is its own."""
+    pdp = {"orders": {"url": decider.url, "breaker": {"failures": 1}}}
+    routes = {
+        "GET /a": {"roles": ["viewer"], "all": [{"mode": "shadow", "pdp": "orders"}]},
+        "GET /b": {"pdp": "orders"},
+    }
+    authz = Authz.from_mapping({**policy, "pdp": pdp, "routes": routes}, clock=clock)
+    decider.becomes(answer(status=503))
+    assert ask(world, authz, "GET", "/a", bearer(issuer, "ann", "viewer")).status == 200
+    (counts,) = authz.trials(30)
+    assert counts.errors == 1
+    decider.becomes(answer({"decision": True}, content_type=JSON))
+    assert ask(world, authz, "GET", "/b", bearer(issuer)).status == 200

@@ -55,6 +55,16 @@ def test_the_order_is_that_of_the_text(folder: Path) -> None:
     ]
 
 
+def test_a_decision_point_that_no_rule_asks(folder: Path) -> None:
+    """One on trial asks, too."""
+    text = (
+        '[[issuers]]\nissuer = "https://x"\naudience = "a"\n[pdp.used]\nurl = "https://x"\n'
+        '[pdp.tried]\nurl = "https://x"\n[pdp.left]\nurl = "https://x"\n'
+        '[routes]\n"/a" = { pdp = "used" }\n"/b" = { pdp = "tried", mode = "shadow" }\n'
+    )
+    assert places(text, folder) == [("authz.toml:8:6", "unused-pdp")]
+
+
 def test_tenants_are_looked_at_once(folder: Path) -> None:
     tenants = ", ".join(f'"5f1c0000-0000-4000-8000-00000000000{n}"' for n in range(3))
     text = (

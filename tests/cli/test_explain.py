@@ -54,6 +54,18 @@ def test_a_request_that_is_let_in(authz) -> None:
     assert authz("explain", "PUT", "/a", "--permission", "write", "--scope", "w").exit_code == 0
 
 
+def test_no_decision_point_is_asked(folder: Path, authz) -> None:
+    (folder / "authz.toml").write_text(
+        POLICY
+        + '"GET /b" = { roles = ["viewer"], pdp = "x" }\n[pdp.x]\nurl = "http://127.0.0.1:9"\n'
+    )
+    result = authz("explain", "GET", "/b", "--as", "viewer")
+    assert result.exit_code == 1
+    assert "refused: pdp_unavailable by GET /b" in result.output
+    assert "because    needs a yes of decision point x; has not asked" in result.output
+    assert "refused: role_missing" in authz("explain", "GET", "/b", "--scope", "w").output
+
+
 def test_loaders_need_not_be_there(folder: Path, authz) -> None:
     (folder / "authz.toml").write_text(
         POLICY + '"GET /b/<id>" = { roles = ["viewer"], load = "b" }\n'

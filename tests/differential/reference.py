@@ -76,7 +76,7 @@ def placed(template, method, path):
     return method, path[template.index("<p>")] if fits(template, path)[1] else None
 
 
-def value(rule, roles, caller, request=("GET", "GET")):
+def value(rule, roles, caller, request=("GET", "GET"), said=None):
     """Return "met", "not" or "error" for a list of roles or a table."""
     if isinstance(rule, list):
         rule = {"roles": rule}
@@ -99,12 +99,14 @@ def value(rule, roles, caller, request=("GET", "GET")):
         elif key == "max_age":
             at = caller["claims"].get("auth_time", NOW + 1)
             found.append("error" if at > NOW else "met" if NOW - at <= want else "not")
+        elif key == "pdp":
+            found.append((said or {}).get(want, "error"))
         elif key == "all":
-            found.append(lowest([value(part, roles, caller, request) for part in want]))
+            found.append(lowest([value(part, roles, caller, request, said) for part in want]))
         elif key == "any":
-            found.append(highest([value(part, roles, caller, request) for part in want]))
+            found.append(highest([value(part, roles, caller, request, said) for part in want]))
         elif key == "not":
-            inner = value(want, roles, caller, request)
+            inner = value(want, roles, caller, request, said)
             found.append({"met": "not", "not": "met", "error": "error"}[inner])
     return lowest(found)
 
@@ -117,8 +119,11 @@ def highest(values):
     return "met" if "met" in values else "error" if "error" in values else "not"
 
 
-def answer(routes, roles, method, path, caller, forbid=()):
-    """Return "ambiguous", "public", "forbidden", or whether the caller may."""
+def answer(routes, roles, method, path, caller, forbid=(), said=None):
+    """Return "ambiguous", "public", "forbidden", or whether the caller may.
+
+    `said` is what decision points say, by name: "met", "not" or "error".
+    """
     matching = [template for _, template in routes if fits(template, path)[0]]
     rule, best, listed = "deny", (), (method, "GET" if method == "HEAD" else method, "")
     if matching:
@@ -137,4 +142,4 @@ def answer(routes, roles, method, path, caller, forbid=()):
                 return "forbidden"
     if isinstance(rule, str):
         return {"public": "public", "deny": False, "authenticated": True}[rule]
-    return value(rule, roles, caller, placed(best, method, path)) == "met"
+    return value(rule, roles, caller, placed(best, method, path), said) == "met"

@@ -17,6 +17,7 @@ from authz_middleware.policy import load as loading
 from authz_middleware.policy.explain import explain
 from authz_middleware.policy.model import Policy, is_public
 from authz_middleware.policy.needs import Asked
+from authz_middleware.policy.questions import Question, Questions, Said, Unanswered
 from tests.differential import reference
 
 ISSUERS = ("https://x", "https://y")
@@ -59,6 +60,7 @@ GROWING: dict[str, st.SearchStrategy[Any]] = {
     "acr": at_least_one("mfa", "otp"),
     "max_age": st.sampled_from((0, 300)),
     "when": st.sampled_from(tuple(reference.CONDITIONS)),
+    "pdp": st.sampled_from(("p", "q")),
 }
 """What no caller loses by having more."""
 
@@ -100,6 +102,11 @@ forbids = st.lists(
 )
 paths = st.lists(st.sampled_from(("a", "b", "7", "+7", "z")), max_size=4)
 spelled = st.lists(st.sampled_from(("a", "A", "b", "B", "7", "+7", "z")), max_size=4)
+SAID: dict[str, Said] = {"met": True, "not": False, "error": Unanswered("timeout")}
+NOBODY_SAID: dict[str, str] = {}
+answers = st.fixed_dictionaries({name: st.sampled_from(tuple(SAID)) for name in ("p", "q")})
+"""What the decision points say."""
+
 callers = st.fixed_dictionaries(
     {
         "roles": some(*ROLES, "unknown", "*"),
@@ -125,9 +132,20 @@ NONSENSE = re.compile(
 )
 
 
-def written(method: str, template: tuple[str, ...], spelling: tuple[str, str] = ("<", ">")) -> str:
-    """The route key; parameters are named by their place, so that equal shapes are one rule."""
+def written(
+    method: str,
+    template: tuple[str, ...],
+    spelling: tuple[str, str] = ("<", ">"),
+    *,
+    named: bool = False,
+) -> str:
+    """The route key; parameters are named by their place, so that equal shapes are one rule.
+
+    What is left of a path is `named` where a decision point is to be told of it.
+    """
     left, right = spelling
+    if named and template[-1:] == ("**",):
+        template = (*template[:-1], "<path:rest>" if left == "<" else "{rest:path}")
     texts = []
     for place, segment in enumerate(template):
         if segment == "<int>":
@@ -165,13 +183,14 @@ def compiled(
     *,
     trial: bool = False,
 ) -> Policy:
+    named = "'pdp'" in repr(routes)
     document = {
         "roles": {
             name: {"permissions": own, "inherits": parents}
             for name, (own, parents) in roles.items()
         },
         "routes": {
-            written(method, template, spelling): placed(requirement, template)
+            written(method, template, spelling, named=named): placed(requirement, template)
             for (method, template), requirement in routes.items()
         },
         "forbid": {
@@ -184,7 +203,13 @@ def compiled(
         },
     }
     report = Report(Document.from_mapping(document))
-    policy = loading.load(Section.top(report), issuers=ISSUERS, token_permissions=True, trial=trial)
+    policy = loading.load(
+        Section.top(report),
+        issuers=ISSUERS,
+        token_permissions=True,
+        pdps={"p": False, "q": True},
+        trial=trial,
+    )
     if report.problems:  # some drawn rules make no sense; that is the only mistake
         assert all(NONSENSE.search(problem.what) for problem in report.problems)
         reject()
@@ -203,13 +228,24 @@ def principal(caller: dict[str, Any]) -> Principal:
     )
 
 
-def ask(policy: Policy, method: str, path: list[str], who: Principal) -> str | bool:
+def ask(
+    policy: Policy,
+    method: str,
+    path: list[str],
+    who: Principal,
+    says: dict[str, str] = NOBODY_SAID,
+) -> str | bool:
     found = policy.find(method, ("/" + "/".join(path),))
     if found is None:
         return "ambiguous"
     expanded = policy.roles.expand(who)
-    decision = policy.decide(found, expanded, reference.NOW)
-    assert explain(found, Asked(expanded, reference.NOW)) == decision
+    said: dict[Question, Said] = {}
+    while wanted := policy.waits_for(found, expanded, reference.NOW, None, {}, said):
+        assert isinstance(wanted, Questions)
+        assert said.keys().isdisjoint(wanted.each), "asked twice"
+        said |= {each: SAID[says.get(each.pdp, "error")] for each in wanted.each}
+    decision = policy.decide(found, expanded, reference.NOW, answers=said)
+    assert explain(found, Asked(expanded, reference.NOW, answers=said)) == decision
     held = policy.forbidden(found, reference.NOW)
     assert held is None or decision == held
     if decision.reason in ("forbidden", "forbidden_to_caller"):
@@ -221,13 +257,14 @@ def admits(answer: str | bool) -> bool:
     return answer in ("public", True)
 
 
-@given(routes, roles(), forbids, st.sampled_from(ASKED), spelled, callers)
+@given(routes, roles(), forbids, st.sampled_from(ASKED), spelled, callers, answers)
 def test_the_compiled_policy_agrees_with_the_reference(
-    routes, roles, forbids, method, path, caller
+    routes, roles, forbids, method, path, caller, says
 ) -> None:
-    expected = reference.answer(routes, roles, method, tuple(path), caller, forbids)
+    expected = reference.answer(routes, roles, method, tuple(path), caller, forbids, says)
     for spelling in (("<", ">"), ("{", "}")):
-        found = ask(compiled(routes, roles, forbids, spelling), method, path, principal(caller))
+        policy = compiled(routes, roles, forbids, spelling)
+        found = ask(policy, method, path, principal(caller), says)
         # What a public rule opens, and a lax reader would take for protected: a rule of its own.
         if found == "ambiguous" and expected in ("public", "forbidden"):
             assert any(segment.isupper() for segment in path)
@@ -251,13 +288,15 @@ def turned(data: st.DataObject, value: Any) -> Any:
     return value
 
 
-@given(st.data(), routes, roles(), forbids, paths, callers)
-def test_the_order_of_writing_never_matters(data, routes, roles, forbids, path, caller) -> None:
+@given(st.data(), routes, roles(), forbids, paths, callers, answers)
+def test_the_order_of_writing_never_matters(
+    data, routes, roles, forbids, path, caller, says
+) -> None:
     who = principal(caller)
     first = compiled(routes, roles, forbids)
     second = compiled(turned(data, routes), turned(data, roles), turned(data, forbids))
     for method in ASKED:
-        assert ask(first, method, path, who) == ask(second, method, path, who)
+        assert ask(first, method, path, who, says) == ask(second, method, path, who, says)
         found = first.find(method, ("/" + "/".join(path),))
         again = second.find(method, ("/" + "/".join(path),))
         if found is not None and again is not None:
@@ -268,28 +307,28 @@ def test_the_order_of_writing_never_matters(data, routes, roles, forbids, path, 
             assert (one.reason, {*one.missing}) == (other.reason, {*other.missing})
 
 
-@given(routes, roles(), forbids, forbids, paths, callers)
+@given(routes, roles(), forbids, forbids, paths, callers, answers)
 def test_a_forbid_never_turns_a_refusal_into_access(
-    routes, roles, forbids, more, path, caller
+    routes, roles, forbids, more, path, caller, says
 ) -> None:
     who = principal(caller)
     before, after = (compiled(routes, roles, each) for each in (forbids, forbids + more))
     for method in ASKED:
-        was, now = (ask(policy, method, path, who) for policy in (before, after))
+        was, now = (ask(policy, method, path, who, says) for policy in (before, after))
         assert now in (was, "forbidden")
 
 
-@given(rules(negated=False), roles(), paths, callers)
-def test_fewer_of_anything_never_allows_more(routes, roles, path, caller) -> None:
+@given(rules(negated=False), roles(), paths, callers, answers)
+def test_fewer_of_anything_never_allows_more(routes, roles, path, caller, says) -> None:
     """Without `not` and `forbid`, which are there to take access away from who has something."""
     policy = compiled(routes, roles)
     who = principal(caller)
     for method in ASKED:
-        allowed = ask(policy, method, path, who)
+        allowed = ask(policy, method, path, who, says)
         for name in ("roles", "permissions", "scopes"):
             held = getattr(who, name)
             for one in held:
-                less = ask(policy, method, path, replace(who, **{name: held - {one}}))
+                less = ask(policy, method, path, replace(who, **{name: held - {one}}), says)
                 assert less == allowed or (allowed is True and less is False)
 
 
@@ -305,12 +344,23 @@ def test_a_claim_that_is_missing_never_allows_more(routes, roles, forbids, path,
             assert admits(less) <= admits(allowed)
 
 
-@given(trees(negated=True), roles(), callers)
-def test_an_error_is_no_access_and_neither_is_its_opposite(tree, roles, caller) -> None:
-    value = reference.value(tree, roles, caller)
+@given(routes, roles(), forbids, paths, callers, answers)
+def test_no_answer_never_allows_more(routes, roles, forbids, path, caller, says) -> None:
+    """Whatever a decision point would have said, and also below a `not`."""
+    policy = compiled(routes, roles, forbids)
+    for method in ASKED:
+        allowed = ask(policy, method, path, principal(caller), says)
+        for name in says:
+            less = ask(policy, method, path, principal(caller), {**says, name: "error"})
+            assert admits(less) <= admits(allowed)
+
+
+@given(trees(negated=True), roles(), callers, answers)
+def test_an_error_is_no_access_and_neither_is_its_opposite(tree, roles, caller, says) -> None:
+    value = reference.value(tree, roles, caller, said=says)
     who = principal(caller)
     answers = [
-        ask(compiled({("GET", ("a",)): each}, roles), "GET", ["a"], who)
+        ask(compiled({("GET", ("a",)): each}, roles), "GET", ["a"], who, says)
         for each in (tree, {"all": [{"not": tree}]})
     ]
     assert answers == {"met": [True, False], "not": [False, True], "error": [False, False]}[value]

@@ -268,14 +268,14 @@ NO = Response(200, JSON, b'{"decision": false}')
 GENERAL: dict[str, Any] = {
     "a connection that is cut": FetchFailed("x"),
     "time": TimedOut("x"),
-    "500": Response(500, "", b""),
+    "503": Response(503, "", b""),
     "401": Response(401, "", b""),
     "429": Response(429, "", b""),
-    "302": Response(302, "", b""),
 }
 OF_THE_QUESTION: dict[str, Any] = {
     "400": Response(400, "", b""),
-    "413": Response(413, "", b""),
+    "500": Response(500, "", b""),
+    "302": Response(302, "", b""),
     "no boolean": Response(200, JSON, b'{"decision": 1}'),
     "HTML": Response(200, "text/html", b"<html>"),
     "too much": NotTaken("x"),
@@ -347,7 +347,7 @@ def test_while_it_is_tried_all_others_are_refused_at_once(
     decider: Decider, clock: FrozenClock
 ) -> None:
     gate, reached = Event(), Event()
-    decider.becomes(answer(status=500))
+    decider.becomes(answer(status=503))
     points = made(decider, clock, failures=1)
     points.ask(need())
     clock.advance(10)

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from authz_middleware.runtime import fetch as module
-from authz_middleware.runtime.fetch import FetchFailed, NotFound, NotTaken, fetch, post
+from authz_middleware.runtime.fetch import FetchFailed, NotFound, NotTaken, TimedOut, fetch, post
 from tests.runtime.provider import Provider, answer, gated, raw
 
 BODY = b'{"keys": []}'
@@ -112,7 +112,7 @@ def test_a_provider_that_trickles_is_cut_off(provider: Provider, start: bytes, d
 
 def test_the_deadline_is_named(provider: Provider) -> None:
     provider.at["/x"] = trickle(provider, OK + b"x-a: ", b"a")
-    with pytest.raises(FetchFailed, match=r"took longer than 0\.2 s$"):
+    with pytest.raises(TimedOut, match=r"took longer than 0\.2 s$"):
         fetch(f"{provider.origin}/x", total_seconds=QUICK)
 
 
@@ -124,7 +124,7 @@ def test_the_deadline_holds_under_tls(
     tls_provider.at["/good"] = answer(BODY)
     tls_provider.at["/slow"] = trickle(tls_provider, OK + b"x-a: ", b"a")
     assert fetch(f"{tls_provider.origin}/good").body == BODY
-    with pytest.raises(FetchFailed, match="took longer"):
+    with pytest.raises(TimedOut, match="took longer"):
         fetch(f"{tls_provider.origin}/slow", total_seconds=QUICK)
 
 
@@ -147,7 +147,7 @@ def test_a_deadline_that_passes_while_it_connects(
     real = module._Deadline._expire
     monkeypatch.setattr(module._Deadline, "_expire", expire)
     monkeypatch.setattr(socket, "create_connection", slow)
-    with pytest.raises(FetchFailed, match="took longer"):
+    with pytest.raises(TimedOut, match="took longer"):
         fetch(f"{provider.origin}/x", total_seconds=0.05)
 
 
@@ -164,7 +164,7 @@ def test_an_answer_that_comes_after_the_deadline_is_not_taken(
     # Long before the client's own time-out for a read, which is as long.
     monkeypatch.setattr(module, "Timer", lambda seconds, work: Timer(seconds / 100, work))
     provider.at["/x"] = gated(gate, Event(), answer(BODY))
-    with pytest.raises(FetchFailed, match="took longer"):
+    with pytest.raises(TimedOut, match="took longer"):
         fetch(f"{provider.origin}/x")
 
 
@@ -298,7 +298,7 @@ def test_a_question_is_bounded_too(provider: Provider) -> None:
         post(f"{provider.origin}/large", b"", {}, max_bytes=100)
     with pytest.raises(NotTaken, match="compressed"):
         post(f"{provider.origin}/packed", b"", {})
-    with pytest.raises(FetchFailed, match="took longer") as slow:
+    with pytest.raises(TimedOut, match="took longer") as slow:
         post(f"{provider.origin}/slow", b"", {}, total_seconds=QUICK)
     assert not isinstance(slow.value, NotTaken)
 

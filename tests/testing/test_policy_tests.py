@@ -315,6 +315,36 @@ def test_what_loaders_find_is_said_by_the_test(caller, resource, reason, outcome
     assert (result.decision.reason, result.outcome) == (reason, outcome)
 
 
+@pytest.mark.parametrize(
+    ("pdp", "mode", "reason", "allow", "deny"),
+    [
+        ({"orders": True}, "unavailable", "allowed", "PASS", "FAIL"),
+        ({"orders": False}, "unavailable", "pdp_denied", "FAIL", "PASS"),
+        ({"orders": "unavailable"}, "unavailable", "pdp_unavailable", "FAIL", "PASS"),
+        ({"orders": "unavailable"}, "deny", "pdp_failed", "FAIL", "PASS"),
+        ({}, "unavailable", "pdp_unavailable", "ERROR", "ERROR"),
+        ({}, "deny", "pdp_unavailable", "ERROR", "ERROR"),
+        ({"more": True}, "unavailable", "pdp_unavailable", "ERROR", "ERROR"),
+    ],
+)
+def test_what_decision_points_say_is_said_by_the_test(pdp, mode, reason, allow, deny):
+    who = {"subject": "ann"}
+    mapping = policy(
+        {"as": who, "pdp": pdp, "allow": ["/orders/1"]},
+        {"as": who, "pdp": pdp, "deny": ["GET /orders/1"]},
+        {"as": {**who, "roles": ["admin"]}, "allow": ["/orders/1"]},
+    )
+    one = {"url": "https://pdp.example.com", "on_failure": mode}
+    mapping["pdp"] = {"orders": one, "more": one}
+    rule = {"any": [["admin"], {"pdp": "orders"}]}
+    mapping["routes"] = mapping["routes"] | {"GET /orders/<int:id>": rule}
+    allowed, denied, unasked = run_policy_tests(mapping).results
+    assert (allowed.decision.reason, allowed.outcome, denied.outcome) == (reason, allow, deny)
+    assert unasked.outcome == "PASS"
+    if "orders" in pdp and allow == "FAIL":
+        assert "decision point orders; has no" in allowed.explanation
+
+
 def test_what_lets_in_by_the_clients_word_is_named() -> None:
     issuer = {"issuer": "https://login.example.com", "audience": ["x"]}
     rule = {"when": "'x-plan' in context.headers"}

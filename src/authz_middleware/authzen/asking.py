@@ -25,8 +25,8 @@ MAX_ANSWER: Final = 64 * 1024
 """Bytes of an answer; a decision itself is a few."""
 
 _REFUSED: Final = frozenset({401, 403})
-_OF_THE_QUESTION: Final = frozenset({400, 413, 414, 415, 422})
-"""Statuses that another question need not meet."""
+_GENERAL: Final = frozenset({429, 502, 503, 504})
+"""Statuses that any other question would meet, too. A 500 may be the fault of one."""
 
 
 class Posted(NamedTuple):
@@ -112,7 +112,7 @@ def read(status: int, content_type: str, body: bytes, count: int) -> tuple[Said,
     if status in _REFUSED:  # our own credentials: nothing that who asks us could bring
         raise NoDecision("refused_us", f"status {status}: it does not take us", general=True)
     if status != 200:  # a redirect is one of these, and is not followed
-        raise NoDecision("status", f"status {status}", general=status not in _OF_THE_QUESTION)
+        raise NoDecision("status", f"status {status}", general=status in _GENERAL)
     if content_type.partition(";")[0].strip(" \t").lower() != "application/json":
         raise NoDecision("unusable_answer", "not application/json")
     try:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from authz_middleware.policy.model import Policy, Requirement
-from authz_middleware.policy.needs import Load, When, walk
+from authz_middleware.policy.needs import Load, Pdp, When, walk
 from authz_middleware.policy.parameters import Params
 from authz_middleware.policy.reach import Loosely, Reach
 from authz_middleware.policy.routes import Route, RouteTable, Taken
@@ -281,7 +281,7 @@ def _reads(requirement: Requirement, name: str) -> bool:
     """Whether something is asked about this parameter of the path."""
     leaves = walk(requirement.need) if requirement.need is not None else ()
     return any(
-        isinstance(leaf, Load)
+        isinstance(leaf, (Load, Pdp))
         or (
             isinstance(leaf, When)
             and isinstance(leaf.condition, Applied)

@@ -68,7 +68,7 @@ def in_words(need: Need, *, outermost: bool = False) -> str:
         case Load(loader):
             return f"an object that the loader `{loader}` finds"
         case Pdp(name):
-            return f"the decision point `{name}`"
+            return f"a yes of the decision point `{name}`"
         case When(condition):
             chosen = " (of what the client sends)" if condition.from_client else ""
             return f"the condition `{condition.text}`{chosen}"
