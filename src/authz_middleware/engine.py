@@ -88,17 +88,12 @@ class Engine:
 
     def start(self, facts: RequestFacts, now: float) -> Outcome | Pending | Unresolved:
         """Answer `facts` at `now` (seconds since the epoch), or say that it must wait."""
-        method = request_method(facts.kind, facts.method)
-        if method is None:
-            return _refuse("method_ambiguous")
-        requirements = self.ruling.of(facts, method)
-        if requirements is None:
-            return _refuse("path_ambiguous")
-        forbidden = self.policy.forbidden(requirements, now, facts)
-        if forbidden is not None:
-            return Refuse(forbidden, None, "absent")
+        requirements = self._required(facts, now)
+        if isinstance(requirements, Refuse):
+            return requirements
         # Of OPTIONS itself: a middleware of the app may have made another method of it before us.
-        if method == "OPTIONS" and self._preflight and self._may_ask(facts, now):
+        asks = facts.preflight and request_method(facts.kind, facts.method) == "OPTIONS"
+        if asks and self._preflight and self._may_ask(facts, now):
             return Admit(self._preflight, None, "absent", inf, requirements=None)
         # A token seen before is not parsed again: nothing but what was parsed then has its digest.
         text = bearer.usual(facts.authorization) or b""
@@ -118,6 +113,31 @@ class Engine:
             return self._verify(requirements, str(text, "ascii"), digest, facts, now)
         except Rejected as rejected:
             return self._invalid(requirements, rejected, facts, now)
+
+    def answer(
+        self, facts: RequestFacts, caller: Verified | None, now: float
+    ) -> Outcome | Unresolved:
+        """Answer for a caller who is known otherwise than by a token; None is an anonymous one.
+
+        `caller` is expanded. What `facts` tell of credentials is not looked at.
+        """
+        requirements = self._required(facts, now)
+        if isinstance(requirements, Refuse):
+            return requirements
+        if caller is None:
+            return self._without_token(requirements, Presented.ABSENT, facts, now)
+        return self._conclude(requirements, caller, facts, now)
+
+    def _required(self, facts: RequestFacts, now: float) -> tuple[Requirement, ...] | Refuse:
+        """Return what is asked of whoever calls; or the refusal, if it is everybody's."""
+        method = request_method(facts.kind, facts.method)
+        if method is None:
+            return _refuse("method_ambiguous")
+        requirements = self.ruling.of(facts, method)
+        if requirements is None:
+            return _refuse("path_ambiguous")
+        forbidden = self.policy.forbidden(requirements, now, facts)
+        return requirements if forbidden is None else Refuse(forbidden, None, "absent")
 
     def again(
         self, admit: Admit, facts: RequestFacts, asked: Routed, binding: Binding | None, now: float

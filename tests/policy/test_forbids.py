@@ -181,3 +181,15 @@ def test_what_is_forbidden_everywhere_is_no_rule_of_the_route_that_is_taken() ->
     assert also is not None
     assert [each.ref.key for each in also] == ["/a/b", "forbid.banned"]
     assert binding.also("/a/<x>", "GET", "/a/x", public) == ()
+
+
+def test_what_holds_on_every_path_is_known_without_one() -> None:
+    forbids = compiled(
+        all=("/**", ()),
+        named=("/<path:rest>", ()),
+        posts=("/**", ("POST",)),
+        below=("/a/**", ()),
+        root=("/", ()),
+        one=("/<p>", ()),
+    )
+    assert [each.ref.key for each in forbids.everywhere] == ["all", "named"]

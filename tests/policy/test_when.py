@@ -124,6 +124,18 @@ REFUSED = {
         "what is forbidden hangs on no loader",
         "read `resource.params`",
     ),
+    "properties of an action in a rule": (
+        rule("action.properties.soft"),
+        "action.properties",
+        "a request has a method, and no properties of its action",
+        "`[permissions]`",
+    ),
+    "properties of an action in a forbid": (
+        "[forbid]\nf = { when = 'action.name == \"PUT\" && action.properties.soft' }\n",
+        "action.properties",
+        "a request has a method, and no properties of its action",
+        "`[permissions]`",
+    ),
     # What needs more of the policy
     "an address": (
         rule('subject.authenticated && context.ip == "x"'),

@@ -9,7 +9,13 @@ from hypothesis import strategies as st
 
 from authz_middleware.facts import Actor
 from authz_middleware.tokens.claim_paths import ClaimPaths
-from authz_middleware.tokens.claims import Verified, check_header, check_times, verify_claims
+from authz_middleware.tokens.claims import (
+    Verified,
+    check_header,
+    check_times,
+    told,
+    verify_claims,
+)
 from authz_middleware.tokens.issuers import Issuer
 from authz_middleware.tokens.rejection import Rejected
 from tests.tokens.minting import CLAIMS, ISSUER, NOW, issuer
@@ -292,3 +298,43 @@ def test_any_claims_are_a_principal_or_refused(claims: dict[str, Any], now: floa
             continue
         assert token.principal.subject
         assert token.valid_from <= now < token.valid_until
+
+
+# Whom somebody else has verified
+
+
+@pytest.mark.parametrize(
+    ("claims", "detail"),
+    [
+        ({}, None),
+        ({"aud": "theirs", "cnf": {"jkt": "x"}, "typ": "ID"}, None),
+        ({"exp": NOW}, "expired"),
+        ({"exp": NOW + 1}, None),
+        ({"nbf": NOW + 1}, "not_yet_valid"),
+        ({"iat": NOW + 1}, "not_yet_valid"),
+        ({"exp": True}, "bad_claim:exp"),
+        ({"exp": "soon"}, "bad_claim:exp"),
+        ({"act": "x"}, "bad_claim:act"),
+    ],
+    ids=str,
+)
+def test_of_claims_that_are_told_the_time_still_holds(
+    claims: dict[str, Any], detail: str | None
+) -> None:
+    if detail is None:
+        assert told(claims, "ann", issuer(), NOW).principal.subject == "ann"
+        return
+    with pytest.raises(Rejected, match=detail):
+        told(claims, "ann", issuer(), NOW)
+
+
+def test_names_in_claims_that_are_told_are_held_to_what_the_issuer_may_grant() -> None:
+    config = issuer(
+        claims=ClaimPaths(roles=(("groups",),)),
+        role_map={"ops": "admin", "read": "viewer"},
+        grants=frozenset({"viewer"}),
+    )
+    claims = {"groups": ["ops", "read", "viewer"], "scope": "a b"}
+    principal = told(claims, "ann", config, NOW).principal
+    assert (principal.roles, principal.scopes) == ({"viewer"}, {"a", "b"})
+    assert principal.expires_at == math.inf

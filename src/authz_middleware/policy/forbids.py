@@ -14,7 +14,7 @@ from authz_middleware.policy.canonical import fold
 from authz_middleware.policy.converters import loose, strict
 from authz_middleware.policy.parameters import Parameters
 from authz_middleware.policy.rules import Requirement
-from authz_middleware.policy.segments import AnyOf, Exact, Segment
+from authz_middleware.policy.segments import AnyOf, DoubleStar, Exact, PathTail, Segment
 from authz_middleware.policy.template import Template
 from authz_middleware.policy.tree import Node, grow
 
@@ -39,13 +39,17 @@ class Forbid:
 class Forbids:
     """All entries, compiled once; false if there are none."""
 
-    __slots__ = ("methods", "requirements", "root", "templates")
+    __slots__ = ("everywhere", "methods", "requirements", "root", "templates")
 
     def __init__(self, entries: Iterable[tuple[Template, Forbid]] = ()) -> None:
         folded = tuple((_folded(template), forbid) for template, forbid in entries)
         self.templates: Final = tuple(template for template, _ in folded)
         self.requirements: Final = tuple(forbid.requirement for _, forbid in folded)
         self.methods: Final = frozenset(name for _, forbid in folded for name in forbid.methods)
+        self.everywhere: Final = tuple(
+            forbid.requirement for template, forbid in folded if _is_all(template, forbid)
+        )
+        """What is forbidden whatever the path and the method."""
         self.root: Final = grow(folded)
 
     def __bool__(self) -> bool:
@@ -96,6 +100,14 @@ def texts(node: Node[Forbid]) -> Iterator[str]:
     """Yield every text that leads further by itself."""
     yield from node.literals
     yield from node.choices
+
+
+def _is_all(template: Template, forbid: Forbid) -> bool:
+    match template.segments:
+        case (DoubleStar() | PathTail(),):
+            return not forbid.methods
+        case _:
+            return False
 
 
 def _folded(template: Template) -> Template:

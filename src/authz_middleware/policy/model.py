@@ -256,20 +256,45 @@ class Policy:
         requests: Iterable[Request],
         resource: Mapping[str, Any] | None,
         rule: RuleRef | None,
+        action: Mapping[str, Any] | None = None,
     ) -> Decision:
         """Answer the object-level question of a handler, with the attributes that it hands over.
 
         `requests` are what its request may be taken for: the answer must be yes for each of them.
-        Without a `resource`, a condition that reads one is in error.
+        Without a `resource`, a condition that reads one is in error. `action` has properties of
+        what is asked about, if the one who asks tells any.
         """
         need = self.permissions.get(permission) or Permissions((permission,), self.roles)
         requirement = Requirement("table", rule or RuleRef(permission, "permissions"), need)
         handed = {} if resource is None else {HANDED_OVER: resource}
-        told = [Asked(principal, now, facts, method, params, handed) for method, params in requests]
+        told = [
+            Asked(principal, now, facts, method, params, handed, action=action)
+            for method, params in requests
+        ]
         for asked in told:
             if not requirement.met(asked):
                 return _refused((requirement,), asked) or Decision(False, "condition_error", rule)
         return Decision(bool(told), "allowed" if told else "condition_error", rule)
+
+    def ask_apart(
+        self,
+        permission: str,
+        principal: Principal,
+        now: float,
+        facts: RequestFacts,
+        resource: Mapping[str, Any],
+        action: Mapping[str, Any],
+    ) -> Decision:
+        """Answer the same where no request is, so that no rule has decided one before.
+
+        Of [forbid] holds what holds on every path. `facts` tell of the surroundings alone: the
+        method and the path are not known, and a condition that reads them is in error.
+        """
+        forbidden = _refused(self.forbids.everywhere, Asked(principal, now, facts, action=action))
+        if forbidden is not None:
+            return forbidden
+        apart = (Request("", None),)
+        return self.ask(permission, principal, now, facts, apart, resource, None, action)
 
 
 def _refused(requirements: tuple[Requirement, ...], asked: Asked) -> Decision | None:

@@ -13,7 +13,7 @@ import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
-from typing import ClassVar, Final, NamedTuple, Protocol, TypeAlias
+from typing import Any, ClassVar, Final, NamedTuple, Protocol, TypeAlias
 
 from authz_middleware.facts import Principal, RequestFacts
 from authz_middleware.policy.parameters import Params
@@ -78,7 +78,8 @@ class Asked(NamedTuple):
     `now` is in seconds since the epoch. `facts` is None where no request is (a policy's tests).
     `method` ("WS" for a handshake) and `params` are those by which a requirement was found, told to
     one that reads them; None: the path does not tell the parameters. `resources` is what was loaded
-    so far, `answers` what decision points said.
+    so far, `answers` what decision points said. `action` are the properties of an action that
+    somebody asks about without a request.
     """
 
     principal: Principal | None
@@ -88,6 +89,7 @@ class Asked(NamedTuple):
     params: Params | None = None
     resources: Resources = NO_RESOURCES
     answers: Answers = NO_ANSWERS
+    action: Mapping[str, Any] | None = None
 
 
 class Stage(IntEnum):

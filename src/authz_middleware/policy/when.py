@@ -62,6 +62,7 @@ class Applied:
             asked.params,
             self._resource(asked),
             roles=self.roles,
+            action=asked.action,
         )
         if self.context:
             inputs = self._with_context(inputs, asked.facts)
@@ -93,9 +94,9 @@ class Applied:
         )
 
 
-def _method(method: str) -> str:
+def _method(method: str) -> str | None:
     """Return `action.name`. GET covers HEAD wherever methods are compared (RFC 9110 §9.3.2)."""
-    return "GET" if method == "HEAD" else method
+    return "GET" if method == "HEAD" else method or None
 
 
 def _query(text: str) -> dict[str, list[str]] | None:
@@ -129,6 +130,10 @@ def read(
     condition = checked(table, names, params=params, issuer_named=issuer_named)
     if condition is None:
         return None
+    if (at := condition.reads.place("action", "properties")) is not None:
+        what = "a request has a method, and no properties of its action"
+        fix = "ask in `[permissions]`, for those who ask a decision point"
+        table.error_inside(NAME, condition.text, at, what, fix)
     if condition.reads.loaded and load is None:
         table.error_inside(NAME, condition.text, _place_of_resource(condition) or 0, *unloaded)
     return applied(condition, names, params=params, load=load)

@@ -57,6 +57,7 @@ from authz_middleware.runtime.trials import (
     Trials,
     deciding,
 )
+from authz_middleware.tokens.claims import Verified
 
 __all__ = ["Clock", "Serving"]
 
@@ -229,6 +230,49 @@ class Serving:
             for flight in late:
                 flight.cancel()  # our waiting for it; the flight goes on
         return self.readiness()
+
+    # For whoever decides without a request to us; see `pdp`.
+
+    def answer(self, facts: RequestFacts, caller: Verified | None) -> tuple[Decision, str]:
+        """Decide such a request of a caller whom somebody else has verified; None is anonymous.
+
+        Returns the decision and its id, and tells the observers. This thread may wait for a loader.
+        """
+        caller = caller and self._expanded(caller)
+        outcome = self._engine.answer(facts, caller, self.clock())
+        if isinstance(outcome, Unresolved):
+            outcome = drive(self._engine.resume(outcome), self._outside)
+        decision, admit = outcome.decision, outcome if isinstance(outcome, Admit) else None
+        return decision, self._tell(facts, decision, caller and caller.principal, admit=admit)
+
+    def answer_about(
+        self,
+        facts: RequestFacts,
+        caller: Verified | None,
+        permission: str,
+        resource: Mapping[str, Any],
+        action: Mapping[str, Any],
+    ) -> tuple[Decision, str]:
+        """Decide whether such a caller has a permission for an object with these attributes.
+
+        Of `facts` the surroundings count alone. Returns the same, and tells the same.
+        """
+        if caller is None:
+            decision = Decision(False, "no_credentials")
+            return decision, self._tell(facts, decision, None, permission)
+        who, now = self._expanded(caller).principal, self.clock()
+        policy = self.settings.policy
+        decision = policy.ask_apart(permission, who, now, facts, resource, action)
+        return decision, self._tell(facts, decision, who, permission)
+
+    def tell(
+        self, facts: RequestFacts, decision: Decision, principal: Principal | None, permission: str
+    ) -> str:
+        """Tell the observers of what was decided before it came here; return the id."""
+        return self._tell(facts, decision, principal, permission)
+
+    def _expanded(self, caller: Verified) -> Verified:
+        return caller._replace(principal=self.settings.policy.roles.expand(caller.principal))
 
     # For `Access`.
 

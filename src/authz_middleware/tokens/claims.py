@@ -17,7 +17,14 @@ from authz_middleware.tokens.claim_paths import ClaimPath, follow
 from authz_middleware.tokens.issuers import Issuer
 from authz_middleware.tokens.rejection import Rejected
 
-__all__ = ["Verified", "check_header", "check_times", "verify_claims", "verify_members"]
+__all__ = [
+    "Verified",
+    "check_header",
+    "check_times",
+    "told",
+    "verify_claims",
+    "verify_members",
+]
 
 # RFC 8693 §4.2: `scope` is a list in one string. It stays one if it is read for permissions.
 _SCOPE: ClaimPath = ("scope",)
@@ -76,6 +83,21 @@ def check_times(verified: Verified, now: float) -> None:
         raise Rejected("not_yet_valid")
 
 
+def told(payload: dict[str, Any], subject: str, issuer: Issuer, now: float) -> Verified:
+    """Return whom somebody means who has verified a token of `issuer` himself, or raise Rejected.
+
+    His are the signature, the audience and the kind of the token. What is known of its time still
+    holds, and names are found where the issuer's tokens have them.
+    """
+    issued_at, not_before, expires_at = (_time(payload, name) for name in ("iat", "nbf", "exp"))
+    starts = max(time for time in (not_before, issued_at, -math.inf) if time is not None)
+    expires = math.inf if expires_at is None else expires_at
+    principal = _principal(payload, subject, issuer, expires)
+    verified = Verified(principal, starts - issuer.leeway, expires + issuer.leeway)
+    check_times(verified, now)
+    return verified
+
+
 def _verified(payload: dict[str, Any], issuer: Issuer) -> Verified:
     expires_at = _time(payload, "exp")
     if expires_at is None:
@@ -100,16 +122,23 @@ def _verified(payload: dict[str, Any], issuer: Issuer) -> Verified:
     if not_before is not None and not_before > starts:
         starts = not_before
     leeway = issuer.leeway
-    principal = _principal(payload, issuer, expires_at)
+    principal = _principal(payload, _subject(payload, issuer), issuer, expires_at)
     return Verified(principal, starts - leeway, expires_at + leeway)
 
 
-def _principal(payload: dict[str, Any], issuer: Issuer, expires_at: float) -> Principal:
-    paths = issuer.claims
-    subject = follow(payload, paths.subject)
+def _subject(payload: Mapping[str, Any], issuer: Issuer) -> str:
+    path = issuer.claims.subject
+    subject = follow(payload, path)
     if not isinstance(subject, str) or not subject:
         state = "missing" if subject is None else "bad"
-        raise Rejected(f"{state}_claim:{'.'.join(paths.subject)}")
+        raise Rejected(f"{state}_claim:{'.'.join(path)}")
+    return subject
+
+
+def _principal(
+    payload: dict[str, Any], subject: str, issuer: Issuer, expires_at: float
+) -> Principal:
+    paths = issuer.claims
     spaced = paths.scopes
     return Principal(
         subject=subject,

@@ -38,7 +38,7 @@ _SCHEMA: Mapping[str, Mapping[str, Kind]] = {
         "claims": MAP,
         "authenticated": BOOLEAN,
     },
-    "action": {"name": TEXT},
+    "action": {"name": TEXT, "properties": MAP},
     "resource": {"params": MAP},
     "context": {
         "time": TIME,

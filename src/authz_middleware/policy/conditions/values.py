@@ -54,7 +54,7 @@ class Inputs(NamedTuple):
     """
 
     subject: Principal | None  # verified and expanded; None for an anonymous caller
-    method: str  # "WS" for a WebSocket handshake
+    method: str | None  # "WS" for a WebSocket handshake
     time: float  # seconds since the epoch
     params: Mapping[str, Any] | None = None
     resource: Mapping[str, Any] | None = None
@@ -64,6 +64,7 @@ class Inputs(NamedTuple):
     scheme: str | None = None
     host: str | None = None
     roles: Roles = Roles(declared=None)  # of the policy: their patterns bring permissions
+    action: Mapping[str, Any] | None = None  # properties of what a decision point is asked about
 
 
 class Unusable(Exception):
@@ -255,7 +256,8 @@ _HEADS: Mapping[Path, Getter] = {
     ("subject", "scopes"): _set_of_subject("scopes"),
     ("subject", "claims"): lambda inputs: inputs.subject.claims if inputs.subject else {},
     ("subject", "authenticated"): lambda inputs: inputs.subject is not None,
-    ("action", "name"): lambda inputs: inputs.method,
+    ("action", "name"): _optional("method"),
+    ("action", "properties"): _optional("action"),
     ("resource", "params"): _optional("params"),
     ("context", "time"): lambda inputs: datetime.fromtimestamp(inputs.time, UTC),
     ("context", "ip"): _optional("ip"),
