@@ -27,6 +27,7 @@ PUBLIC = (
     "authz_middleware",
     "authz_middleware.django",
     "authz_middleware.frameworks.fastapi",
+    "authz_middleware.pdp",
     "authz_middleware.testing",
 )
 

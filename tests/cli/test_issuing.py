@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from authz_middleware import Authz
-from authz_middleware.cli import issuing, main
+from authz_middleware.cli import issuing, main, waiting
 from authz_middleware.testing import DevelopmentIssuer
 from tests.runtime.asking import request
 
@@ -68,7 +68,7 @@ def test_the_issuer_serves_what_the_policy_says(monkeypatch: pytest.MonkeyPatch)
         seen.append(outcome.decision.allowed)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(issuing, "sleep", interrupted)
+    monkeypatch.setattr(waiting, "sleep", interrupted)
     result = run("issuer", "--issuer", address, "--audience", "api")
     assert (result.exit_code, seen) == (0, [True])
     assert tomllib.loads(result.stdout) == {"issuers": [{"issuer": address, "audience": ["api"]}]}

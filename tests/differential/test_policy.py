@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import replace
 from itertools import product
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 from hypothesis import given, reject
 from hypothesis import strategies as st
 
 from authz_middleware.document import Document, Report, Section
+from authz_middleware.errors import Problem
 from authz_middleware.facts import Claims, Principal
 from authz_middleware.policy import load as loading
 from authz_middleware.policy.explain import explain
@@ -175,16 +177,12 @@ def condition(text: str, template: tuple[str, ...]) -> str:
     return text.replace('PLACE != "b"', 'action.name != "B"').replace("PLACE", "action.name")
 
 
-def compiled(
-    routes: Any,
-    roles: Any,
-    forbid: Any = (),
-    spelling: tuple[str, str] = ("<", ">"),
-    *,
-    trial: bool = False,
-) -> Policy:
+def document(
+    routes: Any, roles: Any, forbid: Any = (), spelling: tuple[str, str] = ("<", ">")
+) -> dict[str, Any]:
+    """What was drawn, as a policy has it; without issuers and decision points."""
     named = "'pdp'" in repr(routes)
-    document = {
+    return {
         "roles": {
             name: {"permissions": own, "inherits": parents}
             for name, (own, parents) in roles.items()
@@ -202,7 +200,17 @@ def compiled(
             for place, (method, template, table) in enumerate(forbid)
         },
     }
-    report = Report(Document.from_mapping(document))
+
+
+def compiled(
+    routes: Any,
+    roles: Any,
+    forbid: Any = (),
+    spelling: tuple[str, str] = ("<", ">"),
+    *,
+    trial: bool = False,
+) -> Policy:
+    report = Report(Document.from_mapping(document(routes, roles, forbid, spelling)))
     policy = loading.load(
         Section.top(report),
         issuers=ISSUERS,
@@ -210,10 +218,15 @@ def compiled(
         pdps={"p": False, "q": True},
         trial=trial,
     )
-    if report.problems:  # some drawn rules make no sense; that is the only mistake
-        assert all(NONSENSE.search(problem.what) for problem in report.problems)
-        reject()
+    if report.problems:
+        reject_nonsense(report.problems)
     return policy
+
+
+def reject_nonsense(problems: Iterable[Problem]) -> NoReturn:
+    """Some drawn rules make no sense; that is the only mistake."""
+    assert all(NONSENSE.search(problem.what) for problem in problems)
+    reject()
 
 
 def principal(caller: dict[str, Any]) -> Principal:

@@ -13,6 +13,7 @@ from authz_middleware.cli.groups import Sections
 from authz_middleware.cli.init import init
 from authz_middleware.cli.issuing import issuer, token
 from authz_middleware.cli.matrix import matrix
+from authz_middleware.cli.pdp import pdp
 from authz_middleware.cli.recorded import replay, suggest
 from authz_middleware.cli.test import test
 from authz_middleware.version import __version__
@@ -32,3 +33,4 @@ main.section("What does it say?", matrix, explain, diff)
 main.section("What does it mean for the app?", init, audit, attack)
 main.section("What would it have decided?", replay, suggest)
 main.section("Who calls while you develop?", issuer, token)
+main.section("Who decides for others?", pdp)

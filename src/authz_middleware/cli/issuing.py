@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
-from time import sleep
 from typing import Any, Final
 
 import click
 
 from authz_middleware.cli.policies import Mistake
+from authz_middleware.cli.waiting import wait
 from authz_middleware.testing import DevelopmentIssuer
 from authz_middleware.testing.page import NO_CLAIMS
 
@@ -60,18 +60,9 @@ def issuer(name: str, audience: str, algorithm: str, file: Path) -> None:
                 f"{provider.issuer}/ mints tokens; Ctrl-C ends it. In the policy:\n", err=True
             )
             click.echo(f'[[issuers]]\nissuer = "{provider.issuer}"\naudience = ["{audience}"]')
-            _wait()
+            wait()
     except (OSError, ValueError) as error:
         raise Mistake(str(error)) from error
-
-
-def _wait() -> None:
-    """Return when the user has had enough."""
-    try:
-        while True:
-            sleep(3600)
-    except KeyboardInterrupt:
-        pass
 
 
 @click.command()

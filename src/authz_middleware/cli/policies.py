@@ -14,7 +14,7 @@ from authz_middleware.policy.findings import printable
 from authz_middleware.runtime import settings
 from authz_middleware.runtime.settings import Settings
 
-__all__ = ["MISTAKE", "Mistake", "compiled", "policy_argument", "read", "unusable"]
+__all__ = ["MISTAKE", "Mistake", "compiled", "named", "policy_argument", "read", "unusable"]
 
 MISTAKE: Final = 2
 """The exit code where the question itself is wrong, or the policy cannot be loaded."""
@@ -41,10 +41,15 @@ def read(policy: str | None) -> Document:
 
     Raises `PolicyError` if it is no document, and `Mistake` if there is none.
     """
+    return Document.read(named(policy))
+
+
+def named(policy: str | None) -> str:
+    """Return the path of that file. Raises `Mistake` if there is none."""
     path = policy or os.environ.get("AUTHZ_CONFIG") or DEFAULT
     if policy is None and path == DEFAULT and not Path(path).exists():
         raise Mistake(f"there is no {DEFAULT} here: name a policy file, or set AUTHZ_CONFIG to one")
-    return Document.read(path)
+    return path
 
 
 def compiled(policy: str | None) -> tuple[Document, Settings]:
