@@ -20,8 +20,9 @@ class _Explaining:
 
 @dataclass(frozen=True, slots=True)
 class DecisionEvent(_Explaining):
-    """One decision, as observers see it. It holds no token text and no claims.
+    """One decision, as observers see it. It holds no token text, and shows no claims.
 
+    Until it is dropped, one that let a request in keeps the caller, for `explain`; no copy does.
     `id` is the id that a refused client was given ("" where nobody was refused). `at` is in seconds
     since the epoch. `asked` is the permission of an `access.require` or `access.allows`, else "".
     `roles` and `permissions` are what the caller brought: without what the policy adds to them.
