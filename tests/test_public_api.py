@@ -25,6 +25,7 @@ MODULES = sorted(
 )
 PUBLIC = (
     "authz_middleware",
+    "authz_middleware.analysis",
     "authz_middleware.django",
     "authz_middleware.frameworks.fastapi",
     "authz_middleware.pdp",

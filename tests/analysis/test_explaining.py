@@ -13,7 +13,7 @@ from authz_middleware.analysis.explaining import (
     by_claims,
     by_roles,
     by_token,
-    explained,
+    explain,
 )
 from authz_middleware.facts import RequestFacts
 from authz_middleware.testing import DevelopmentIssuer, FrozenClock
@@ -79,7 +79,7 @@ def test_the_steps_of_a_token(token: str, steps: list[tuple[str, str]]) -> None:
 )
 def test_the_decision_is_that_of_a_request(token: str, request_line: str) -> None:
     method, path = request_line.split()
-    found = explained(SETTINGS.policy, method, path, by_token(SETTINGS, token, NOW), NOW)
+    found = explain(SETTINGS, method, path, by_token(SETTINGS, token, NOW), NOW)
     field = (f"Bearer {token}".encode(),)
     outcome = POLICY.serving.outcome(RequestFacts("http", method, path, "", field))
     assert found.decision == outcome.decision
@@ -87,7 +87,7 @@ def test_the_decision_is_that_of_a_request(token: str, request_line: str) -> Non
 
 def test_a_token_is_told_of_in_nothing_but_its_type() -> None:
     caller = by_token(SETTINGS, GOOD, NOW)
-    text = str(explained(SETTINGS.policy, "GET", "/a/1", caller, NOW).steps)
+    text = str(explain(SETTINGS, "GET", "/a/1", caller, NOW).steps)
     assert not any(part in text for part in GOOD.split("."))
     assert "roles editor, viewer; permissions read; scopes none" in text
 
@@ -118,9 +118,9 @@ def test_an_issuer_that_would_be_asked_is_not(token: str, monkeypatch) -> None:
     asked = authz(OPAQUE).serving.settings
     caller = by_token(asked, token, NOW)
     assert caller.steps[-1].came == "unchecked"
-    found = explained(asked.policy, "GET", "/me", caller, NOW)
+    found = explain(asked, "GET", "/me", caller, NOW)
     assert found.decision.reason == "introspection_unavailable"
-    assert explained(asked.policy, "GET", "/open", caller, NOW).decision.allowed
+    assert explain(asked, "GET", "/open", caller, NOW).decision.allowed
     assert by_token(asked, "other", NOW).rejected == "unknown_prefix"
 
 
@@ -156,14 +156,14 @@ def test_roles_are_expanded() -> None:
 
 def test_a_handshake_and_a_method_that_is_none() -> None:
     caller = by_roles(SETTINGS, ["viewer"])
-    assert explained(SETTINGS.policy, "WS", "/feed", caller, NOW).decision.allowed
-    found = explained(SETTINGS.policy, "G\xc9T", "/feed", caller, NOW)
+    assert explain(SETTINGS, "WS", "/feed", caller, NOW).decision.allowed
+    found = explain(SETTINGS, "G\xc9T", "/feed", caller, NOW)
     assert (found.decision.reason, found.steps[0].name) == ("method_ambiguous", "method")
 
 
 def test_anonymous_callers_and_paths_that_could_be_two() -> None:
-    found = explained(SETTINGS.policy, "GET", "/me", ANONYMOUS, NOW)
+    found = explain(SETTINGS, "GET", "/me", ANONYMOUS, NOW)
     assert (found.decision.reason, found.rules[0].outcome) == ("no_credentials", "not met")
     for path in ("//x", "/a/+1"):
-        found = explained(SETTINGS.policy, "GET", path, ANONYMOUS, NOW)
+        found = explain(SETTINGS, "GET", path, ANONYMOUS, NOW)
         assert (found.decision.reason, found.rules) == ("path_ambiguous", ())

@@ -247,10 +247,13 @@ def test_a_merge_that_failed_further_down_is_a_change(tmp_path: Path) -> None:
         (["--check"], "--check needs --snapshot FILE"),
         (
             ["--check", "--snapshot", "{}/none"],
-            "{}/none: No such file or directory; without --check it is written",
+            "{}/none cannot be read: No such file or directory; without --check it is written",
         ),
-        (["--snapshot", "{}"], "{}: Is a directory"),
-        (["--snapshot", "{}/none/none"], "{}/none/none: No such file or directory\n"),
+        (["--snapshot", "{}"], "{} cannot be read: Is a directory"),
+        (
+            ["--snapshot", "{}/none/none"],
+            "{}/none/none cannot be written: No such file or directory\n",
+        ),
     ],
 )
 def test_a_snapshot_that_cannot_be(words: list[str], said: str, tmp_path: Path) -> None:

@@ -120,7 +120,7 @@ def test_every_right_was_used(folder: Path) -> None:
     ("words", "said"),
     [
         (("replay", "nowhere"), "nowhere cannot be read"),
-        (("replay", "authz.toml"), "authz.toml:1: no JSON"),
+        (("replay", "authz.toml"), "authz.toml, line 1: no JSON"),
         (("suggest", "r", "r"), "r"),
     ],
 )

@@ -19,6 +19,7 @@ from authz_middleware import (
     Principal,
     Problem,
     RuleRef,
+    analysis,
     testing,
 )
 from authz_middleware.answers import ANSWERS
@@ -166,10 +167,14 @@ def test_tokens_page_names_every_detail_of_a_rejection():
 
 @pytest.mark.parametrize(
     "name",
-    [*authz_middleware.__all__, *(f"testing.{name}" for name in testing.__all__)],
+    [
+        *authz_middleware.__all__,
+        *(f"testing.{name}" for name in testing.__all__),
+        *(f"analysis.{name}" for name in analysis.__all__),
+    ],
 )
 def test_every_public_name_is_documented(name: str):
-    short = name.removeprefix("testing.")
+    short = name.rpartition(".")[2]
     text = "\n".join(page.read_text() for page in pages())
     # With its package in front, or alone; not as the attribute of something else.
     assert re.search(rf"(?:authz_middleware\.|(?<![\w.])){re.escape(short)}\b", text), name

@@ -14,7 +14,7 @@ from typing import Any, Literal, NamedTuple
 from authz_middleware.facts import Decision, Principal, RequestFacts, RuleFinding
 from authz_middleware.observe.record import RecordedDecision
 from authz_middleware.policy.canonical import readings
-from authz_middleware.policy.explain import explain
+from authz_middleware.policy.explain import explain as explain_rules
 from authz_middleware.policy.findings import named
 from authz_middleware.policy.model import Policy, Requirement, is_public
 from authz_middleware.policy.needs import Asked
@@ -35,7 +35,7 @@ __all__ = [
     "by_record",
     "by_roles",
     "by_token",
-    "explained",
+    "explain",
 ]
 
 
@@ -70,13 +70,13 @@ class Explained:
     rules: tuple[RuleFinding, ...] = ()
 
 
-def explained(policy: Policy, method: str, path: str, caller: Caller, now: float) -> Explained:
-    """Explain what `policy` says to `caller` at `now` (seconds since the epoch).
+def explain(settings: Settings, method: str, path: str, caller: Caller, now: float) -> Explained:
+    """Explain what a policy says to `caller` at `now` (seconds since the epoch).
 
     `method` is as in a policy: upper case, "WS" for a WebSocket handshake.
     """
     kind: Literal["http", "websocket"] = "websocket" if method == WEBSOCKET else "http"
-    asked = request_method(kind, method)
+    policy, asked = settings.policy, request_method(kind, method)
     if asked is None:
         said = "two parties could read it in two ways"
         return Explained(Decision(False, "method_ambiguous"), (Step("method", "no", said),))
@@ -87,7 +87,7 @@ def explained(policy: Policy, method: str, path: str, caller: Caller, now: float
         return Explained(Decision(False, "path_ambiguous"), (Step("path", "no", said),))
     steps = (Step("path", "ok", paths[0]), *caller.steps)
     facts = RequestFacts(kind, "GET" if kind == "websocket" else method, path, "", ())
-    rules = explain(found, Asked(caller.principal, now, facts))
+    rules = explain_rules(found, Asked(caller.principal, now, facts))
     return Explained(_decision(policy, found, caller, facts, now), steps, rules.findings)
 
 

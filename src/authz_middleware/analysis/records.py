@@ -6,14 +6,14 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
-from authz_middleware.analysis.explaining import by_record, explained
+from authz_middleware.analysis.explaining import by_record, explain
 from authz_middleware.facts import OUTAGES, Decision
-from authz_middleware.observe.record import RecordedDecision
+from authz_middleware.observe.record import RecordedDecision, RecordedError, read_record
 from authz_middleware.policy.needs import AnyRole
 from authz_middleware.policy.rules import Requirement
 from authz_middleware.runtime.settings import Settings
 
-__all__ = ["Flip", "Replayed", "Suggestion", "replay", "suggest"]
+__all__ = ["Flip", "Replayed", "Suggestion", "read_records", "replay", "suggest"]
 
 _UNDECIDED: Final = frozenset(
     {
@@ -56,9 +56,7 @@ def replay(records: Iterable[RecordedDecision], settings: Settings, now: float) 
         if record.asked or record.path is None or record.reason in OUTAGES:
             continue
         method = record.asked_method
-        decision = explained(
-            settings.policy, method, record.path, by_record(settings, record), now
-        ).decision
+        decision = explain(settings, method, record.path, by_record(settings, record), now).decision
         if decision.reason in _UNDECIDED or record.reason in _UNDECIDED:
             undecided += 1
             continue
@@ -80,6 +78,17 @@ def _named(record: RecordedDecision) -> str:
     if record.subject is None:
         return "anonymous"
     return f"{record.subject} ({', '.join(record.roles) or 'no roles'})"
+
+
+def read_records(lines: Iterable[str]) -> Iterator[RecordedDecision]:
+    """Yield what a DecisionRecorder wrote. Raises RecordedError with the number of a line."""
+    for number, line in enumerate(lines, start=1):
+        if line.strip():
+            try:
+                yield read_record(line)
+            except RecordedError as error:
+                said = f"line {number}: {error}: no DecisionRecorder wrote this"
+                raise RecordedError(said) from None
 
 
 class Suggestion(NamedTuple):

@@ -12,7 +12,7 @@ import click
 from authz_middleware.analysis.auditing import FINDINGS, GAPS, Audit
 from authz_middleware.analysis.auditing import audit as audited
 from authz_middleware.analysis.snapshots import NotASnapshot, changes_since, snapshot
-from authz_middleware.cli.policies import Mistake, unusable
+from authz_middleware.cli.policies import Mistake, unusable, write
 from authz_middleware.cli.printing import json_option, print_columns, print_json
 from authz_middleware.cli.targets import find_app
 from authz_middleware.document import Document
@@ -129,17 +129,17 @@ def _kept(file: str, found: Audit, *, check: bool) -> tuple[list[str], str]:
     path = Path(file)
     try:
         if not check and not path.exists():
-            path.write_text(snapshot(found), "utf-8", newline="\n")
+            write(file, snapshot(found))
             return [], "written"
         changes = changes_since(path.read_bytes().decode(errors="replace"), found)
         if changes and not check:
-            path.write_text(snapshot(found), "utf-8", newline="\n")
+            write(file, snapshot(found))
             return changes, "written anew"
     except NotASnapshot as error:
         raise Mistake(f"{file} is no snapshot: {error}") from error
     except OSError as error:
         hint = "; without --check it is written" if check else ""
-        raise Mistake(f"{file}: {error.strerror}{hint}") from error
+        raise Mistake(f"{file} cannot be read: {error.strerror}{hint}") from error
     said = "changed; if that is meant, write it again without --check" if changes else "unchanged"
     return changes, said
 

@@ -82,7 +82,7 @@ def explain(
     Examples:
       authz explain PUT /articles/1 --as editor --scope write
       authz explain GET /me --token - < token.txt
-      authz explain --id 6c1f... --log service.log --as viewer
+      authz explain --id 6c1f7a --log decisions.jsonl
     """
     recorded = _recorded(id, log) if id or log else None
     if recorded is not None:
@@ -99,7 +99,7 @@ def explain(
         caller = explaining.by_record(settings, record)
     else:
         caller = _caller(settings, now, (roles, scopes, permissions), claims, token)
-    found = explaining.explained(settings.policy, method.upper(), path, caller, now)
+    found = explaining.explain(settings, method.upper(), path, caller, now)
     if as_json:
         print_json(_json(found, recorded))
     else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import click
@@ -10,6 +11,7 @@ from authz_middleware.analysis import draft
 from authz_middleware.analysis.guards import routes_of
 from authz_middleware.cli.issuing import AUDIENCE, ISSUER
 from authz_middleware.cli.policies import DEFAULT, Mistake
+from authz_middleware.cli.printing import json_option, print_json
 from authz_middleware.cli.targets import find_app
 
 __all__ = ["init"]
@@ -27,7 +29,8 @@ __all__ = ["init"]
 )
 @click.option("--issuer", default=ISSUER, show_default=True, help="Who issues the tokens.")
 @click.option("--audience", default=AUDIENCE, show_default=True, help="What they call the app.")
-def init(app: str, output: Path, issuer: str, audience: str) -> None:
+@json_option
+def init(app: str, output: Path, issuer: str, audience: str, *, as_json: bool) -> None:
     """Write a policy for APP in which each of its routes is denied, for you to open.
 
     Rules are grouped by the first part of their path, and each names what it protects. The issuer
@@ -39,7 +42,7 @@ def init(app: str, output: Path, issuer: str, audience: str) -> None:
     """
     text = draft(routes_of(find_app(app)), issuer=issuer, audience=audience)
     if str(output) == "-":
-        click.echo(text, nl=False)
+        click.echo(json.dumps({"file": None, "policy": text}) if as_json else text, nl=as_json)
         return
     try:
         with output.open("x", encoding="utf-8") as opened:
@@ -48,4 +51,9 @@ def init(app: str, output: Path, issuer: str, audience: str) -> None:
         raise Mistake(f"{output} is there already; name another file with --output") from None
     except OSError as error:
         raise Mistake(f"{output} cannot be written: {error.strerror}") from error
-    click.echo(f"{output} is written. `authz audit {app} --policy {output}` shows what it says.")
+    if as_json:
+        print_json({"file": str(output), "policy": text})
+    else:
+        click.echo(
+            f"{output} is written. `authz audit {app} --policy {output}` shows what it says."
+        )

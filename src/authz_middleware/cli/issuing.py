@@ -10,6 +10,7 @@ from typing import Any, Final
 import click
 
 from authz_middleware.cli.policies import Mistake
+from authz_middleware.cli.printing import json_option, print_json
 from authz_middleware.cli.waiting import wait
 from authz_middleware.testing import DevelopmentIssuer
 from authz_middleware.testing.page import NO_CLAIMS
@@ -23,7 +24,7 @@ AUDIENCE: Final = "development"
 _OPTIONS: Final = (
     click.option("--issuer", "name", default=ISSUER, show_default=True, help="The `iss` claim."),
     click.option("--audience", default=AUDIENCE, show_default=True, help="The `aud` claim."),
-    click.option("--algorithm", default="ES256", show_default=True),
+    click.option("--algorithm", default="ES256", show_default=True, help="What signs."),
     click.option(
         "--key",
         "file",
@@ -43,7 +44,8 @@ def _options(command: Callable[..., None]) -> Callable[..., None]:
 
 @click.command()
 @_options
-def issuer(name: str, audience: str, algorithm: str, file: Path) -> None:
+@json_option
+def issuer(name: str, audience: str, algorithm: str, file: Path, *, as_json: bool) -> None:
     """Run the development identity provider on this machine, until it is interrupted.
 
     It answers discovery, key and introspection requests, and at `/` there is a page to mint tokens
@@ -59,7 +61,15 @@ def issuer(name: str, audience: str, algorithm: str, file: Path) -> None:
             click.echo(
                 f"{provider.issuer}/ mints tokens; Ctrl-C ends it. In the policy:\n", err=True
             )
-            click.echo(f'[[issuers]]\nissuer = "{provider.issuer}"\naudience = ["{audience}"]')
+            table = {"issuer": provider.issuer, "audience": [audience]}
+            if as_json:
+                print_json({"issuers": [table]})
+            else:
+                lines = (
+                    f"{key} = {json.dumps(value, ensure_ascii=False)}"
+                    for key, value in table.items()
+                )
+                click.echo("\n".join(("[[issuers]]", *lines)))
             wait()
     except (OSError, ValueError) as error:
         raise Mistake(str(error)) from error
@@ -78,6 +88,7 @@ def issuer(name: str, audience: str, algorithm: str, file: Path) -> None:
 )
 @click.option("--lifetime", default=3600, show_default=True, help="Seconds.")
 @_options
+@json_option
 def token(
     subject: str,
     roles: tuple[str, ...],
@@ -88,6 +99,8 @@ def token(
     audience: str,
     algorithm: str,
     file: Path,
+    *,
+    as_json: bool,
 ) -> None:
     """Print a token of the development issuer, which need not run.
 
@@ -99,7 +112,11 @@ def token(
     if scopes:
         more["scope"] = " ".join(scopes)
     provider = _issuer(name, audience, algorithm, file)
-    click.echo(provider.mint(subject, roles=roles, lifetime=lifetime, **more))
+    minted = provider.mint(subject, roles=roles, lifetime=lifetime, **more)
+    if as_json:  # as a token endpoint answers (RFC 6749 §5.1)
+        print_json({"access_token": minted, "token_type": "Bearer", "expires_in": lifetime})
+    else:
+        click.echo(minted)
 
 
 def _issuer(name: str, audience: str, algorithm: str, file: Path) -> DevelopmentIssuer:

@@ -6,14 +6,13 @@ import csv
 import json
 import sys
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any, Final
 
 import click
 
 from authz_middleware.analysis.tabulating import UnknownRole, tabulate, tabulate_app
 from authz_middleware.cli.matrix_page import page
-from authz_middleware.cli.policies import Mistake, policy_argument, read, unusable
+from authz_middleware.cli.policies import Mistake, policy_argument, read, unusable, write
 from authz_middleware.cli.printing import json_option, print_columns
 from authz_middleware.cli.progress import Told
 from authz_middleware.cli.targets import find_app
@@ -71,7 +70,7 @@ def matrix(
     except UnknownRole as error:
         raise Mistake(str(error)) from error
     if html is not None:
-        Path(html).write_text(page(found, source), "utf-8")
+        write(html, page(found, source))
         click.echo(f"{html}: {len(found.rows)} routes, {len(found.columns)} callers")
     elif as_json:
         # Without an indent, which only the slow encoder of json knows: a table may be large.

@@ -24,7 +24,13 @@ PORT: Final = 8798
 @click.command()
 @policy_argument
 @click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
-@click.option("--port", default=PORT, show_default=True, type=click.IntRange(0, 65535))
+@click.option(
+    "--port",
+    default=PORT,
+    show_default=True,
+    type=click.IntRange(0, 65535),
+    help="0 is any that is free.",
+)
 @click.option("--url", help="What others call it, where a proxy with TLS stands in front.")
 @click.option("--token-env", metavar="NAME", help="The variable with the secret of who asks.")
 @click.option("--token-file", metavar="FILE", help="A file with such secrets, one a line.")

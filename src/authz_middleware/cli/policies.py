@@ -14,7 +14,16 @@ from authz_middleware.policy.findings import printable
 from authz_middleware.runtime import settings
 from authz_middleware.runtime.settings import Settings
 
-__all__ = ["MISTAKE", "Mistake", "compiled", "named", "policy_argument", "read", "unusable"]
+__all__ = [
+    "MISTAKE",
+    "Mistake",
+    "compiled",
+    "named",
+    "policy_argument",
+    "read",
+    "unusable",
+    "write",
+]
 
 MISTAKE: Final = 2
 """The exit code where the question itself is wrong, or the policy cannot be loaded."""
@@ -59,6 +68,14 @@ def compiled(policy: str | None) -> tuple[Document, Settings]:
         return document, settings.load(document)
     except PolicyError as error:
         raise unusable(error) from error
+
+
+def write(file: str, text: str) -> None:
+    """Write what a command was asked to write. Raises `Mistake` if it cannot be."""
+    try:
+        Path(file).write_text(text, "utf-8", newline="\n")
+    except OSError as error:
+        raise Mistake(f"{file} cannot be written: {error.strerror}") from error
 
 
 def unusable(error: PolicyError) -> Mistake:

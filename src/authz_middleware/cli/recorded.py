@@ -12,14 +12,14 @@ from pathlib import Path
 
 import click
 
-from authz_middleware.analysis.records import Flip, Suggestion
+from authz_middleware.analysis.records import Flip, Suggestion, read_records
 from authz_middleware.analysis.records import replay as replayed
 from authz_middleware.analysis.records import suggest as suggested
 from authz_middleware.cli.policies import Mistake, compiled, policy_argument
 from authz_middleware.cli.printing import json_option, print_json
 from authz_middleware.cli.progress import Told
 from authz_middleware.document import Document
-from authz_middleware.observe.record import RecordedDecision, RecordedError, read_record
+from authz_middleware.observe.record import RecordedDecision, RecordedError
 from authz_middleware.policy.findings import printable
 
 __all__ = ["replay", "suggest"]
@@ -115,7 +115,7 @@ def _rewritten(line: str, found: Suggestion) -> str:
     match = _RULE.fullmatch(line)
     if match is None:
         return line
-    return f"{match[1]}{json.dumps(list(found.used) or 'deny')}{match[2]}"
+    return f"{match[1]}{json.dumps(list(found.used) or 'deny', ensure_ascii=False)}{match[2]}"
 
 
 def _place(found: Suggestion) -> int:
@@ -136,12 +136,8 @@ def _records(file: str, *, quiet: bool) -> Iterator[RecordedDecision]:
     told = Told("records", quiet=quiet)
     try:
         with click.open_file(file, encoding="utf-8", errors="replace") as lines:
-            for number, line in enumerate(told(lines), start=1):
-                if line.strip():
-                    try:
-                        yield read_record(line)
-                    except RecordedError as error:
-                        said = f"{file}:{number}: {error}: no DecisionRecorder wrote this"
-                        raise Mistake(said) from None
+            yield from read_records(told(lines))
+    except RecordedError as error:
+        raise Mistake(f"{file}, {error}") from None
     except OSError as error:
         raise Mistake(f"{file} cannot be read: {error.strerror}") from error

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any, Final
 
 import click
 
 from authz_middleware.cli.junit import junit
-from authz_middleware.cli.policies import policy_argument, read, unusable
+from authz_middleware.cli.policies import policy_argument, read, unusable, write
 from authz_middleware.cli.printing import json_option, print_json
 from authz_middleware.cli.progress import Told
 from authz_middleware.errors import PolicyError
@@ -65,7 +64,7 @@ def test(
     except PolicyError as error:
         raise unusable(error) from error
     if junit_file is not None:
-        Path(junit_file).write_text(junit(report, authz.source), "utf-8")
+        write(junit_file, junit(report, authz.source))
     if as_json:
         print_json(_document(report))
     else:
