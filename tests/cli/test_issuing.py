@@ -6,6 +6,7 @@ import tomllib
 from pathlib import Path
 from socket import socket
 
+import jwt
 import pytest
 from click.testing import CliRunner, Result
 
@@ -34,6 +35,16 @@ def test_a_token(folder: Path) -> None:
     assert (told["sub"], told["roles"], told["scope"]) == ("bob", ["a", "b"], "x y")
     assert (told["n"], told["tenant"], told["aud"]) == (1, "acme", "development")
     assert told["exp"] - told["iat"] == 3600
+
+
+def test_another_issuer_for_all_commands(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AUTHZ_ISSUER", "http://127.0.0.1:9")
+    claims = jwt.decode(run("token").stdout.strip(), options={"verify_signature": False})
+    assert claims["iss"] == "http://127.0.0.1:9"
+    init = ("init", "tests.cli.apps:bare()", "-o", "-")
+    assert 'issuer = "http://127.0.0.1:9"' in run(*init).stdout
+    asked = run(*init, "--issuer", "https://login.example.com")
+    assert 'issuer = "https://login.example.com"' in asked.stdout
 
 
 @pytest.mark.parametrize(

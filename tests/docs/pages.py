@@ -20,7 +20,7 @@ from pathlib import Path
 __all__ = ["ROOT", "Block", "blocks", "headings", "page_ids", "pages", "prose", "write"]
 
 ROOT = Path(__file__).parents[2]
-LANGUAGES = {"console", "http", "json", "python", "text", "toml", "yaml"}
+LANGUAGES = {"console", "diff", "http", "json", "python", "text", "toml", "yaml"}
 
 _fence = re.compile(r"^( *)```(.*)$")
 _title = re.compile(r' title="([^"]+)"')

@@ -62,19 +62,20 @@ def test_a_page_runs_from_top_to_bottom(page: Path, folder: Path):
             code = compile(block.text, block.place, "exec", dont_inherit=True)
             if block.title is None:
                 exec(code, names)
-        elif block.language == "toml":
+        elif block.language == "toml" and block.mark != "added":
             load(block, folder)
         elif block.language == "json":
             json.loads(block.text)
         if block.title is not None:
             path = write(block, folder, block.text)
             if block.title.startswith("authz."):
-                Authz.from_file(path)
+                assert run_policy_tests(path).ok, block.place
 
 
 # What a reader runs. Those of the quickstarts are really run, by test_quickstart.py.
 SERVERS = {"flask", "gunicorn", "litestar", "quart", "uvicorn"}
-COMMANDS = {".", "authz", "curl", "django-admin", "pytest", "python", "tox", *SERVERS}
+SHELL = {".", "cat", "curl", "git", "kill", "printf", "sed"}
+COMMANDS = {"authz", "django-admin", "pytest", "python", "tox", *SERVERS, *SHELL}
 
 
 @pytest.mark.parametrize("page", pages(), ids=page_ids())

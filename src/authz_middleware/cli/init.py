@@ -9,7 +9,7 @@ import click
 
 from authz_middleware.analysis import draft
 from authz_middleware.analysis.guards import routes_of
-from authz_middleware.cli.issuing import AUDIENCE, ISSUER
+from authz_middleware.cli.issuing import AUDIENCE, issuer_option
 from authz_middleware.cli.policies import DEFAULT, Mistake
 from authz_middleware.cli.printing import json_option, print_json
 from authz_middleware.cli.targets import find_app
@@ -27,7 +27,7 @@ __all__ = ["init"]
     show_default=True,
     help="Where to write it; - is standard output. A file that is there is left alone.",
 )
-@click.option("--issuer", default=ISSUER, show_default=True, help="Who issues the tokens.")
+@issuer_option(help="Who issues the tokens.")
 @click.option("--audience", default=AUDIENCE, show_default=True, help="What they call the app.")
 @json_option
 def init(app: str, output: Path, issuer: str, audience: str, *, as_json: bool) -> None:

@@ -15,14 +15,28 @@ from authz_middleware.cli.waiting import wait
 from authz_middleware.testing import DevelopmentIssuer
 from authz_middleware.testing.page import NO_CLAIMS
 
-__all__ = ["AUDIENCE", "ISSUER", "issuer", "token"]
+__all__ = ["AUDIENCE", "issuer", "issuer_option", "token"]
 
 KEY_FILE: Final = ".authz-development-key.pem"
 ISSUER: Final = "http://127.0.0.1:8799"
 AUDIENCE: Final = "development"
 
+
+def issuer_option(*names: str, help: str) -> Callable[..., Any]:  # noqa: A002 - click's name
+    """Return `--issuer`, the same for all who speak of the development issuer."""
+    return click.option(
+        "--issuer",
+        *names,
+        default=ISSUER,
+        show_default=True,
+        envvar="AUTHZ_ISSUER",
+        show_envvar=True,
+        help=help,
+    )
+
+
 _OPTIONS: Final = (
-    click.option("--issuer", "name", default=ISSUER, show_default=True, help="The `iss` claim."),
+    issuer_option("name", help="The `iss` claim."),
     click.option("--audience", default=AUDIENCE, show_default=True, help="The `aud` claim."),
     click.option("--algorithm", default="ES256", show_default=True, help="What signs."),
     click.option(
