@@ -1,14 +1,15 @@
 """Where each microsecond goes: the steps of both paths, each by itself.
 
 A step is called in a loop with the arguments that it gets on the path. It explains the figures of
-the groups `hot` and `cold`, and shows where the next saving would be. The one bar is that of a
-condition, which no rule of those groups has.
+the groups `hot` and `cold`, and shows where the next saving would be. The bars are those of what
+none of these has: a condition, and the second look inside of a framework's app.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import partial
+from importlib import import_module
 from itertools import cycle
 from time import process_time
 from typing import Any
@@ -43,6 +44,7 @@ Step = Callable[[], object]
 
 def steps(plan: Plan) -> Group:
     """Measure the steps of the hot path, then those of the cold path."""
+    looks: Any = import_module("benchmarks.looks")  # only here must its frameworks be installed
     issuer = signer("RS256")
     authz = Authz.from_mapping(policy([issuer.issuer]))
     token = issuer.mint(role=ROLE)
@@ -58,6 +60,7 @@ def steps(plan: Plan) -> Group:
                 name: partial(_timed, step)
                 for name, step in {**hot, **whole, **cold, **extra}.items()
             },
+            **looks.batches(loop, issuer),
         }
         runs = interleaved(batches, plan.rounds, seconds=plan.batch)
     total = runs.added("all", "bare")
@@ -76,6 +79,7 @@ def steps(plan: Plan) -> Group:
             "µs",
             CONDITION_BAR,
         ),
+        *looks.figures(runs),
     ]
     return Group(
         "steps",

@@ -14,9 +14,10 @@ from authz_middleware.runtime import settings
 ISSUER = "https://login.example.com"
 
 
-def ruled(rules: dict[str, Any]) -> Policy:
+def ruled(rules: dict[str, Any], **more: Any) -> Policy:
     issuer = {"issuer": ISSUER, "audience": ["orders"]}
-    return settings.load(Document.from_mapping({"issuers": [issuer], "routes": rules})).policy
+    written = {"issuers": [issuer], "routes": rules, **more}
+    return settings.load(Document.from_mapping(written)).policy
 
 
 def table_of(*keys: str) -> RouteTable:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import replace
+from itertools import product
 from math import inf
 from typing import Any
 
@@ -869,6 +870,76 @@ def test_a_path_that_is_ambiguous_for_what_the_route_serves(world: World) -> Non
         outcome = world.engine.again(admit, facts, asked, binding, NOW)
         assert not isinstance(outcome, Unresolved)
         assert outcome.decision.reason == reason
+
+
+SETTLED_RULES: dict[str, Any] = {
+    "/**": "authenticated",
+    "/open/<x>": "public",
+    "GET /a/<x>": ["viewer"],
+    "POST /a/<x>": ["editor"],
+    "/a/me": ["editor"],
+    "WS /a/<x>": ["admin"],
+    "/when/<x>": {"roles": ["viewer"], "when": "resource.params.x == '1'"},
+    "/stepped": {"roles": ["viewer"], "max_age": 60},
+    "/closed": "deny",
+}
+SETTLED_POLICIES = (
+    ruled(SETTLED_RULES),
+    ruled(
+        SETTLED_RULES,
+        forbid={
+            "no admins": {"path": "/a/<x>", "roles": ["admin"]},
+            "later": {
+                "path": "/open/<x>",
+                "when": "context.time > timestamp('2023-11-14T22:14:00Z')",
+            },
+        },
+    ),
+)
+SETTLED_TABLE = ("GET|POST /a/<x>", "/a/me", "WS /a/<x>", "/open/<x>", "/when/<x>", "/stepped")
+SETTLED_PATHS = ("/a/me", "/a/1", "/open/1", "/when/1", "/stepped", "/b")
+SETTLED_ROLES = (None, ["viewer"], ["editor"], ["viewer", "editor", "admin"])
+
+
+@pytest.mark.parametrize("policy", SETTLED_POLICIES, ids=["rules", "rules and a forbid"])
+def test_what_is_settled_at_once_is_what_would_be_decided(
+    monkeypatch: pytest.MonkeyPatch, policy: Policy
+) -> None:
+    """Where the second look asks no rule again, all of them would have said the same."""
+    world = World(FakeKeys(key_set("one")))
+    world.obey(policy)
+    at_once = Engine._is_settled
+    binding = bind(policy, table_of(*SETTLED_TABLE))
+    settled = 0
+    for roles, path, method, upgrade in product(
+        SETTLED_ROLES, SETTLED_PATHS, ("GET", "POST", "get"), (False, True)
+    ):
+        token = None if roles is None else mint(roles=roles, auth_time=NOW)
+        admit = world.start(path, token, method=method, upgrade=upgrade)
+        if not isinstance(admit, Admit):
+            continue
+        facts = RequestFacts("http", method, path, "", (), upgrade=upgrade)
+        for taken, kind, asked_method, asked_path, bound in product(
+            (*SETTLED_TABLE, "late"),
+            ("http", "websocket"),
+            dict.fromkeys((method, "GET", "DELETE")),
+            dict.fromkeys((path, "/a/me", "/a/1")),
+            (binding, None),
+        ):
+            asked = Routed(taken, kind, asked_method, asked_path)
+            # What has come of a step-up, and of a condition, is asked at the time of the look.
+            monkeypatch.setattr(Engine, "_is_settled", at_once)
+            found = world.engine.again(admit, facts, asked, bound, NOW + 91)
+            settled += found is admit
+            monkeypatch.setattr(Engine, "_is_settled", lambda *_: False)
+            decided = world.engine.again(admit, facts, asked, bound, NOW + 91)
+            assert type(found) is type(decided), asked
+            assert not isinstance(found, Unresolved)
+            assert not isinstance(decided, Unresolved)
+            assert found.decision == decided.decision, asked
+            if isinstance(found, Admit) and isinstance(decided, Admit):
+                assert found.requirements == decided.requirements, asked
+    assert settled
 
 
 PREFLIGHT = Admit(

@@ -109,6 +109,8 @@ class Routed(NamedTuple):
 
     def is_still(self, facts: RequestFacts) -> bool:
         """Whether the app routes on what the guard decided."""
+        if self.path == facts.path and self.method == facts.method and self.kind == facts.kind:
+            return True
         method = request_method(self.kind, self.method)
         if method != request_method(facts.kind, facts.method):
             return False

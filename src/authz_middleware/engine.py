@@ -156,6 +156,8 @@ class Engine:
             and (binding is None or binding.knows(asked.taken, asked.path, late=asked.late))
         ):
             return admit
+        if self._is_settled(admit, facts, asked, method, binding):
+            return admit
         requirements = self.ruling.behind(admit, facts, asked, method, binding)
         if not requirements:
             return _refuse("path_ambiguous")
@@ -170,6 +172,30 @@ class Engine:
         if not decision.allowed:
             return Refuse(decision, admit.principal, admit.credentials)
         return admit._replace(requirements=requirements)
+
+    def _is_settled(
+        self,
+        admit: Admit,
+        facts: RequestFacts,
+        asked: Routed,
+        method: str,
+        binding: Binding | None,
+    ) -> bool:
+        """Whether the app's router takes the route that the rule of the path was written for.
+
+        Then the same would be asked once more, and where it asks for nothing but who calls, found
+        the same. This is the common case, and says no where that is not plain.
+        """
+        requirements = admit.requirements
+        if not requirements or facts.upgrade:
+            return False
+        if asked.path != facts.path or asked.method != facts.method or asked.kind != facts.kind:
+            return False
+        if binding is not None and not binding.expects(asked.taken, method, requirements):
+            return False
+        if admit.principal is None:
+            return not self.policy.forbids and is_public(requirements)
+        return all(each.at_once(admit.principal) for each in requirements)
 
     def give_up(self, unresolved: Unresolved, now: float) -> Outcome:
         """Decide without asking anybody more: it is refused, unless time lets it in."""

@@ -78,19 +78,20 @@ class _Look:
         return self.dispatch(*context)
 
     def look(self) -> None:
-        rule = request.url_rule
+        asked: Any = request._get_current_object()  # type: ignore[attr-defined] # noqa: SLF001 - each use of the proxy would
+        rule, method = asked.url_rule, asked.method
         if rule is None:  # Flask answers itself: 404, 405, or a redirect
             return
-        looked: Any = getattr(request, "_authz_looked", None)
-        if looked is not None and looked[0] is rule and looked[1] == request.method:
+        looked: Any = getattr(asked, "_authz_looked", None)
+        if looked is not None and looked[0] is rule and looked[1] == method:
             return
-        adapter = self._app.create_url_adapter(request) if self._routes_differently else None
+        adapter = self._app.create_url_adapter(asked) if self._routes_differently else None
         name = key(rule)
         look_again_wsgi(
-            request.environ,
+            asked.environ,
             name,
-            method=request.method,
+            method=method,
             path="" if adapter is None else f"/{adapter.path_info.lstrip('/')}",
             late=name not in self.known,
         )
-        request._authz_looked = rule, request.method  # type: ignore[attr-defined] # noqa: SLF001 - ours
+        asked._authz_looked = rule, method  # noqa: SLF001 - ours

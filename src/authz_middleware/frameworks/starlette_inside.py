@@ -123,11 +123,13 @@ class _Look(Before):
 
     def _answers_405(self, scope: Scope) -> bool:
         """Whether the framework itself will; what the app makes of it is the app's."""
-        if scope["type"] != "http" or not is_own(self.node, "handle"):
+        if scope["type"] != "http":
             return False
-        context = _included(scope, self.declared)
-        allowed = [getattr(each, "methods", None) for each in (self.node, context or self.node)]
-        return all(methods and scope["method"] not in methods for methods in allowed)
+        for node in (self.node, _included(scope, self.declared) or self.node):
+            methods = getattr(node, "methods", None)
+            if not methods or scope["method"] in methods:  # the common case
+                return False
+        return is_own(self.node, "handle")
 
 
 class _OpaqueLook(_Look):

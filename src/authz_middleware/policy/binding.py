@@ -117,7 +117,7 @@ class Binding:
         """
         if taken not in self._accepted:
             return () if self.knows(taken, path, late=late) else (self._policy.default,)
-        if self._expects(taken, method, requirements):
+        if self.expects(taken, method, requirements):
             return ()
         return self._policy.find(method, (self._typical[taken],), at=readings)
 
@@ -129,13 +129,18 @@ class Binding:
         readings: tuple[str, ...],
     ) -> list[Params | None]:
         """Return the parameters that what `also` returns is told of; none if that is nothing."""
-        if taken not in self._accepted or self._expects(taken, method, requirements):
+        if taken not in self._accepted or self.expects(taken, method, requirements):
             return []
         return self._policy.params((self._typical[taken],), at=readings)
 
-    def _expects(self, taken: Taken, method: str, requirements: Iterable[Requirement]) -> bool:
-        """Whether what the path asks was written for this route."""
-        by_method = self._accepted[taken]
+    def expects(self, taken: Taken, method: str, requirements: Iterable[Requirement]) -> bool:
+        """Whether `requirements`, which a path asks, were written for this route.
+
+        Then nothing more is asked of who takes it.
+        """
+        by_method = self._accepted.get(taken)
+        if by_method is None:
+            return False
         accepted = by_method.get(_served_as(method, by_method))
         return accepted is not None and not accepted.isdisjoint(
             id(one.origin) for one in requirements
