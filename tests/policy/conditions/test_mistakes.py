@@ -203,9 +203,17 @@ TABLE = [
     ),
     ("subject.roles.matches('x')", "14: `matches` is asked of a text, not of a list"),
     ("subject.id.matches('(x')", "19: this is no regular expression (RE2's syntax)"),
+    # At the character of the expression; with escapes only its beginning is known.
+    (r"subject.id.matches(r'a\Qx')", r"22: `\Q` is not supported in regular expressions"),
+    (r"subject.id.matches(r'''a\Qx''')", r"24: `\Q` is not supported in regular expressions"),
+    (
+        'subject.id.matches("""ab[[x]""")',
+        "25: `[` has to be escaped in `[…]`; put a `\\` before it",
+    ),
+    (r"subject.id.matches('a\\Qx')", r"19: `\Q` is not supported in regular expressions"),
     (
         "subject.id.matches('(?i)x')",
-        "19: of the groups only `(…)` and `(?:…)` are supported in regular expressions",
+        "20: of the groups only `(…)` and `(?:…)` are supported in regular expressions",
     ),
     # Macros
     ("subject.roles.exists(r)", "14: `exists` takes 2 arguments, not 1"),

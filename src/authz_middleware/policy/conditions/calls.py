@@ -224,9 +224,12 @@ def _matches(checker: Checker, node: nodes.Call) -> Part:
     target = checker.part(node.target or node)
     if target.kind not in (ANY, TEXT):
         raise Unreadable(node.at, f"`matches` is asked of a text, not of {target.kind}", ASK_A_TEXT)
-    pattern = translated(_text(node.arguments[0], "a regular expression"))
-    at = node.arguments[0].at
+    written_out = node.arguments[0]
+    pattern = translated(_text(written_out, "a regular expression"))
+    at = written_out.at
     if isinstance(pattern, Mistake):
+        inside = written_out.inside if isinstance(written_out, nodes.Literal) else None
+        at = at if inside is None else inside + pattern.at
         raise Unreadable(at, pattern.what, pattern.fix)
     if not evaluator.compiles(f'"".matches({written(pattern)})'):
         what = "this is no regular expression (RE2's syntax)"

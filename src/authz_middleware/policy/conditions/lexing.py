@@ -28,11 +28,15 @@ Kind = Literal["name", "int", "double", "text", "mark", "end"]
 
 
 class Token(NamedTuple):
-    """One token. `text` is the source, or for a text its value without quotes and escapes."""
+    """One token. `text` is the source, or for a text its value without quotes and escapes.
+
+    `inside` is where that value begins in the source, if it stands there as it is.
+    """
 
     kind: Kind
     text: str
     at: int
+    inside: int | None = None
 
 
 _TOKEN = re.compile(
@@ -86,10 +90,12 @@ def tokens(text: str) -> list[Token]:
             case "text":
                 quote = 3 if source.startswith(('"""', "'''")) else 1
                 value = _unescaped(source[quote:-quote], at + quote)
-                found.append(Token("text", _whole(value, at), at))
+                inside = at + quote if "\\" not in source else None
+                found.append(Token("text", _whole(value, at), at, inside))
             case "raw":
                 quote = 3 if source.startswith(('"""', "'''"), 1) else 1
-                found.append(Token("text", _whole(source[1 + quote : -quote], at), at))
+                quote += 1
+                found.append(Token("text", _whole(source[quote : 1 - quote], at), at, at + quote))
             case "unsigned":
                 raise Unreadable(at, "unsigned numbers are not supported", "leave the `u` out")
             case "bytes":

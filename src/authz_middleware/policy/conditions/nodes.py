@@ -30,9 +30,10 @@ class Node:
 
 @dataclass(frozen=True, slots=True)
 class Literal(Node):
-    """A value as written; None is `null`."""
+    """A value as written; None is `null`. `inside` is where a text without escapes begins."""
 
     value: bool | int | float | str | None
+    inside: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

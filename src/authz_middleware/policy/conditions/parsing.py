@@ -165,7 +165,7 @@ class _Parser:
                 return self._made(nodes.Literal(token.at, _number(token, negative)))
             case "text":
                 self._next += 1
-                return self._made(nodes.Literal(token.at, token.text))
+                return self._made(nodes.Literal(token.at, token.text, token.inside))
             case "name":
                 return self._named(token)
             case _:
