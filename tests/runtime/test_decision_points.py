@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from threading import Event, Thread
 from typing import Any, TypeAlias
 
@@ -372,6 +373,145 @@ def test_too_many_at_once_are_refused_and_nobodys_fault(
     monkeypatch.setattr(decision_points, "askers", workers.Workers(0, 0))
     assert ask(points, need()) == (Unanswered("busy"),)
     assert ask(points, need()) == (Unanswered("busy"),)
+
+
+@both
+def test_what_was_never_begun_is_not_the_decision_points_fault(
+    decider: Decider, clock: FrozenClock, ask: Ask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Slow questions take the threads; a quick one that waits in vain says nothing."""
+    gate, reached = Event(), Event()
+    monkeypatch.setattr(decision_points, "askers", workers.Workers(1, 9))
+    decider.becomes(gated(gate, reached, answer(YES, content_type=JSON)))
+    slow = made(decider, clock)
+    thread = Thread(target=lambda: slow.ask(need()))
+    thread.start()
+    assert reached.wait(30)
+    quick = made(decider, clock, timeout=0.05, failures=1)
+    try:
+        assert ask(quick, need()) == (Unanswered("busy"),)
+        assert ask(quick, need()) == (Unanswered("busy"),)
+    finally:
+        gate.set()
+        thread.join()
+    assert ask(made(decider, clock), need()) == (True,)
+
+
+def test_many_at_once_while_it_hangs(decider: Decider, clock: FrozenClock) -> None:
+    """Each gets an answer, and the breaker opens."""
+    gate = Event()
+    decider.becomes(gated(gate, Event(), answer(YES, content_type=JSON)))
+    points = made(decider, clock, timeout=0.2, failures=5)
+
+    async def flood() -> list[tuple[Said, ...]]:
+        return await asyncio.gather(*(points.ask_async(need(id)) for id in range(200)))
+
+    try:
+        came = asyncio.run(flood())
+    finally:
+        gate.set()
+    assert {said for (said,) in came} <= {Unanswered(why) for why in ("timeout", "busy", "paused")}
+    assert points.ask(need()) == (Unanswered("paused"),)
+    clock.advance(10)
+    decider.becomes(answer(YES, content_type=JSON))
+    assert made(decider, clock).ask(need()) == (True,)
+
+
+class Later:
+    """In the place of the threads: runs a job when it is told to."""
+
+    def __init__(self, meanwhile: Callable[[], object]) -> None:
+        self.meanwhile = meanwhile
+
+    def submit(self, call: Callable[[], Any]) -> Future[Any]:
+        self.meanwhile()
+        flight: Future[Any] = Future()
+        flight.set_result(call())
+        return flight
+
+
+@both
+def test_what_waits_for_a_thread_is_not_sent_any_more_once_others_have_failed(
+    clock: FrozenClock, ask: Ask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sender = Sender(OK)
+    points = sending(clock, sender, failures=1)
+    breaker = points._points["orders"].breaker
+    monkeypatch.setattr(decision_points, "askers", Later(lambda: breaker.report(0, failed=True)))
+    assert ask(points, need()) == (Unanswered("paused"),)
+    assert sender.sent == 0
+
+
+@both
+def test_what_waited_too_long_for_a_thread_is_not_sent(
+    clock: FrozenClock, ask: Ask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sender = Sender(OK)
+    points = sending(clock, sender, timeout=5.0, failures=1)
+    times = [100.0]
+    monkeypatch.setattr(decision_points, "monotonic", lambda: times[0])
+    monkeypatch.setattr(decision_points, "askers", Later(lambda: times.__setitem__(0, 105.0)))
+    assert ask(points, need()) == (Unanswered("busy"),)
+    assert sender.sent == 0
+
+
+def test_one_that_comes_and_goes_lets_nobody_in_by_it(clock: FrozenClock) -> None:
+    """Whatever the breaker makes of it, a yes is only ever the answer to the question asked."""
+    sender = Sender(OK)
+    points = sending(clock, sender, failures=2)
+    kinds: list[Any] = [OK, NO, FetchFailed("x"), Response(503, "", b"")]
+    for turn in range(200):
+        sender.then = [kinds[(turn * 7 + turn // 5) % 4]]
+        sent, then = sender.sent, sender.then[0]
+        (said,) = points.ask(need(turn))
+        assert said is (then is OK) if then in (OK, NO) and sender.sent > sent else said is not True
+        clock.advance(turn % 4)
+
+
+@both
+def test_nothing_is_kept_from_one_question_to_the_next(
+    decider: Decider, clock: FrozenClock, ask: Ask
+) -> None:
+    decider.becomes(
+        answer(YES, content_type=JSON, set_cookie="a=b", cache_control="max-age=99", etag='"x"')
+    )
+    points = made(decider, clock)
+    ask(points, need())
+    ask(points, need())
+    first, second = decider.provider.headers
+    assert "cookie" not in second
+    assert {*first} == {*second}
+    assert {*first} - {"host", "content-length", "connection", "user-agent"} == {
+        "accept",
+        "accept-encoding",
+        "authorization",
+        "content-type",
+        "x-request-id",
+    }
+
+
+@both
+def test_a_proxy_of_the_environment_is_not_asked(
+    decider: Decider, clock: FrozenClock, ask: Ask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "HTTPS_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    assert ask(made(decider, clock), need()) == (True,)
+
+
+@both
+def test_nobody_is_there(clock: FrozenClock, ask: Ask) -> None:
+    points = DecisionPoints({"orders": point("http://127.0.0.1:9", timeout=5.0)}, clock)
+    assert ask(points, need()) == (Unanswered("unreachable"),)
+
+
+@both
+@pytest.mark.parametrize("at", [float("inf"), float("nan"), 1e300])
+def test_a_clock_that_is_mad_lets_nobody_in(
+    decider: Decider, clock: FrozenClock, ask: Ask, at: float
+) -> None:
+    effect = need()._replace(at=at)
+    assert ask(made(decider, clock), effect) == (Unanswered("failed"),)
 
 
 @both

@@ -11,11 +11,13 @@ from threading import Event
 import pytest
 
 from tests.runtime.asking import table
-from tests.runtime.provider import INTROSPECT, JWKS, Provider, gated, said
+from tests.runtime.decider import EVALUATION, deciding
+from tests.runtime.provider import INTROSPECT, JWKS, Provider, answer, gated, said
 from tests.tokens.minting import NOW, jwk
 
 SCRIPT = Path(__file__).with_name("forking.py")
 TOKENS = Path(__file__).with_name("forking_tokens.py")
+PDP = Path(__file__).with_name("forking_pdp.py")
 WATCH = Path(__file__).with_name("forking_watch.py")
 A, B = jwk("ES256", kid="a"), jwk("ES256", kid="b")
 
@@ -118,3 +120,24 @@ def test_a_worker_reloads_and_watches_for_itself(tmp_path: Path) -> None:
         say(process, "go on")
         assert hear(process) == "child no_credentials"
     assert process.returncode == 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("scenario", ["in flight", "lock held", "open"])
+def test_a_worker_asks_decision_points_for_itself(scenario: str) -> None:
+    """The parent's threads are not there, and what failed there says nothing here."""
+    gate, reached, yes = Event(), Event(), {"decision": True}
+    with deciding() as decider:
+        decider.becomes(gated(gate, reached, answer(status=503)))
+        with start(scenario, decider.provider, PDP, EVALUATION) as process:
+            assert reached.wait(30)
+            decider.becomes(answer(yes, content_type="application/json"))
+            if scenario == "open":
+                gate.set()
+                assert hear(process).startswith("parent (Unanswered(why='status')")
+            say(process, "fork")
+            assert hear(process) == "child (True,)"
+            gate.set()
+            if scenario != "open":
+                assert hear(process).startswith("parent (Unanswered(why='status')")
+        assert process.returncode == 0

@@ -46,6 +46,10 @@ class Breaker:
             self._turn += 1
             return self._turn
 
+    def stands(self, turn: int) -> bool:
+        """Whether what was begun in this turn still counts."""
+        return turn == self._turn
+
     def report(self, turn: int, *, failed: bool | None) -> bool:
         """Say how it went; None if that cannot be told. Returns whether this opens it."""
         with self._lock:

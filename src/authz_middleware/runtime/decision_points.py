@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from contextlib import suppress
+from time import monotonic
 from typing import Final, NamedTuple
 from uuid import uuid4
 
@@ -71,7 +72,7 @@ class DecisionPoints:
             return _PAUSED.to(effect)
         came = _LEFT
         try:
-            flight = askers.submit(lambda: asked.come(effect))
+            flight = askers.submit(asked.job(effect, turn))
             came = _BUSY if flight is None else _landed(flight, asked.point.timeout)
         finally:
             asked.report(turn, came)
@@ -85,7 +86,7 @@ class DecisionPoints:
             return _PAUSED.to(effect)
         came = _LEFT  # as it is if the client goes away meanwhile
         try:
-            flight = askers.submit(lambda: asked.come(effect))
+            flight = askers.submit(asked.job(effect, turn))
             if flight is None:
                 came = _BUSY
             else:
@@ -102,12 +103,12 @@ class DecisionPoints:
 def _landed(flight: Future[_Came], timeout: float) -> _Came:
     """Return what came of it within so many seconds."""
     if flight.cancelled():
-        return _SLOW
+        return _BUSY
     try:
         return flight.result(timeout)
     except TimeoutError:
-        flight.cancel()
-        return _SLOW
+        # If it was never begun, it is not the decision point that is slow.
+        return _BUSY if flight.cancel() else _SLOW
 
 
 class _Asked(NamedTuple):
@@ -117,12 +118,21 @@ class _Asked(NamedTuple):
     breaker: Breaker
     send: Post
 
-    def come(self, effect: NeedDecision) -> _Came:
-        """Ask, on a thread of ours; raises nothing."""
+    def job(self, effect: NeedDecision, turn: int) -> Callable[[], _Came]:
+        """Return what asks, on a thread of ours; it raises nothing."""
+        until = monotonic() + self.point.timeout
+        return lambda: self._come(effect, turn, until)
+
+    def _come(self, effect: NeedDecision, turn: int, until: float) -> _Came:
+        left = until - monotonic()
+        if left <= 0:
+            return _BUSY
+        if not self.breaker.stands(turn):  # others have found out while this one waited
+            return _PAUSED
         id = str(uuid4())
         try:
             sent = posted(self.point, effect.questions, effect.principal, effect.at, effect.ip, id)
-            said = read(*self.send(sent, self.point.timeout), len(effect.questions))
+            said = read(*self.send(sent, left), len(effect.questions))
         except NoDecision as none:
             self._complain(str(none), id)
             return _Came(why=none.why, failed=none.general or None)
