@@ -113,7 +113,8 @@ def _is_of(path: str, route: str) -> bool:
         if at < 0:
             return False
         at += len(literal)
-    return text.endswith(last.removesuffix("/") + "/", at)
+    # Of a last place nothing may be left, with the slash before it: `/files` of `/files/{rest}`.
+    return text.endswith(last.removesuffix("/") + "/", at) or (not last and at == len(text))
 
 
 def _normal(type: str) -> str:  # noqa: A002 - AuthZEN's name
