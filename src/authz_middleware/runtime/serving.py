@@ -168,8 +168,9 @@ class Serving:
         binding: Binding | None = None,
     ) -> Access:
         """Return the `Access` of a request that is let through, and tell the observers."""
-        self._tell(facts, admit.decision, admit.principal, admit=admit)
-        return Access(admit, facts, self, accept, binding)
+        access = Access(admit, facts, self, accept, binding)
+        self._tell(facts, admit.decision, admit.principal, explain=access.explain)
+        return access
 
     def refused(self, facts: RequestFacts, refuse: Refuse, accept: str | None) -> Answer:
         """Return the answer to a refused request, and tell the observers."""
@@ -242,8 +243,10 @@ class Serving:
         outcome = self._engine.answer(facts, caller, self.clock())
         if isinstance(outcome, Unresolved):
             outcome = drive(self._engine.resume(outcome), self._outside)
-        decision, admit = outcome.decision, outcome if isinstance(outcome, Admit) else None
-        return decision, self._tell(facts, decision, caller and caller.principal, admit=admit)
+        decision, explain = outcome.decision, None
+        if isinstance(outcome, Admit):
+            explain = partial(outcome.explain, facts._replace(authorization=()))
+        return decision, self._tell(facts, decision, caller and caller.principal, explain=explain)
 
     def answer_about(
         self,
@@ -393,7 +396,7 @@ class Serving:
         asked: str = "",
         *,
         refused: bool | None = None,
-        admit: Admit | None = None,
+        explain: Callable[[], Decision] | None = None,
     ) -> str:
         refused = not decision.allowed if refused is None else refused
         if not refused and not self._observers and not LOGGER.isEnabledFor(logging.DEBUG):
@@ -415,9 +418,8 @@ class Serving:
             permissions=permissions,
             scopes=principal.scopes if principal else frozenset(),
         )
-        if admit is not None:
-            # Without the credentials: an observer may keep the event.
-            explained_by(event, partial(admit.explain, facts._replace(authorization=())))
+        if explain is not None:
+            explained_by(event, explain)
         for observer in (self._log, *self._observers):
             try:
                 observer.observe(event)

@@ -138,9 +138,9 @@ class Presumed(Serving):
         asked: str = "",
         *,
         refused: bool | None = None,
-        admit: Admit | None = None,
+        explain: Callable[[], Decision] | None = None,
     ) -> str:
-        del facts, principal, refused, admit
+        del facts, principal, refused, explain
         if not asked:
             self._decisions.append(decision)
         if decision.allowed and self._on_admission is not None:
