@@ -136,6 +136,31 @@ def test_what_a_dispatcher_mounts() -> None:
     assert len(routes) == 4 * len(SHOP) + 1
 
 
+@pytest.mark.parametrize("late", ["foreign", "known", "in the place of another", "by another hand"])
+def test_what_a_dispatcher_mounts_later_has_no_rule(
+    late: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    def foreign(environ: Any, start_response: Any) -> Any:
+        start_response("200 OK", [("Content-Type", "text/plain")])
+        return [b"foreign"]
+
+    held: dict[str, Any] = {"/shop": shop()}
+    app = DispatcherMiddleware(shop(), held)
+    rules = {"/shop/items/<int:id>": ["viewer"], "/late/items/<int:id>": ["viewer"]}
+    guarded = WSGIAuthzMiddleware(app, authz({**rules, "/items/<int:id>": ["viewer"]}))
+    for path in ("/items/1", "/shop/items/1"):
+        assert ask(guarded, "GET", path, bearer("viewer")).status == 200
+    prefix = "/shop" if late == "in the place of another" else "/late"
+    (held if late == "by another hand" else app.mounts)[prefix] = (
+        foreign if late == "foreign" else shop()
+    )
+    for path, status in (("/items/1", 200), (f"{prefix}/items/1", 403)):
+        assert ask(guarded, "GET", path, bearer("viewer", "admin")).status == status
+    assert sum("mounted late" in each for each in caplog.messages) == 1
+    again = WSGIAuthzMiddleware(app, authz({f"{prefix}/items/<int:id>": ["viewer"]}))
+    assert ask(again, "GET", f"{prefix}/items/1", bearer("viewer")).status == 200
+
+
 # --- The second look ---
 
 

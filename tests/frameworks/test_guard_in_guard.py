@@ -1,4 +1,4 @@
-"""A guard inside of a guard: each judges the request that it got, and neither lets the other down."""
+"""A guard inside of a guard: each judges the request that it got, and by its own policy."""
 
 from __future__ import annotations
 

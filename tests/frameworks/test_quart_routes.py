@@ -468,6 +468,27 @@ def test_the_look_behind_a_dispatcher(slash: str) -> None:
             assert status == (200 if held == role else 403)
 
 
+@pytest.mark.parametrize("late", ["foreign", "known", "in the place of another", "by another hand"])
+def test_what_a_dispatcher_mounts_later_has_no_rule(late: str) -> None:
+    async def foreign(scope: Any, receive: Any, send: Any) -> None:
+        await quart_shop(scope, receive, send)
+
+    quart_shop = shop()
+    held: dict[str, Any] = {"/shop": shop()}
+    app = dispatcher.DispatcherMiddleware(held)
+    rules = {"/shop/items/<int:id>": ["viewer"], "/late/items/<int:id>": ["viewer"]}
+    guarded = ASGIAuthzMiddleware(app, authz({**rules, "WS /late/feed": ["viewer"]}))
+    assert ask(guarded, "GET", "/shop/items/1", bearer("viewer")).status == 200
+    prefix = "/shop" if late == "in the place of another" else "/late"
+    (held if late == "by another hand" else app.mounts)[prefix] = (
+        foreign if late == "foreign" else shop()
+    )
+    assert ask(guarded, "GET", f"{prefix}/items/1", bearer("viewer", "admin")).status == 403
+    assert ask(guarded, "WS", f"{prefix}/feed", bearer("viewer", "admin")).status == 403
+    again = ASGIAuthzMiddleware(app, authz({f"{prefix}/items/<int:id>": ["viewer"]}))
+    assert ask(again, "GET", f"{prefix}/items/1", bearer("viewer")).status == 200
+
+
 def test_a_mount_without_a_boundary_must_be_allowed_twice() -> None:
     """The dispatcher gives `/shopping` to what is mounted at `/shop`, and Quart serves `/ping`."""
     app = quart.Quart("ping", static_folder=None)

@@ -7,11 +7,13 @@ comes are followed. The others are opaque.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from authz_middleware import frameworks
+from authz_middleware.effects import Routed
 from authz_middleware.frameworks import Seen
-from authz_middleware.frameworks.mounts import below, named_below
+from authz_middleware.frameworks.inside import look_again
+from authz_middleware.frameworks.mounts import Mounts, below, named_below
 from authz_middleware.policy.routes import NO_ROUTE, Resolved, Route, Taken
 
 __all__ = ["install", "prepare", "resolve", "routes"]
@@ -47,12 +49,28 @@ def resolve(app: Any, scope: Mapping[str, Any]) -> Taken | Resolved:
 
 
 def install(app: Any) -> frozenset[Taken]:
-    """Install in whatever is mounted."""
+    """Install in whatever is mounted. What is mounted later is not known."""
+    if isinstance(app.mounts, Mounts):
+        app.mounts.learn()
+    else:
+        app.mounts = Mounts(app.mounts, _late)
     return frozenset(
         named_below(mount.removesuffix("/"), taken)
         for mount, seen in _mounts(app)
         for taken in seen.install()
     )
+
+
+def _late(prefix: str, app: Any) -> Any:
+    async def look(scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] in ("http", "websocket"):
+            kind: Literal["http", "websocket"] = scope["type"]
+            method = scope.get("method", "GET")
+            taken = "mounted late", prefix
+            look_again(scope, Routed(taken, kind, method, scope["path"] or "/", late=True))
+        await app(scope, receive, send)
+
+    return look
 
 
 def _mounts(app: Any) -> Iterator[tuple[str, Seen]]:

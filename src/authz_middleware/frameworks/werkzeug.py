@@ -14,7 +14,8 @@ from werkzeug.routing import Map, MapAdapter, Rule
 from werkzeug.routing import converters as known
 
 from authz_middleware import frameworks
-from authz_middleware.frameworks.mounts import below, named_below
+from authz_middleware.frameworks.inside import look_again_wsgi
+from authz_middleware.frameworks.mounts import Mounts, below, named_below
 from authz_middleware.frameworks.patterns import ignores_case
 from authz_middleware.policy.canonical import from_wsgi
 from authz_middleware.policy.converters import Kind
@@ -66,12 +67,25 @@ def resolve(app: Map | DispatcherMiddleware, environ: Mapping[str, Any]) -> Take
 
 
 def install(app: Map | DispatcherMiddleware) -> frozenset[Taken]:
-    """Install in whatever is mounted; a map has no hook."""
+    """Install in whatever is mounted; a map has no hook. What is mounted later is not known."""
+    if isinstance(app, DispatcherMiddleware):
+        if isinstance(app.mounts, Mounts):
+            app.mounts.learn()
+        else:
+            app.mounts = Mounts(app.mounts, _late)  # type: ignore[assignment]
     return frozenset(
         named_below(_as_text(mount), taken)
         for mount, mounted in _mounts(app)
         for taken in frameworks.see(mounted).install()
     )
+
+
+def _late(prefix: str, app: Any) -> Any:
+    def look(environ: Any, start_response: Any) -> Any:
+        look_again_wsgi(environ, ("mounted late", prefix), late=True)
+        return app(environ, start_response)
+
+    return look
 
 
 # --- Maps ---
