@@ -211,6 +211,7 @@ def test_a_request_whose_path_was_not_logged(authz, folder: Path) -> None:
 def test_json(authz) -> None:
     document = json.loads(authz("explain", "PUT", "/a", "--as", "editor", "--json").output)
     assert document["decision"]["reason"] == "scope_missing"
+    assert "findings" not in document["decision"]  # they stand there once
     assert document["steps"][0] == {"name": "path", "came": "ok", "said": "/a"}
     assert document["rules"][0]["finding"]["parts"][1]["outcome"] == "not met"
     assert document["recorded"] is None

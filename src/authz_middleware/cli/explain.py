@@ -166,8 +166,10 @@ def _object(text: str) -> Mapping[str, Any]:
 
 
 def _json(found: Explained, recorded: Recorded | None) -> dict[str, Any]:
+    decision = asdict(found.decision)
+    del decision["findings"]  # those of all rules stand by themselves
     return {
-        "decision": asdict(found.decision),
+        "decision": decision,
         "steps": [step._asdict() for step in found.steps],
         "rules": [asdict(rule) for rule in found.rules],
         "recorded": recorded
