@@ -54,6 +54,24 @@ def test_a_request_that_is_let_in(authz) -> None:
     assert authz("explain", "PUT", "/a", "--permission", "write", "--scope", "w").exit_code == 0
 
 
+@pytest.mark.parametrize(
+    ("given", "said", "code"),
+    [
+        ((), "  say        what the loader would find, with --resource\n", 1),
+        (("--resource", '{"owner": "ann"}'), "allowed by GET /o/<id>", 0),
+        (("--resource", '{"owner": "ben"}'), "refused: condition_not_met by GET /o/<id>", 1),
+        (("--resource", "null"), "refused: resource_missing by GET /o/<id>", 1),
+    ],
+)
+def test_no_loader_is_asked(folder: Path, authz, given, said: str, code: int) -> None:
+    own = '"GET /o/<id>" = { load = "order", when = "resource.owner == subject.id" }\n'
+    (folder / "authz.toml").write_text(POLICY + own)
+    result = authz("explain", "GET", "/o/1", "--claims", '{"sub": "ann"}', *given)
+    assert said in result.output
+    assert ("  unchecked  object     none is loaded" in result.output) is bool(given)
+    assert result.exit_code == code
+
+
 def test_no_decision_point_is_asked(folder: Path, authz) -> None:
     (folder / "authz.toml").write_text(
         POLICY
@@ -226,6 +244,7 @@ MISTAKES = {
     "no such role": (("GET", "/a", "--as", "viewr"), "role `viewr` is not defined in [roles]"),
     "claims that are none": (("GET", "/a", "--claims", "[1]"), "--claims is a JSON object"),
     "claims that are no JSON": (("GET", "/a", "--claims", "{"), "--claims is a JSON object"),
+    "an object that is none": (("GET", "/a", "--resource", "1"), "--resource is a JSON object"),
     "no such file": (("GET", "/a", "--claims", "@no"), "what --claims names cannot be read"),
     "no such policy": (("GET", "/a", "--policy", "no.toml"), "there is no such file"),
 }

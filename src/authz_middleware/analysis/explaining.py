@@ -18,6 +18,7 @@ from authz_middleware.policy.explain import explain as explain_rules
 from authz_middleware.policy.findings import named
 from authz_middleware.policy.model import Policy, Requirement, is_public
 from authz_middleware.policy.needs import Asked
+from authz_middleware.policy.resources import Loaded, Object, Resources, Wanted
 from authz_middleware.policy.routekey import WEBSOCKET, request_method
 from authz_middleware.runtime.settings import Settings
 from authz_middleware.tokens import introspection, verify
@@ -70,10 +71,18 @@ class Explained:
     rules: tuple[RuleFinding, ...] = ()
 
 
-def explain(settings: Settings, method: str, path: str, caller: Caller, now: float) -> Explained:
+def explain(
+    settings: Settings,
+    method: str,
+    path: str,
+    caller: Caller,
+    now: float,
+    resource: Loaded | None = None,
+) -> Explained:
     """Explain what a policy says to `caller` at `now` (seconds since the epoch).
 
-    `method` is as in a policy: upper case, "WS" for a WebSocket handshake.
+    `method` is as in a policy: upper case, "WS" for a WebSocket handshake. `resource` is what every
+    loader is taken to find; None asks none.
     """
     kind: Literal["http", "websocket"] = "websocket" if method == WEBSOCKET else "http"
     policy, asked = settings.policy, request_method(kind, method)
@@ -87,8 +96,31 @@ def explain(settings: Settings, method: str, path: str, caller: Caller, now: flo
         return Explained(Decision(False, "path_ambiguous"), (Step("path", "no", said),))
     steps = (Step("path", "ok", paths[0]), *caller.steps)
     facts = RequestFacts(kind, "GET" if kind == "websocket" else method, path, "", ())
-    rules = explain_rules(found, Asked(caller.principal, now, facts))
-    return Explained(_decision(policy, found, caller, facts, now), steps, rules.findings)
+    resources = _taken(policy, found, caller, facts, now, resource)
+    if resources:
+        steps += (Step("object", "unchecked", "none is loaded: it is taken as it is given"),)
+    rules = explain_rules(found, Asked(caller.principal, now, facts, resources=resources))
+    decision = _decision(policy, found, caller, facts, now, resources)
+    return Explained(decision, steps, rules.findings)
+
+
+def _taken(
+    policy: Policy,
+    found: tuple[Requirement, ...],
+    caller: Caller,
+    facts: RequestFacts,
+    now: float,
+    resource: Loaded | None,
+) -> Resources:
+    """Return every object that the decision hangs on, by the word of who asks."""
+    taken: dict[Object, Loaded] = {}
+    if resource is None or caller.principal is None:
+        return taken
+    while isinstance(
+        wanted := policy.waits_for(found, caller.principal, now, facts, taken), Wanted
+    ):
+        taken[wanted.object] = resource
+    return taken
 
 
 def _decision(
@@ -97,12 +129,13 @@ def _decision(
     caller: Caller,
     facts: RequestFacts,
     now: float,
+    resources: Resources,
 ) -> Decision:
     """Decide in the order in which a request is answered."""
     if forbidden := policy.forbidden(found, now, facts):
         return forbidden
     if caller.principal is not None:
-        return policy.decide(found, caller.principal, now, facts)
+        return policy.decide(found, caller.principal, now, facts, resources)
     if caller.rejected and not is_public(found):
         if caller.rejected == UNASKED:
             return Decision(False, "introspection_unavailable")

@@ -19,6 +19,7 @@ from authz_middleware.cli.printing import json_option, print_json
 from authz_middleware.document import Document
 from authz_middleware.facts import RuleRef
 from authz_middleware.policy.findings import printable
+from authz_middleware.policy.resources import Loaded, Unloaded
 from authz_middleware.runtime.settings import Settings
 from authz_middleware.tokens import strict_json
 from authz_middleware.tokens.rejection import Rejected
@@ -49,6 +50,9 @@ _COLOURS: Final[Mapping[str, str]] = {
 )
 @click.option("--claims", metavar="JSON", help="Ask for a token with these claims: - or @FILE too.")
 @click.option("--token", metavar="TOKEN", help="Ask for this token; better `-` or @FILE.")
+@click.option(
+    "--resource", metavar="JSON", help="Take this for what a loader finds; null is no object."
+)
 @click.option("--id", "id", metavar="ID", help="Explain the decision with this id.")
 @click.option("--log", metavar="FILE", help="The log in which it stands; `-` is standard input.")
 @json_option
@@ -61,6 +65,7 @@ def explain(
     permissions: tuple[str, ...],
     claims: str | None,
     token: str | None,
+    resource: str | None,
     id: str | None,
     log: str | None,
     *,
@@ -72,6 +77,8 @@ def explain(
     of an issuer would have to be, the signature is not checked, and that is said. The token is
     never printed. METHOD is WS for a WebSocket handshake.
 
+    No loader is asked: what it would find is said with --resource.
+
     With --id and --log it is the request of a decision that was logged, laid against the policy.
     FILE is a log, of lines or of JSON, or what a DecisionRecorder wrote: that knows the caller and
     the time too, and is taken at its word.
@@ -82,6 +89,7 @@ def explain(
     Examples:
       authz explain PUT /articles/1 --as editor --scope write
       authz explain GET /me --token - < token.txt
+      authz explain GET /orders/2 --as customer --resource '{"owner": "ben"}'
       authz explain --id 6c1f7a --log decisions.jsonl
     """
     recorded = _recorded(id, log) if id or log else None
@@ -99,7 +107,7 @@ def explain(
         caller = explaining.by_record(settings, record)
     else:
         caller = _caller(settings, now, (roles, scopes, permissions), claims, token)
-    found = explaining.explain(settings, method.upper(), path, caller, now)
+    found = explaining.explain(settings, method.upper(), path, caller, now, _resource(resource))
     if as_json:
         print_json(_json(found, recorded))
     else:
@@ -156,13 +164,29 @@ def _text(given: str, option: str) -> str:
 
 
 def _object(text: str) -> Mapping[str, Any]:
-    try:
-        value = strict_json.loads(text.encode())
-    except (Rejected, UnicodeEncodeError):
-        value = None
+    value = _parsed(text)
     if not isinstance(value, dict):
         raise Mistake('--claims is a JSON object, such as {"sub": "ann", "roles": ["viewer"]}')
     return cast("dict[str, Any]", value)
+
+
+def _resource(given: str | None) -> Loaded | None:
+    if given is None:
+        return None
+    text = _text(given, "--resource")
+    if text.strip() == "null":
+        return Unloaded.MISSING
+    value = _parsed(text)
+    if not isinstance(value, dict):
+        raise Mistake('--resource is a JSON object, such as {"owner": "ann"}, or null')
+    return cast("dict[str, Any]", value)
+
+
+def _parsed(text: str) -> object:
+    try:
+        return strict_json.loads(text.encode())
+    except (Rejected, UnicodeEncodeError):
+        return None
 
 
 def _json(found: Explained, recorded: Recorded | None) -> dict[str, Any]:
@@ -197,7 +221,12 @@ def _print(request: str, found: Explained, recorded: Recorded | None, document: 
     else:
         by = f" by {decision.rule}" if decision.rule else ""
         click.secho(printable(f"refused: {decision.reason}{by}"), fg="red", bold=True)
-    for label, text in (("because", decision.nearest_miss), ("detail", decision.detail)):
+    unloaded = (decision.reason, decision.detail) == ("resource_unavailable", "not_asked")
+    for label, text in (
+        ("because", decision.nearest_miss),
+        ("detail", decision.detail),
+        ("say", "what the loader would find, with --resource" if unloaded else ""),
+    ):
         if text:
             click.echo(f"  {label:9}  {printable(text)}")
     for rule in found.rules:
