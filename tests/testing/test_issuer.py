@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from base64 import b64encode
 from http.client import HTTPConnection
 from urllib.parse import urlsplit
@@ -340,3 +341,16 @@ def test_an_issuer_elsewhere_needs_a_port_to_be_served(name):
         DevelopmentIssuer(name).serve(),
     ):
         pass
+
+
+def test_a_token_that_is_minted_while_the_key_rotates_names_the_key_that_signed_it() -> None:
+    issuer = DevelopmentIssuer()
+
+    def rotating() -> float:
+        issuer.clock = time.time
+        issuer.rotate()
+        return time.time()
+
+    issuer.clock = rotating
+    assert issuer.introspect(issuer.mint())["active"]
+    assert len(issuer.jwks["keys"]) == 2

@@ -88,10 +88,6 @@ class DevelopmentIssuer:
         """The name of the key that signs."""
         return self._keys[-1].kid
 
-    @property
-    def _key(self) -> PrivateKey:
-        return self._keys[-1].private
-
     def rotate(self) -> None:
         """Sign with a new key from now on. The ones before it stay published."""
         key = DevelopmentKey.make(self.algorithm, named=self._file is not None)
@@ -116,7 +112,9 @@ class DevelopmentIssuer:
         `headers` and `claims` are added to what such a token has, or take its place; None leaves
         one out: `mint(exp=None)`, `mint(headers={"kid": None})`.
         """
-        return self._sign(self._key, self._claims(subject, roles, lifetime, claims), headers)
+        key = self._keys[-1]  # once: another thread may rotate
+        named = {"kid": key.kid, **(headers or {})}
+        return self._sign(key.private, self._claims(subject, roles, lifetime, claims), named)
 
     def expired(
         self, subject: str = "ann", *, roles: Iterable[str] | None = None, **claims: Any
