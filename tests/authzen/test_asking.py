@@ -190,6 +190,30 @@ def test_another_type_is_no_decision(type: str) -> None:  # noqa: A002 - the fie
         read(200, type, YES, 1)
 
 
+SCALARS = st.sampled_from([True, False, None, 0, 1, "true", "", [], {}, [True]])
+NAMES = st.sampled_from(["decision", "Decision", "context", "evaluations", "error", "x"])
+OBJECTS = st.dictionaries(NAMES, SCALARS | st.dictionaries(NAMES, SCALARS, max_size=2), max_size=3)
+
+
+@given(OBJECTS | st.builds(lambda each: {"evaluations": each}, st.lists(OBJECTS, max_size=3)))
+def test_a_yes_is_the_boolean_where_it_belongs(answer: dict[str, Any]) -> None:
+    """Whatever stands beside it: as a naive reader would say it."""
+    body = json.dumps(answer).encode()
+    for count in (1, 2, 3):
+        try:
+            said = read(200, JSON, body, count)
+        except NoDecision:
+            continue
+        listed: Any = [answer] if count == 1 else answer["evaluations"]
+        assert len(listed) == len(said) == count
+        for each, one in zip(said, listed, strict=True):
+            assert (each is True) <= (one["decision"] is True)
+            assert (each is False) <= (one["decision"] is False)
+            assert (each is FAILED) is (
+                isinstance(one.get("context"), dict) and "error" in one["context"]
+            )
+
+
 @given(st.binary(max_size=60) | st.text(max_size=60).map(str.encode), st.integers(1, 3))
 def test_nothing_but_a_decision_is_one(body: bytes, count: int) -> None:
     try:

@@ -12,6 +12,8 @@ from authz_middleware import Authz
 from authz_middleware.pdp import DecisionPoint, server
 from authz_middleware.testing import DevelopmentIssuer, FrozenClock
 from tests.adapters.exchange import WORLDS, ask
+from tests.runtime.decider import deciding
+from tests.runtime.provider import answer
 
 TOKEN = "Xk9vQ2mT7rLpW4sZbN8cYdH3fJ6gUaE1"
 CLOCK = FrozenClock(1_800_000_000.0)
@@ -127,3 +129,43 @@ def test_without_its_secret_nobody_is_let_in(world, url, monkeypatch, caplog) ->
     assert (sent.status, sent.header("www-authenticate")) == (503, None)
     assert "(refused_us)" in caplog.text
     assert TOKEN[::-1] not in caplog.text
+
+
+CHAINED = {
+    "yes": ({"decision": True}, 200),
+    "no": ({"decision": False}, 403),
+    "no decision": ({"decision": "true"}, 503),
+}
+
+
+@pytest.mark.parametrize("world", WORLDS)
+@pytest.mark.parametrize(("says", "status"), CHAINED.values(), ids=CHAINED)
+def test_a_decision_point_of_ours_may_ask_another(world, says, status, monkeypatch) -> None:
+    """What that one does not decide, this one does not either."""
+    monkeypatch.setenv("PDP_TOKEN", TOKEN)
+    with deciding() as decider:
+        decider.becomes(answer(says, content_type="application/json"))
+        between = {**DECIDES, "pdp": {"far": {"url": decider.url}}}
+        between["routes"] = {"GET /orders/<int:id>": {"pdp": "far"}}
+        point = DecisionPoint(Authz.from_mapping(between, clock=CLOCK), tokens=[TOKEN])
+        with server.serving(lambda _: point, "127.0.0.1", 0) as port:
+            authz = asking(f"http://127.0.0.1:{port}")
+            assert ask(world, authz, "GET", "/orders/7", bearer()).status == status
+        assert decider.paths == ["/orders/7"]
+
+
+def test_one_that_asks_itself_lets_nobody_in(monkeypatch) -> None:
+    """It ends with the time, or with the threads."""
+    monkeypatch.setenv("PDP_TOKEN", TOKEN)
+    points: list[DecisionPoint] = []
+
+    def app_at(port: int) -> Any:
+        itself = {"url": f"http://127.0.0.1:{port}", "token_env": "PDP_TOKEN", "timeout": 0.5}
+        circle = {**DECIDES, "pdp": {"itself": itself}}
+        circle["routes"] = {"GET /orders/<int:id>": {"pdp": "itself"}}
+        points.append(DecisionPoint(Authz.from_mapping(circle, clock=CLOCK), tokens=[TOKEN]))
+        return points[0]
+
+    with server.serving(app_at, "127.0.0.1", 0) as port:
+        authz = asking(f"http://127.0.0.1:{port}")
+        assert ask("wsgi", authz, "GET", "/orders/7", bearer()).status == 503

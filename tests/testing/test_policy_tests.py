@@ -345,6 +345,18 @@ def test_what_decision_points_say_is_said_by_the_test(pdp, mode, reason, allow, 
         assert "decision point orders; has no" in allowed.explanation
 
 
+def test_a_file_of_tests_may_say_what_decision_points_say(tmp_path):
+    mapping = policy()
+    mapping["pdp"] = {"orders": {"url": "https://pdp.example.com"}}
+    mapping["routes"] = mapping["routes"] | {"GET /orders/<int:id>": {"pdp": "orders"}}
+    file = tmp_path / "more.toml"
+    file.write_text('[[tests]]\nas = {}\npdp = { orders = true }\nallow = ["GET /orders/7"]\n')
+    assert [each.outcome for each in run_policy_tests(mapping, tests=[file]).results] == ["PASS"]
+    file.write_text('[[tests]]\nas = {}\npdp = { order = true }\nallow = ["GET /orders/7"]\n')
+    with pytest.raises(PolicyError, match="no decision point is called `order`; known: `orders`"):
+        run_policy_tests(mapping, tests=[file])
+
+
 def test_what_lets_in_by_the_clients_word_is_named() -> None:
     issuer = {"issuer": "https://login.example.com", "audience": ["x"]}
     rule = {"when": "'x-plan' in context.headers"}

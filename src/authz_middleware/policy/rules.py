@@ -103,7 +103,16 @@ class Requirement:
         if self.request is None:
             return asked
         method, params = self.request
-        return asked._replace(method=method, params=params)
+        # By position: `_replace` looks every field up by its name, and each request comes here.
+        return Asked(
+            asked.principal,
+            asked.now,
+            asked.facts,
+            method,
+            params,
+            asked.resources,
+            asked.answers,
+        )
 
     def met(self, asked: Asked) -> bool:
         """Whether the caller meets it. An error never lets in, and in a "forbid" it holds."""

@@ -11,6 +11,7 @@ import pytest
 from authz_middleware import ASGIAuthzMiddleware, Authz, WSGIAuthzMiddleware
 from authz_middleware.testing import AttackReport, attack
 from tests.frameworks.installed import installed
+from tests.runtime.decider import deciding
 
 POLICY: dict[str, Any] = {
     "issuers": [{"issuer": "https://login.example.com", "audience": ["orders-api"]}],
@@ -105,6 +106,19 @@ def test_a_guarded_app_leaks_nothing(world):
     assert report.passed > 0  # what asks for /public and means another path by a field
     assert consistent(report)
     assert "0 leaked" in str(report)
+
+
+@pytest.mark.parametrize("on_failure", ["unavailable", "deny"])
+def test_no_decision_point_is_asked(world, on_failure):
+    """An attack sends thousands of requests, and none of them is somebody's."""
+    app, middleware, rewriting = world
+    with deciding() as decider:
+        pdp = {"orders": {"url": decider.url, "on_failure": on_failure}}
+        routes = {**POLICY["routes"], "/admin/<path:rest>": {"pdp": "orders"}}
+        del routes["/admin/**"]
+        for each in (app, rewriting(app)):
+            attack(middleware(each, {**POLICY, "pdp": pdp, "routes": routes}))
+        assert decider.asked == []
 
 
 def test_what_an_inner_middleware_opens_is_found(world):
