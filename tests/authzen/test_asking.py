@@ -190,9 +190,13 @@ def test_another_type_is_no_decision(type: str) -> None:  # noqa: A002 - the fie
         read(200, type, YES, 1)
 
 
-SCALARS = st.sampled_from([True, False, None, 0, 1, "true", "", [], {}, [True]])
+SCALARS: st.SearchStrategy[Any] = st.sampled_from(
+    [True, False, None, 0, 1, "true", "", [], {}, [True]]
+)
 NAMES = st.sampled_from(["decision", "Decision", "context", "evaluations", "error", "x"])
-OBJECTS = st.dictionaries(NAMES, SCALARS | st.dictionaries(NAMES, SCALARS, max_size=2), max_size=3)
+OBJECTS: st.SearchStrategy[Any] = st.dictionaries(
+    NAMES, SCALARS | st.dictionaries(NAMES, SCALARS, max_size=2), max_size=3
+)
 
 
 @given(OBJECTS | st.builds(lambda each: {"evaluations": each}, st.lists(OBJECTS, max_size=3)))

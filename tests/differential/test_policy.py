@@ -19,7 +19,7 @@ from authz_middleware.policy import load as loading
 from authz_middleware.policy.explain import explain
 from authz_middleware.policy.model import Policy, is_public
 from authz_middleware.policy.needs import Asked
-from authz_middleware.policy.questions import Question, Questions, Said, Unanswered
+from authz_middleware.policy.questions import Elsewhere, Question, Questions, Said, Unanswered
 from tests.differential import reference
 
 ISSUERS = ("https://x", "https://y")
@@ -215,7 +215,7 @@ def compiled(
         Section.top(report),
         issuers=ISSUERS,
         token_permissions=True,
-        pdps={"p": False, "q": True},
+        pdps={"p": Elsewhere("https://p"), "q": Elsewhere("https://q", denies=True)},
         trial=trial,
     )
     if report.problems:

@@ -39,6 +39,11 @@ def routes(**more: Any) -> dict[str, Any]:
     return {"routes": {"GET /x": ["a"], **more.pop("routes", {})}, **more}
 
 
+def pdp(requirement: Any, **keys: Any) -> dict[str, Any]:
+    point = {"url": "https://pdp.example.com", **keys}
+    return {"routes": {"GET /x": requirement}, "pdp": {"o": point}}
+
+
 GET = ("GET", "/x")
 X = {"when": "resource.params.id == subject.id"}
 OWN = "resource.owner == subject.id"
@@ -52,6 +57,20 @@ CASES: dict[str, tuple[dict[str, Any], dict[str, Any], list[tuple[object, ...]]]
         routes(), routes(routes={"PUT /x": {"roles": ["a"], "load": "o", "when": OWN}}),
         [("PUT", "/x", "a, b", True, False)],
     ),
+    "a decision point that must say yes, too": (
+        routes(), pdp({"roles": ["a"], "pdp": "o"}), [(*GET, "a, b", False, True)]
+    ),
+    "a decision point that may say yes, too": (
+        routes(), pdp({"any": [["a"], {"pdp": "o"}]}), [(*GET, "any valid token", True, False)]
+    ),
+    "another decision point": (
+        pdp({"pdp": "o"}), pdp({"pdp": "o"}, url="https://other.example.com"),
+        [(*GET, "any valid token", None, None)],
+    ),
+    "another answer where it says nothing": (
+        pdp({"pdp": "o"}), pdp({"pdp": "o"}, on_failure="deny"), []
+    ),
+    "another time for it": (pdp({"pdp": "o"}), pdp({"pdp": "o"}, timeout=1), []),
     "a role that brings more": (
         routes(routes={"PUT /x": {"permissions": ["p"]}}),
         routes(routes={"PUT /x": {"permissions": ["p"]}}, roles={**ROLES, "c": ["p"]}),

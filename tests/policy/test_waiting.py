@@ -70,7 +70,7 @@ def reads(name: str, key: str) -> Need:
 LEAVES = st.one_of(
     st.sampled_from([True, False, None]).map(fixed),
     st.sampled_from(NAMES).map(Load),
-    st.builds(Pdp, st.just("p"), st.just("/"), st.booleans()),
+    st.booleans().map(lambda denies: Pdp("p", "/", denies=denies)),
     st.builds(reads, st.sampled_from(NAMES), st.sampled_from(["p", "q"])),
     st.sampled_from(["has", "lacks"]).map(lambda name: AnyRole(frozenset({name}))),
 )

@@ -15,6 +15,7 @@ from authz_middleware.policy.names import Names
 from authz_middleware.policy.needs import required_scopes
 from authz_middleware.policy.overlap import conflicts
 from authz_middleware.policy.parameters import Parameters
+from authz_middleware.policy.questions import Elsewhere
 from authz_middleware.policy.requirements import read
 from authz_middleware.policy.roles import WILDCARD, Role, Roles, find_cycle
 from authz_middleware.policy.routekey import RouteKeyError, parse_key
@@ -35,7 +36,7 @@ def load(
     obtainable: Collection[str] | None = None,
     leeways: Mapping[str, float] | None = None,
     loaders: Collection[str] | None = (),
-    pdps: Mapping[str, bool] | None = None,
+    pdps: Mapping[str, Elsewhere] | None = None,
     trial: bool = False,
 ) -> Policy:
     """Compile the policy half of a document; mistakes go to the section's report.
@@ -43,9 +44,9 @@ def load(
     `issuers` are the configured issuer identifiers, `obtainable` the roles they may give (None:
     any), `token_permissions` whether their tokens may carry permissions, `leeways` the seconds by
     which their clocks may differ, `loaders` the names that are registered (None: any), `pdps` the
-    decision points, and whether one that says nothing is answered as if it said no. What is on
-    trial (`mode = "shadow"`) is left out, or, with `trial`, enforced like all the rest. What is
-    returned after a mistake was reported must not be served: the caller raises.
+    decision points. What is on trial (`mode = "shadow"`) is left out, or, with `trial`, enforced
+    like all the rest. What is returned after a mistake was reported must not be served: the caller
+    raises.
     """
     roles = _roles(root)
     names = Names(

@@ -10,6 +10,7 @@ from authz_middleware.document import Report, Section
 from authz_middleware.document.paths import KeyPath, quoted
 from authz_middleware.policy.clients import Clients
 from authz_middleware.policy.conditions import Condition
+from authz_middleware.policy.questions import Elsewhere
 from authz_middleware.policy.roles import WILDCARD, Roles
 
 __all__ = [
@@ -39,8 +40,8 @@ class Names:
     conditions: Mapping[str, Condition] = field(default_factory=dict[str, Condition])
     """The conditions of `[permissions]`."""
     clients: Clients = field(default_factory=Clients)
-    pdps: Mapping[str, bool] = field(default_factory=dict[str, bool])
-    """The decision points, and whether one that says nothing is answered as if it said no."""
+    pdps: Mapping[str, Elsewhere] = field(default_factory=dict[str, Elsewhere])
+    """The decision points."""
 
 
 def check_tokens(

@@ -255,14 +255,16 @@ class Load:
 class Pdp:
     """`pdp`: a decision point elsewhere says yes (AuthZEN 1.0).
 
-    Whatever is no answer is an error, so that a `not` never grants by it. `denies` is whether the
-    refusal is then that of a no.
+    Whatever is no answer is an error, so that a `not` never grants by it. `url` tells two of one
+    name apart, of two policies; `denies` is whether the refusal is then that of a no, and makes no
+    difference to who is let in.
     """
 
     stage: ClassVar[Stage] = Stage.DECISION_POINT
     name: str
     route: str  # as OpenAPI writes it
-    denies: bool = False
+    url: str = ""
+    denies: bool = field(default=False, compare=False)
 
     def question(self, asked: Asked) -> Question | None:
         """Return what is asked; None if the path does not tell."""

@@ -9,6 +9,7 @@ from authz_middleware.document import Section
 from authz_middleware.document.paths import quoted
 from authz_middleware.policy.names import Names
 from authz_middleware.policy.needs import Pdp
+from authz_middleware.policy.questions import Elsewhere
 from authz_middleware.policy.segments import DoubleStar
 from authz_middleware.policy.template import Template
 
@@ -37,4 +38,4 @@ def read(table: Section, names: Names, template: Template) -> Pdp | None:
             "`**` has no name, so the decision point would not be told which path is asked for",
             "write `<path:rest>` in its place",
         )
-    return Pdp(pdp, template.route, names.pdps.get(pdp, False))
+    return Pdp(pdp, template.route, *names.pdps.get(pdp, Elsewhere("")))

@@ -16,6 +16,7 @@ __all__ = [
     "NOT_PUT",
     "NO_ANSWERS",
     "Answers",
+    "Elsewhere",
     "Question",
     "Questions",
     "Said",
@@ -35,6 +36,16 @@ NOT_PUT: Final = Unanswered("not_asked")
 
 Said: TypeAlias = bool | Unanswered
 """True is yes, False is no; all else is an error."""
+
+
+class Elsewhere(NamedTuple):
+    """What a rule knows of the decision point that it asks.
+
+    `denies` is whether one that says nothing is answered as if it had said no.
+    """
+
+    url: str
+    denies: bool = False
 
 
 class Question(NamedTuple):

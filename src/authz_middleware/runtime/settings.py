@@ -22,6 +22,7 @@ from authz_middleware.policy import load as policies
 from authz_middleware.policy.cases import Case
 from authz_middleware.policy.model import Policy
 from authz_middleware.policy.names import check_roles
+from authz_middleware.policy.questions import Elsewhere
 from authz_middleware.policy.shadows import has_shadows
 from authz_middleware.tokens import issuers as issuer_tables
 from authz_middleware.tokens import tenants
@@ -121,7 +122,7 @@ def load(document: Document, *, loaders: Collection[str] | None = None) -> Setti
         obtainable=obtainable(issuers) if complete and issuers else None,
         leeways={issuer.issuer: issuer.leeway for issuer in issuers},
         loaders=loaders,
-        pdps={name: point.denies for name, point in pdps.items()},
+        pdps={name: Elsewhere(point.evaluation, point.denies) for name, point in pdps.items()},
     )
     policy = policies_with(trial=False)
     shadow = policies_with(trial=True) if has_shadows(root) else None
