@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from authz_middleware.authzen.evaluation import (
     MAX_BODY,
     MAX_EVALUATIONS,
+    MAX_NAME,
     Batch,
     Entity,
     Evaluation,
@@ -89,6 +90,10 @@ MALFORMED = {
     "id is true": (body(subject={"type": "user", "id": True}), "`subject.id` must be a string"),
     "id is null": (body(resource={"type": "a", "id": None}), "`resource.id` must be a string"),
     "id is empty": (body(subject={"type": "user", "id": ""}), "`subject.id` is empty"),
+    "id is long": (
+        body(resource={"type": "a", "id": "x" * (MAX_NAME + 1)}),
+        f"`resource.id` has more than {MAX_NAME} characters",
+    ),
     "type is a list": (body(resource={"type": [], "id": "1"}), "`resource.type` must be a string"),
     "properties is null": (
         body(subject={"type": "user", "id": "a", "properties": None}),
@@ -148,6 +153,15 @@ def test_a_default_is_replaced_as_a_whole() -> None:
     assert second == first._replace(resource=Entity("record", "2", {}))
     assert said(third) == "`resource.type` is missing"
     assert fourth == first._replace(context={})
+
+
+def test_a_default_is_read_once() -> None:
+    """However long it is, and however many share it."""
+    first, second = several(**QUESTION, context={"ip": "x"}, evaluations=[{}, {}]).evaluations
+    assert isinstance(first, Evaluation)
+    assert isinstance(second, Evaluation)
+    assert first.subject is second.subject
+    assert first.context is second.context
 
 
 def test_what_is_wrong_with_one_is_its_own() -> None:

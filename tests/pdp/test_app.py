@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from authz_middleware import Authz
 from authz_middleware.authzen.evaluation import MAX_BODY, MAX_EVALUATIONS
-from authz_middleware.pdp import DecisionPoint
+from authz_middleware.pdp import DecisionPoint, app, asked
 from tests.pdp.asking import EVALUATION, EVALUATIONS, METADATA, NOW, TOKEN, ask, issuer, serve
 
 POLICY: dict[str, Any] = {
@@ -285,11 +285,11 @@ def test_an_answer_is_not_kept() -> None:
 
 
 def routes(*paths: str, **options: Any) -> list[bool]:
-    asked = [{"resource": {"type": "route", "id": path}} for path in paths]
+    several = [{"resource": {"type": "route", "id": path}} for path in paths]
     question = {
         "subject": {"type": "user", "id": "ann"},
         "action": {"name": "GET"},
-        "evaluations": asked,
+        "evaluations": several,
         "options": options,
     }
     found = ask(POINT, question, EVALUATIONS).json["evaluations"]
@@ -317,6 +317,48 @@ def test_no_more_than_so_many() -> None:
     assert found == [{"decision": True}] * MAX_EVALUATIONS
     question["evaluations"] = [{}] * 10_000
     assert ask(POINT, question, EVALUATIONS).status == 400
+
+
+def test_what_several_share_is_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else a request of a megabyte would be read 256 times; whether it is good or not."""
+    read: list[str] = []
+    for name in ("_caller", "_around"):
+        real = getattr(asked, name)
+
+        def counted(*args: Any, name: str = name, real: Any = real) -> Any:
+            read.append(name)
+            return real(*args)
+
+        monkeypatch.setattr(asked, name, counted)
+    bad = {"type": "user", "id": "ann", "properties": {"roles": "viewer"}}
+    unknown = {"type": "robot", "id": "r2"}
+    for subject in (QUESTION["subject"], bad, unknown):
+        read.clear()
+        question = {**QUESTION, "subject": subject, "context": {"ip": "x"}, "evaluations": [{}] * 9}
+        assert len(ask(POINT, question, EVALUATIONS).json["evaluations"]) == 9
+        assert read == ["_around", "_caller"]
+    read.clear()
+    question = {**QUESTION, "context": {"ip": 1}, "evaluations": [{}] * 9}
+    found = ask(POINT, question, EVALUATIONS).json["evaluations"]
+    assert {each["context"]["error"]["message"] for each in found} == {
+        "`context.ip` must be a string"
+    }
+    assert read == ["_around"]
+
+
+def test_several_have_so_much_time_in_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is late is denied, and says that nobody said no."""
+    times = iter([0.0, 1.0, app.MAX_SECONDS, app.MAX_SECONDS + 1])
+    monkeypatch.setattr(app, "monotonic", lambda: next(times))
+    found = ask(POINT, {**QUESTION, "evaluations": [{}] * 3}, EVALUATIONS).json["evaluations"]
+    late = {
+        "decision": False,
+        "context": {
+            "reason": "timeout",
+            "error": {"status": 503, "message": "it could not be decided"},
+        },
+    }
+    assert found == [{"decision": True}, late, late]
 
 
 def test_a_reload_is_seen_by_the_next_question(tmp_path: Any) -> None:

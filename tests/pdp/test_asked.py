@@ -442,9 +442,43 @@ def test_each_decision_is_observed_once(caplog: pytest.LogCaptureFixture) -> Non
     said, event = told(point, listener, about("read", NOBODY))
     assert (event.id, event.decision.reason) == (said.json["context"]["id"], "no_credentials")
     said, event = told(point, listener, about("write", ADMIN, "a:b"))
-    assert (event.decision.detail, event.subject) == ("ambiguous_type", "ann")
+    assert (event.decision.detail, event.subject) == ("ambiguous_name", "ann")
     assert caplog.text.count("id=") == 6
     assert "s3cr3t" not in caplog.text + repr(listener.events)
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    [
+        ("a", "x (permissions) subject='root'"),
+        ("a\nINFO allowed", "x"),
+        ("a", "x\u2028INFO allowed"),
+        ("a", "\x1b[2J"),
+        ("a", "x\x00"),
+    ],
+)
+def test_what_is_asked_forges_no_line_of_the_log(
+    kind: str, name: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A permission that the policy does not name is the asker's text, and no rule."""
+    caplog.set_level(logging.DEBUG, "authz_middleware")
+    listener = Listener()
+    point = serve(POLICY, observers=[listener], loaders={"thing": broken})
+    callers = (VIEWER, ADMIN, NOBODY, subject("x\ny"), subject(id="a\nb"), subject(issuer="c\nd"))
+    for who in callers:
+        _, event = told(point, listener, about(name, who, kind))
+        assert event.decision.rule is None
+        (record,) = caplog.records
+        assert record.getMessage().isprintable()
+        assert " rule=None subject=" in record.getMessage()
+        caplog.clear()
+
+
+def test_a_permission_that_the_policy_names_is_a_rule() -> None:
+    listener = Listener()
+    point = serve(POLICY, observers=[listener], loaders={"thing": broken})
+    _, event = told(point, listener, about("write", EDITOR, owner="bob"))
+    assert str(event.decision.rule) == "article:write (permissions)"
 
 
 def test_what_fails_is_denied_and_told(

@@ -15,6 +15,7 @@ from authz_middleware.tokens.rejection import Rejected
 __all__ = [
     "MAX_BODY",
     "MAX_EVALUATIONS",
+    "MAX_NAME",
     "Batch",
     "Entity",
     "Evaluation",
@@ -29,6 +30,9 @@ MAX_BODY: Final = 1024 * 1024
 
 MAX_EVALUATIONS: Final = 256
 """Questions in one request."""
+
+MAX_NAME: Final = 8192
+"""Characters of a type, an id or a name: they stand in the log, once for each question."""
 
 Semantic: TypeAlias = Literal["execute_all", "deny_on_first_deny", "permit_on_first_permit"]
 _SEMANTICS: Final[tuple[Semantic, ...]] = get_args(Semantic)
@@ -89,15 +93,13 @@ def read_evaluations(body: bytes) -> Evaluation | Batch:
     if len(questions) > MAX_EVALUATIONS:
         raise Malformed(f"`evaluations` has more than {MAX_EVALUATIONS} entries")
     # An entity is replaced as a whole, and never put together from two places.
-    defaults = {name: document[name] for name in _READERS if name in document}
-    for name, value in defaults.items():
-        _READERS[name](value)
+    defaults = {name: read(document[name]) for name, read in _READERS.items() if name in document}
     return Batch(tuple(_one(each, defaults) for each in questions), semantic)
 
 
 def _one(question: object, defaults: Mapping[str, object]) -> Evaluation | Malformed:
     try:
-        return _evaluation({**defaults, **_object(question, "an entry of `evaluations`")})
+        return _put_together(_object(question, "an entry of `evaluations`"), defaults)
     except Malformed as malformed:
         return malformed
 
@@ -124,17 +126,24 @@ def _semantic(document: Mapping[str, object]) -> Semantic:
 
 
 def _evaluation(document: Mapping[str, object]) -> Evaluation:
-    for name in ("subject", "action", "resource"):
-        if name not in document:
+    return _put_together(document, {})
+
+
+def _put_together(members: Mapping[str, object], defaults: Mapping[str, object]) -> Evaluation:
+    """Return the question; a default that several share is the same object in all of them."""
+    found: dict[str, Any] = {"context": _NOTHING}
+    for name, read in _READERS.items():
+        if name in members:
+            found[name] = read(members[name])
+        elif name in defaults:
+            found[name] = defaults[name]
+        elif name not in found:
             raise Malformed(f"`{name}` is missing")
-    action, properties = _action(document["action"])
-    return Evaluation(
-        _subject(document["subject"]),
-        action,
-        properties,
-        _resource(document["resource"]),
-        _context(document.get("context", {})),
-    )
+    name, properties = found["action"]
+    return Evaluation(found["subject"], name, properties, found["resource"], found["context"])
+
+
+_NOTHING: Final[Mapping[str, Any]] = {}
 
 
 def _entity(value: object, name: str) -> Entity:
@@ -161,6 +170,8 @@ def _text(members: Mapping[str, object], name: str, key: str) -> str:
         raise Malformed(f"`{name}.{key}` must be a string")
     if not value:
         raise Malformed(f"`{name}.{key}` is empty")
+    if len(value) > MAX_NAME:
+        raise Malformed(f"`{name}.{key}` has more than {MAX_NAME} characters")
     return value
 
 

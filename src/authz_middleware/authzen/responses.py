@@ -12,20 +12,34 @@ from typing import Any, Final
 from authz_middleware.authzen.evaluation import Malformed
 from authz_middleware.facts import OUTAGES, Decision, Reason
 
-__all__ = ["EVALUATION", "EVALUATIONS", "METADATA", "FAILED", "decided", "malformed", "metadata"]
+__all__ = [
+    "EVALUATION",
+    "EVALUATIONS",
+    "FAILED",
+    "LATE",
+    "METADATA",
+    "decided",
+    "malformed",
+    "metadata",
+]
 
 EVALUATION: Final = "/access/v1/evaluation"
 EVALUATIONS: Final = "/access/v1/evaluations"
 METADATA: Final = "/.well-known/authzen-configuration"
 
-FAILED: Final[dict[str, Any]] = {
-    "decision": False,
-    "context": {
-        "reason": "internal_error",
-        "error": {"status": 500, "message": "it could not be decided"},
-    },
-}
+_UNDECIDED_BECAUSE: Final = "it could not be decided"
+
+
+def _undecided(reason: str, status: int) -> dict[str, Any]:
+    error = {"status": status, "message": _UNDECIDED_BECAUSE}
+    return {"decision": False, "context": {"reason": reason, "error": error}}
+
+
+FAILED: Final = _undecided("internal_error", 500)
 """What is answered where deciding failed."""
+
+LATE: Final = _undecided("timeout", 503)
+"""What is answered to one of several questions for which there was no time left."""
 
 
 _UNDECIDED: Final[Mapping[Reason, int]] = {
@@ -56,7 +70,7 @@ def decided(decision: Decision, id: str) -> dict[str, Any]:
         context["max_age"] = decision.max_age
     if decision.reason in _UNDECIDED:
         status = _UNDECIDED[decision.reason]
-        context["error"] = {"status": status, "message": "it could not be decided"}
+        context["error"] = {"status": status, "message": _UNDECIDED_BECAUSE}
     return {"decision": False, "context": context}
 
 

@@ -14,6 +14,7 @@ from collections.abc import Collection, Iterable, Mapping
 from contextlib import suppress
 from http import HTTPStatus
 from ipaddress import ip_address
+from time import monotonic
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
@@ -28,9 +29,8 @@ from authz_middleware.authzen.evaluation import (
     read_evaluations,
 )
 from authz_middleware.observe.log import LOGGER
-from authz_middleware.pdp.asked import SUBJECT_TYPES, answer
+from authz_middleware.pdp.asked import SUBJECT_TYPES, Questions
 from authz_middleware.runtime.authz import Authz
-from authz_middleware.runtime.serving import Serving
 from authz_middleware.tokens import weak_secrets
 
 if TYPE_CHECKING:
@@ -39,6 +39,9 @@ if TYPE_CHECKING:
 __all__ = ["DecisionPoint", "is_loopback"]
 
 REALM: Final = "authz pdp"
+
+MAX_SECONDS: Final = 30.0
+"""After which no more of several questions is begun: each may wait for loaders."""
 
 _STOPS_AT: Final[Mapping[str, bool | None]] = {
     "execute_all": None,
@@ -121,36 +124,14 @@ class DecisionPoint:
         self._check_caller(environ)
         _check_type(environ)
         body = _body(environ)
-        serving = self._authz.serving
+        questions = Questions(self._authz.serving, self._types)
         try:
             asked = (read_evaluation if path == responses.EVALUATION else read_evaluations)(body)
             if isinstance(asked, Batch):
-                return _json({"evaluations": self._all(serving, asked)})
-            return _json(self._one(serving, asked))
+                return _json({"evaluations": _all(questions, asked)})
+            return _json(_one(questions, asked))
         except Malformed as malformed:
             raise _Failed(400, malformed.message) from None
-
-    def _all(self, serving: Serving, batch: Batch) -> list[dict[str, Any]]:
-        found: list[dict[str, Any]] = []
-        for asked in batch.evaluations:
-            try:
-                if isinstance(asked, Malformed):
-                    raise asked
-                found.append(self._one(serving, asked))
-            except Malformed as malformed:
-                found.append(responses.malformed(malformed))
-            if found[-1]["decision"] is _STOPS_AT[batch.semantic]:
-                break
-        return found
-
-    def _one(self, serving: Serving, asked: Evaluation) -> dict[str, Any]:
-        try:
-            return responses.decided(*answer(serving, asked, self._types))
-        except Malformed:
-            raise
-        except Exception as error:  # noqa: BLE001 - what cannot be decided is denied
-            _complain(error)
-            return responses.FAILED
 
     def _check_caller(self, environ: WSGIEnvironment) -> None:
         if self._digests is None:
@@ -179,6 +160,32 @@ class DecisionPoint:
             raise _Failed(400, "the Host field is none") from None
         if host != self._host and not is_loopback(host):
             raise _Failed(421, "it is not asked under this name")
+
+
+def _all(questions: Questions, batch: Batch) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = []
+    until = monotonic() + MAX_SECONDS
+    for asked in batch.evaluations:
+        try:
+            if isinstance(asked, Malformed):
+                raise asked
+            late = monotonic() >= until
+            found.append(responses.LATE if late else _one(questions, asked))
+        except Malformed as malformed:
+            found.append(responses.malformed(malformed))
+        if found[-1]["decision"] is _STOPS_AT[batch.semantic]:
+            break
+    return found
+
+
+def _one(questions: Questions, asked: Evaluation) -> dict[str, Any]:
+    try:
+        return responses.decided(*questions.answer(asked))
+    except Malformed:
+        raise
+    except Exception as error:  # noqa: BLE001 - what cannot be decided is denied
+        _complain(error)
+        return responses.FAILED
 
 
 # --- The request ---

@@ -23,7 +23,7 @@ from authz_middleware.tokens.claims import Verified, told
 from authz_middleware.tokens.issuers import Issuer
 from authz_middleware.tokens.rejection import Rejected
 
-__all__ = ["ANONYMOUS", "ROUTE", "SUBJECT_TYPES", "Answered", "answer"]
+__all__ = ["ANONYMOUS", "ROUTE", "SUBJECT_TYPES", "Answered", "Questions"]
 
 ROUTE: Final = "route"
 """The type of a resource that is a path; the action is the method."""
@@ -45,46 +45,86 @@ class Answered(NamedTuple):
     id: str
 
 
-def answer(serving: Serving, asked: Evaluation, types: Collection[str]) -> Answered:
-    """Decide, and tell the observers. Raises Malformed.
+class Questions:
+    """The questions of one request, under one policy; what several share is read once.
 
     `types` are those of subjects that are callers with a token.
     """
-    around = _around(asked.context, serving.settings.context_reads)
-    if _normal(asked.resource.type) == ROUTE:
-        return _route(serving, asked, types, around)
-    permission = f"{asked.resource.type}:{asked.action}"
-    resource = _attributes(asked.resource)
-    facts = RequestFacts("http", "", None, "", (), around=around)
-    try:
-        caller = _caller(asked.subject, serving, types)
-    except Rejected as rejected:
-        return _rejected(serving, facts, rejected, permission)
-    if ":" in asked.resource.type:
-        # `a:b` and `c`, or `a` and `b:c`? One permission is not for two kinds of objects.
-        decision = Decision(False, "permission_missing", detail="ambiguous_type")
-        who = caller.principal if caller else None
-        return Answered(decision, serving.tell(facts, decision, who, permission))
-    found = serving.answer_about(facts, caller, permission, resource, asked.action_properties)
-    return Answered(*found)
 
+    def __init__(self, serving: Serving, types: Collection[str]) -> None:
+        self._serving: Final = serving
+        self._types: Final = types
+        # By identity; what they are of is kept, so that no other takes its place.
+        self._callers: Final[dict[int, tuple[Entity, Verified | Rejected | Malformed | None]]] = {}
+        self._around: Final[
+            dict[int, tuple[Mapping[str, Any], Surroundings | Malformed | None]]
+        ] = {}
 
-def _route(
-    serving: Serving, asked: Evaluation, types: Collection[str], around: Surroundings | None
-) -> Answered:
-    path, method = _path(asked.resource), asked.action
-    websocket = method == WEBSOCKET
-    kind: Literal["http", "websocket"] = "websocket" if websocket else "http"
-    # `/users/{id}` is a path too, but who asks so means a route, and of the paths that it has some
-    # may be another rule's. And what is nearly our word for a path is no other object.
-    ambiguous = "{" in path or "<" in path or asked.resource.type != ROUTE
-    method = "GET" if websocket else method
-    facts = RequestFacts(kind, method, path, "", (), ambiguous=ambiguous, around=around)
-    try:
-        caller = _caller(asked.subject, serving, types)
-    except Rejected as rejected:
-        return _rejected(serving, facts, rejected)
-    return Answered(*serving.answer(facts, caller))
+    def answer(self, asked: Evaluation) -> Answered:
+        """Decide, and tell the observers. Raises Malformed."""
+        around = self._surroundings(asked.context)
+        if _normal(asked.resource.type) == ROUTE:
+            return self._route(asked, around)
+        permission = f"{asked.resource.type}:{asked.action}"
+        resource = _attributes(asked.resource)
+        facts = RequestFacts("http", "", None, "", (), around=around)
+        caller = self._caller(asked.subject)
+        if isinstance(caller, Rejected):
+            return self._rejected(facts, caller, permission)
+        # `a:b` and `c`, or `a` and `b:c`? One permission is not for two kinds of objects. And
+        # what cannot be printed is no name that a policy has.
+        if ":" in asked.resource.type or not permission.isprintable():
+            detail = "ambiguous_name" if permission.isprintable() else "unprintable_name"
+            decision = Decision(False, "permission_missing", detail=detail)
+            who = caller.principal if caller else None
+            return Answered(decision, self._serving.tell(facts, decision, who, permission))
+        action = asked.action_properties
+        return Answered(*self._serving.answer_about(facts, caller, permission, resource, action))
+
+    def _route(self, asked: Evaluation, around: Surroundings | None) -> Answered:
+        path, method = _path(asked.resource), asked.action
+        websocket = method == WEBSOCKET
+        kind: Literal["http", "websocket"] = "websocket" if websocket else "http"
+        # `/users/{id}` is a path too, but who asks so means a route, and of the paths that it has
+        # some may be another rule's. And what is nearly our word for a path is no other object.
+        ambiguous = "{" in path or "<" in path or asked.resource.type != ROUTE
+        method = "GET" if websocket else method
+        facts = RequestFacts(kind, method, path, "", (), ambiguous=ambiguous, around=around)
+        caller = self._caller(asked.subject)
+        if isinstance(caller, Rejected):
+            return self._rejected(facts, caller)
+        return Answered(*self._serving.answer(facts, caller))
+
+    def _rejected(self, facts: RequestFacts, rejected: Rejected, permission: str = "") -> Answered:
+        decision = Decision(False, "invalid_token", detail=rejected.detail)
+        return Answered(decision, self._serving.tell(facts, decision, None, permission))
+
+    def _surroundings(self, context: Mapping[str, Any]) -> Surroundings | None:
+        if id(context) not in self._around:
+            found: Surroundings | Malformed | None
+            try:
+                found = _around(context, self._serving.settings.context_reads)
+            except Malformed as malformed:
+                found = malformed
+            self._around[id(context)] = context, found
+        known = self._around[id(context)][1]
+        if isinstance(known, Malformed):
+            raise known
+        return known
+
+    def _caller(self, subject: Entity) -> Verified | Rejected | None:
+        """Return whom the subject is, expanded; None if nobody knows, or why it is nobody."""
+        if id(subject) not in self._callers:
+            found: Verified | Rejected | Malformed | None
+            try:
+                found = _caller(subject, self._serving, self._types)
+            except (Rejected, Malformed) as wrong:
+                found = wrong
+            self._callers[id(subject)] = subject, found
+        known = self._callers[id(subject)][1]
+        if isinstance(known, Malformed):
+            raise known
+        return known
 
 
 _PLACE: Final = re.compile(r"\{[^{}/]+\}")
@@ -121,13 +161,6 @@ def _normal(type: str) -> str:  # noqa: A002 - AuthZEN's name
     return "".join(normalize("NFKC", type).split()).casefold()
 
 
-def _rejected(
-    serving: Serving, facts: RequestFacts, rejected: Rejected, permission: str = ""
-) -> Answered:
-    decision = Decision(False, "invalid_token", detail=rejected.detail)
-    return Answered(decision, serving.tell(facts, decision, None, permission))
-
-
 # --- The caller ---
 
 
@@ -144,7 +177,7 @@ def _caller(subject: Entity, serving: Serving, types: Collection[str]) -> Verifi
     payload["iss"] = issuer.issuer
     _check_subject(subject.id, payload, issuer)
     caller = told(payload, subject.id, issuer, serving.clock())
-    return caller._replace(principal=_with(caller, given, issuer))
+    return serving.expanded(caller._replace(principal=_with(caller, given, issuer)))
 
 
 def _claims(properties: Mapping[str, Any]) -> dict[str, Any]:

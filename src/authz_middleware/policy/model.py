@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import inf
 from typing import Any
 
@@ -294,7 +294,9 @@ class Policy:
         if forbidden is not None:
             return forbidden
         apart = (Request("", None),)
-        return self.ask(permission, principal, now, facts, apart, resource, None, action)
+        decision = self.ask(permission, principal, now, facts, apart, resource, None, action)
+        # What the policy does not name is the asker's text, and no rule of ours.
+        return decision if permission in self.permissions else replace(decision, rule=None)
 
 
 def _refused(requirements: tuple[Requirement, ...], asked: Asked) -> Decision | None:

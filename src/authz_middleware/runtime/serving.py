@@ -237,9 +237,9 @@ class Serving:
     def answer(self, facts: RequestFacts, caller: Verified | None) -> tuple[Decision, str]:
         """Decide such a request of a caller whom somebody else has verified; None is anonymous.
 
-        Returns the decision and its id, and tells the observers. This thread may wait for a loader.
+        `caller` is expanded. Returns the decision and its id, and tells the observers. This thread
+        may wait for a loader.
         """
-        caller = caller and self._expanded(caller)
         outcome = self._engine.answer(facts, caller, self.clock())
         if isinstance(outcome, Unresolved):
             outcome = drive(self._engine.resume(outcome), self._outside)
@@ -263,7 +263,7 @@ class Serving:
         if caller is None:
             decision = Decision(False, "no_credentials")
             return decision, self._tell(facts, decision, None, permission)
-        who, now = self._expanded(caller).principal, self.clock()
+        who, now = caller.principal, self.clock()
         policy = self.settings.policy
         decision = policy.ask_apart(permission, who, now, facts, resource, action)
         return decision, self._tell(facts, decision, who, permission)
@@ -274,7 +274,8 @@ class Serving:
         """Tell the observers of what was decided before it came here; return the id."""
         return self._tell(facts, decision, principal, permission)
 
-    def _expanded(self, caller: Verified) -> Verified:
+    def expanded(self, caller: Verified) -> Verified:
+        """Return `caller` with what `[roles]` add."""
         return caller._replace(principal=self.settings.policy.roles.expand(caller.principal))
 
     # For `Access`.
