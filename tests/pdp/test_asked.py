@@ -53,6 +53,8 @@ POLICY: dict[str, Any] = {
         "GET /night": {"when": "context.time.getFullYear() < 2000"},
         "GET /loaded": {"load": "thing"},
         "WS /feed": ["viewer"],
+        "GET /any/<name>": "authenticated",
+        "GET /any/secret": ["admin"],
         "GET /closed/x": "public",
     },
 }
@@ -118,6 +120,8 @@ ANSWERS = {
     "a request named WS": (route("/feed", "ws", VIEWER), "method_ambiguous"),
     "another letter case": (route("/Articles/7", who=ADMIN), "no_rule"),
     "public in another case": (route("/OPEN", who=NOBODY), "no_credentials"),
+    # The app is not known: it may take the one for the other.
+    "protected in another case": (route("/any/SECRET", who=VIEWER), "role_missing"),
     "dot segments": (route("/open/../me"), "path_ambiguous"),
     "two slashes": (route("//open", who=NOBODY), "path_ambiguous"),
     "an escape": (route("/o%70en", who=NOBODY), "path_ambiguous"),

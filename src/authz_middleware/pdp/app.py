@@ -155,7 +155,8 @@ class DecisionPoint:
         if self._digests is not None:
             return
         try:
-            host = urlsplit("//" + environ.get("HTTP_HOST", "")).hostname or "localhost"
+            name: str = environ.get("HTTP_HOST", "")
+            host = urlsplit(f"//{name}").hostname or "localhost"
         except ValueError:
             raise _Failed(400, "the Host field is none") from None
         if host != self._host and not is_loopback(host):
