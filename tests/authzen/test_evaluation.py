@@ -36,6 +36,7 @@ def body(**changed: Any) -> bytes:
 
 
 def test_a_question() -> None:
+    """Z01, Z05."""
     asked = read_evaluation(
         body(
             subject={"type": "user", "id": "alice", "properties": {"role": "admin"}, "more": 1},
@@ -113,6 +114,7 @@ MALFORMED = {
 
 @pytest.mark.parametrize(("text", "said"), MALFORMED.values(), ids=MALFORMED)
 def test_what_is_no_question(text: bytes, said: str) -> None:
+    """Z01, Z02, Z10, Z11."""
     for read in (read_evaluation, read_evaluations):
         with pytest.raises(Malformed) as caught:
             read(text)

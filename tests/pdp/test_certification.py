@@ -72,7 +72,7 @@ DECISIONS = {
 
 @pytest.mark.parametrize(("asked", "expected"), DECISIONS.values(), ids=DECISIONS)
 def test_the_decisions_of_the_fixture(asked: Any, expected: bool) -> None:
-    """C-1.4, and C-2.2.3: that they hold whether there is a context or not. C-2.6: each time."""
+    """Z10. C-1.4; C-2.2.3: with a context and without; C-2.6: each time."""
     context = {"time": "2025-06-27T18:03-07:00", "ip": "192.168.1.1", "source": {"x": []}}
     for each in (asked, {**asked, "context": context}, {**asked, "context": {}}, asked):
         found = ask(POINT, each).json
@@ -91,7 +91,7 @@ def test_additional_properties() -> None:
 
 
 def test_unknown_fields() -> None:
-    """C-2.2.9."""
+    """Z05. C-2.2.9."""
     assert ask(POINT, question(foo="bar", futureField={"nested": True})).json == {"decision": True}
 
 
@@ -114,7 +114,7 @@ BAD = {
 @pytest.mark.parametrize("path", [EVALUATION, EVALUATIONS])
 @pytest.mark.parametrize("asked", BAD.values(), ids=BAD)
 def test_bad_requests(asked: Any, path: str) -> None:
-    """C-2.4.1, C-2.4.2, C-2.4.4 to C-2.4.6."""
+    """Z10. C-2.4.1, C-2.4.2, C-2.4.4 to C-2.4.6."""
     found = ask(POINT, asked, path)
     assert found.status == 400
     assert found.body
@@ -134,7 +134,7 @@ def test_bad_requests(asked: Any, path: str) -> None:
     ],
 )
 def test_another_content_type(kind: str | None) -> None:
-    """C-2.4.3."""
+    """Z10. C-2.4.3."""
     assert ask(POINT, question(), CONTENT_TYPE=kind).status == 400
 
 
@@ -147,7 +147,7 @@ def test_the_content_type_in_other_words(kind: str) -> None:
     ("asked", "status"), [(question(), 200), (b"", 400), (question(BOB, "write"), 200)]
 )
 def test_the_request_id(asked: Any, status: int) -> None:
-    """C-2.5.1 and C-2.5.2."""
+    """Z07. C-2.5.1 and C-2.5.2."""
     found = ask(POINT, asked, HTTP_X_REQUEST_ID="bfe9eb29-ab87-4ca3")
     assert (found.status, found.headers["X-Request-ID"]) == (status, "bfe9eb29-ab87-4ca3")
     assert "X-Request-ID" not in ask(POINT, asked).headers
@@ -204,7 +204,7 @@ BATCHES: dict[str, tuple[dict[str, Any], list[Any], list[bool | None]]] = {
 
 @pytest.mark.parametrize(("defaults", "asked", "expected"), BATCHES.values(), ids=BATCHES)
 def test_batches(defaults: Any, asked: list[Any], expected: list[bool | None]) -> None:
-    """C-3.2, C-3.3 and C-3.4.1; None stands for any decision."""
+    """Z08. C-3.2, C-3.3 and C-3.4.1; None stands for any decision."""
     found = several(asked, **defaults).json
     assert found.keys() == {"evaluations"}
     decisions = [each["decision"] for each in found["evaluations"]]
@@ -215,13 +215,13 @@ def test_batches(defaults: Any, asked: list[Any], expected: list[bool | None]) -
 
 
 def test_no_evaluations() -> None:
-    """C-3.4.2 and C-3.4.3."""
+    """Z08. C-3.4.2 and C-3.4.3."""
     for asked in (question(), question(evaluations=[])):
         assert ask(POINT, asked, EVALUATIONS).json == {"decision": True}
 
 
 def test_discovery() -> None:
-    """C-6."""
+    """Z09. C-6."""
     found = ask(POINT, None, METADATA, REQUEST_METHOD="GET")
     assert (found.status, found.json) == (
         200,
