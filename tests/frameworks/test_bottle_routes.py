@@ -314,6 +314,29 @@ def test_a_route_that_is_added_later_has_no_rule(caplog: pytest.LogCaptureFixtur
     assert caplog.text.count("a route that was added after the start has no rule") == 1
 
 
+@pytest.mark.parametrize("prefix", ["/late", "/mounted"])
+@pytest.mark.parametrize("late", ["known", "foreign"])
+def test_what_is_mounted_later_has_no_rule(late: str, prefix: str) -> None:
+    """Also where another app was mounted there at the start, whose routes were known."""
+    app = shop()
+    mount_as_wsgi(app, "/mounted", shop())
+    app.mount("/foreign", foreign)
+    rules = {f"{each}/**": ["viewer"] for each in ("/mounted", "/foreign", "/late")}
+    guarded = WSGIAuthzMiddleware(app, authz({**rules, "/items/<int:id>": ["viewer"]}))
+    for path in ("/items/1", "/mounted/items/1", "/foreign/items/1"):
+        assert ask(guarded, "GET", path, bearer("viewer")).status == 200
+    if late == "known":
+        mount_as_wsgi(app, prefix, shop())
+    else:
+        app.mount(prefix, foreign)
+    for path in ("/items/1", "/mounted/items/1", "/foreign/items/1", "/late/items/1"):
+        expected = 404 if prefix != "/late" and path.startswith("/late") else 200
+        expected = 403 if path.startswith(prefix) else expected
+        assert ask(guarded, "GET", path, bearer("viewer")).status == expected, path
+    again = WSGIAuthzMiddleware(app, authz(rules))
+    assert ask(again, "GET", f"{prefix}/items/1", bearer("viewer")).status == 200
+
+
 def test_a_late_route_beside_a_foreign_app_has_no_rule() -> None:
     app = bottle.Bottle()
     app.mount("/foreign", foreign)

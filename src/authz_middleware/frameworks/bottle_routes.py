@@ -82,7 +82,7 @@ def install(app: Any) -> frozenset[Taken]:
     search: Any = app.router.match
     if not isinstance(search, _Look):
         app.router.match = search = _Look(app, search)
-    search.known = {_key(route) for route in app.routes} if _is_known(app) else None
+    search.learn({_key(route): route for route in app.routes} if _is_known(app) else None)
     own = {("", key) for key in search.known or {("", "")}}
     inside = {
         named_below(prefix, taken)
@@ -98,23 +98,33 @@ class _Look:
     def __init__(self, app: Any, search: Callable[..., Any]) -> None:
         self._app = app
         self.search = search
-        self.known: set[_Key] | None = None  # or what was there at the start
+        self.known: dict[_Key, Any] | None = None  # or what was there at the start
         self._asked: dict[Any, tuple[_Key | None, bool]] = {}  # by route
+
+    def learn(self, known: dict[_Key, Any] | None) -> None:
+        """Take these routes, by their keys, for what was there at the start."""
+        self.known, self._asked = known, {}
 
     def __call__(self, environ: Any) -> Any:
         found = self.search(environ)
         route = found[0]
         if route not in self._asked:
             prefix, mounted = _mounted(route)
-            # What is followed looks for itself.
-            key = None if _is_followed(prefix, mounted) else _key(route)
-            self._asked[route] = key, mounted is not None
+            # What is followed looks for itself, if it was there when the looks were put in.
+            followed = _is_followed(prefix, mounted) and self._knows(route)
+            self._asked[route] = None if followed else _key(route), mounted is not None
         key, is_opaque = self._asked[route]
         if key is not None:
-            self._look(environ, key, is_opaque)
+            late = self.known is not None and not (
+                self._knows(route) if is_opaque else key in self.known
+            )
+            self._look(environ, key, is_opaque, late)
         return found
 
-    def _look(self, environ: Any, key: _Key, is_opaque: bool) -> None:
+    def _knows(self, route: Any) -> bool:
+        return self.known is not None and self.known.get(_key(route)) is route
+
+    def _look(self, environ: Any, key: _Key, is_opaque: bool, late: bool) -> None:
         path = environ.get("PATH_INFO") or "/"
         mount = mount_of(environ, path)
         if is_opaque and not path.isascii():
@@ -122,7 +132,6 @@ class _Look:
             path = from_wsgi(path) or ""
         method = environ.get("REQUEST_METHOD", "")
         try:
-            late = self.known is not None and key not in self.known
             look_again(environ, Routed((mount, key), "http", method, mount + path, late))
         except AccessDenied as denied:
             # Of anything but a response Bottle writes a traceback.
