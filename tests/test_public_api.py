@@ -8,7 +8,9 @@ import logging
 import pkgutil
 import re
 import time
+from dataclasses import fields, is_dataclass
 from importlib.resources import files
+from typing import get_type_hints
 
 import jwt
 import pytest
@@ -77,6 +79,15 @@ def test_every_public_thing_is_documented(thing: object) -> None:
     text = (inspect.getdoc(thing) or "").strip()
     assert text
     assert not re.match(r"\w+\(.*\)$", text.split("\n")[0])  # what dataclass makes up
+
+
+@pytest.mark.parametrize("name", authz_middleware.__all__)
+def test_annotations_can_be_resolved(name: str) -> None:
+    """By whoever makes a schema of our values."""
+    thing = getattr(authz_middleware, name)
+    if is_dataclass(thing):
+        hints = get_type_hints(thing)
+        assert {each.name for each in fields(thing)} <= hints.keys()
 
 
 def test_the_package_is_typed() -> None:

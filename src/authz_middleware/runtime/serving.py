@@ -245,7 +245,7 @@ class Serving:
             outcome = drive(self._engine.resume(outcome), self._outside)
         decision, explain = outcome.decision, None
         if isinstance(outcome, Admit):
-            explain = partial(outcome.explain, facts._replace(authorization=()))
+            explain = partial(outcome.explain, facts.without_credentials())
         return decision, self._tell(facts, decision, caller and caller.principal, explain=explain)
 
     def answer_about(
