@@ -281,7 +281,7 @@ class Decision:
     `missing` names what the caller lacked (any one of the roles, issuers or `acr`, every one of
     the permissions or scopes). `scopes` is everything the route requires, for the challenge of
     RFC 6750 §3.1; `acr_values` and `max_age` (seconds) are for that of RFC 9470 §3. `detail` and
-    `nearest_miss` ("needs role editor; has viewer") are for the log, never for the client; they
+    `nearest_miss` ("needs the role `editor`; has none") are for the log, never for the client; they
     hold no token text, and no claim but roles, permissions, scopes and issuer. So do `findings`:
     what each rule found that had a say in a refusal. They are empty where no rule was asked, since
     nobody knew who calls, and where the caller was let in: then `Access.explain` finds them.

@@ -22,8 +22,10 @@ ROUTES = {
     "GET /loaded/<int:id>": {"load": "article", "when": "resource.owner == subject.id"},
     "GET /hours": {"max_age": 300},
 }
-OWN = "`resource.owner == subject.id`"
-PERMISSIONS = {"article:write": {"when": OWN.strip("`")}}
+WRITE = "the permission `article:write`"
+OWNER = "resource.owner == subject.id"
+OWN = f"the condition `{OWNER}`"
+PERMISSIONS = {"article:write": {"when": OWNER}}
 RECENT = "an authentication in the last 300 seconds"
 
 
@@ -58,21 +60,21 @@ TOLD: dict[str, tuple[str, list[str], str, str, list[str]]] = {
         "allowed by GET /articles/<int:id>",
         [
             "table GET /articles/<int:id>: met",
-            "  met: (role editor or scope read)",
-            "    not met: role editor; has none",
-            "    met: scope read; has read",
+            "  met: (the role `editor` or the scope `read`)",
+            "    not met: the role `editor`; has none",
+            "    met: the scope `read`; has read",
         ],
     ),
     "neither way": (
         "/articles/1",
         ["viewer"],
         "",
-        "refused, scope_missing by GET /articles/<int:id>: needs scope read; has none",
+        "refused, scope_missing by GET /articles/<int:id>: needs the scope `read`; has none",
         [
             "table GET /articles/<int:id>: not met",
-            "  not met: (role editor or scope read)",
-            "    not met: role editor; has viewer",
-            "    not met: scope read; has none",
+            "  not met: (the role `editor` or the scope `read`)",
+            "    not met: the role `editor`; has viewer",
+            "    not met: the scope `read`; has none",
         ],
     ),
     "an object": (
@@ -82,9 +84,9 @@ TOLD: dict[str, tuple[str, list[str], str, str, list[str]]] = {
         "allowed by GET /loaded/<int:id>",
         [
             "table GET /loaded/<int:id>: met",
-            f"  met: ({OWN} and an object of loader article)",
+            f"  met: ({OWN} and an object that the loader `article` finds)",
             f"    met: {OWN}",
-            "    met: an object of loader article; has one",
+            "    met: an object that the loader `article` finds; has one",
         ],
     ),
     "a default": (
@@ -155,13 +157,13 @@ def test_a_denial_in_a_handler(world, authz, issuer, listener):
     assert [lines(each.decision)[1:] for each in denials] == [
         [
             "table GET /me: not met",
-            f"  not met: (permission article:write and {OWN} of permission article:write)",
-            "    met: permission article:write; has article:read, article:write",
-            f"    not met: {OWN} of permission article:write",
+            f"  not met: ({WRITE} and {OWN} of {WRITE})",
+            "    met: the permission `article:write`; has article:read, article:write",
+            f"    not met: {OWN} of the permission `article:write`",
         ],
         [
             "table GET /me: not met",
-            "  not met: permission user:delete; has article:read, article:write",
+            "  not met: the permission `user:delete`; has article:read, article:write",
         ],
     ]
     assert [event.explain() for event in listener.events[2:]] == [each.decision for each in denials]

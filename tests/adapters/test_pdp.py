@@ -274,7 +274,7 @@ def test_the_log_says_who_said_no_and_who_said_nothing(world, authz, issuer, dec
         ask(world, authz, "GET", "/orders/1", bearer(issuer))
         decider.becomes(raw())
         ask(world, authz, "GET", "/orders/1", bearer(issuer))
-    assert "needs a yes of decision point orders; has no'" in caplog.text
+    assert "needs a yes of the decision point `orders`; has no'" in caplog.text
     assert "(unreachable)" in caplog.text
     assert "the decision point 'orders' gave no decision: http://127.0.0.1" in caplog.text
 
@@ -337,7 +337,7 @@ def test_a_handler_may_learn_what_was_said(world, authz, issuer, decider):
         during=lambda access: explained.append(access.explain().explanation),
     )
     assert sent.status == 200
-    assert "met: a yes of decision point orders; has yes" in explained[0]
+    assert "met: a yes of the decision point `orders`; has yes" in explained[0]
     assert decider.paths == ["/orders/1"]
 
 

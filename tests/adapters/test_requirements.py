@@ -150,7 +150,7 @@ def test_the_log_names_the_nearest_miss_and_no_secret(world, authz, issuer, capl
         ask(world, authz, "GET", "/either", bearer(token))
         ask(world, authz, "POST", "/deploy", bearer(token))
     first, second = (line for line in caplog.messages if line.startswith("refused"))
-    assert "scope_missing missing=['audit'] nearest='needs scope audit; has none'" in first
+    assert "scope_missing missing=['audit'] nearest='needs the scope `audit`; has none'" in first
     assert "forbidden nearest='forbidden to everybody' rule=forbid.freeze (" in second
     assert "top-secret" not in caplog.text
     assert token not in caplog.text

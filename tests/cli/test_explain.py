@@ -22,12 +22,12 @@ PUT /a
   unchecked  token      none: a caller is assumed
   ok         caller     roles editor, viewer; permissions read, write; scopes none
 refused: scope_missing by PUT /a (authz.toml:9:1)
-  because    needs scope w; has none
+  because    needs the scope `w`; has none
 PUT /a (authz.toml:9:1): not met
   | "PUT /a" = { permissions = ["write"], scopes = ["w"] }
-  not met: (permission write and scope w)
-    met: permission write; has read, write
-    not met: scope w; has none
+  not met: (the permission `write` and the scope `w`)
+    met: the permission `write`; has read, write
+    not met: the scope `w`; has none
 """
 
 LINE = (
@@ -80,7 +80,7 @@ def test_no_decision_point_is_asked(folder: Path, authz) -> None:
     result = authz("explain", "GET", "/b", "--as", "viewer")
     assert result.exit_code == 1
     assert "refused: pdp_unavailable by GET /b" in result.output
-    assert "because    needs a yes of decision point x; has not asked" in result.output
+    assert "because    needs a yes of the decision point `x`; has not asked" in result.output
     assert "refused: role_missing" in authz("explain", "GET", "/b", "--scope", "w").output
 
 
@@ -89,12 +89,12 @@ def test_loaders_need_not_be_there(folder: Path, authz) -> None:
         POLICY + '"GET /b/<id>" = { roles = ["viewer"], load = "b" }\n'
     )
     assert authz("explain", "GET", "/a", "--as", "viewer").exit_code == 0
-    assert "needs role viewer" in authz("explain", "GET", "/b/1", "--scope", "w").output
+    assert "needs the role `viewer`" in authz("explain", "GET", "/b/1", "--scope", "w").output
 
 
 def test_colours(authz) -> None:
     output = authz("explain", "PUT", "/a", "--as", "editor", color=True).output
-    assert "    \x1b[32mmet" in output or "\x1b[32m    met\x1b[0m: permission" in output
+    assert "    \x1b[32mmet" in output or "\x1b[32m    met\x1b[0m: the permission" in output
 
 
 def test_nothing_that_was_sent_steers_a_terminal(authz, folder: Path) -> None:

@@ -29,6 +29,7 @@ from authz_middleware.policy.needs import (
     Need,
     Not,
     OneOf,
+    Pdp,
     Permissions,
     Scopes,
     When,
@@ -304,7 +305,7 @@ def test_who_may_is_said(method, path, text, described):
 
 def test_all_that_can_be_required_is_put_into_words():
     """Whoever adds to it finds the words in `frameworks.openapi`, and this table."""
-    said = {AnyRole, Permissions, AnyIssuer, Load, When, Scopes, Acr, MaxAge, All, OneOf, Not}
+    said = {AnyRole, Permissions, AnyIssuer, Load, When, Scopes, Acr, MaxAge, All, OneOf, Not, Pdp}
     assert {*get_args(Need)} == said
     assert {*get_args(Kind)} == {"public", "authenticated", "deny", "table", "forbid"}
 

@@ -68,44 +68,44 @@ REFUSALS: dict[str, tuple[Any, Principal, str, tuple[str, ...], str]] = {
         caller("viewer"),
         "role_missing",
         ("editor",),
-        "needs role editor; has viewer",
+        "needs the role `editor`; has viewer",
     ),
     "one of several roles": (
         ["editor", "banned"],
         caller(),
         "role_missing",
         ("banned", "editor"),
-        "needs role banned or editor; has none",
+        "needs one of the roles `banned`, `editor`; has none",
     ),
     "a permission": (
         {"permissions": ["read", "write"]},
         caller("viewer"),
         "permission_missing",
         ("write",),
-        "needs permission write; has read",
+        "needs the permission `write`; has read",
     ),
     "an issuer": (
         {"issuers": ["https://y"]},
         caller(),
         "issuer_not_accepted",
         ("https://y",),
-        "needs issuer https://y; has https://x",
+        "needs a token of `https://y`; has https://x",
     ),
     "a scope": (
         {"scopes": ["a", "b"]},
         caller(scopes="b"),
         "scope_missing",
         ("a",),
-        "needs scope a and b; has b",
+        "needs the scopes `a`, `b`; has b",
     ),
     "an acr": (
         STEP,
         caller(acr="urn:pwd", auth_time=NOW),
         "acr_not_met",
         ("urn:mfa",),
-        "needs acr urn:mfa",  # never what the token says
+        "needs an authentication of `urn:mfa`",  # never what the token says
     ),
-    "no acr": (STEP, caller(), "acr_not_met", ("urn:mfa",), "needs acr urn:mfa"),
+    "no acr": (STEP, caller(), "acr_not_met", ("urn:mfa",), "needs an authentication of `urn:mfa`"),
     "too long ago": (
         STEP,
         caller(acr="urn:mfa", auth_time=NOW - 301),
@@ -126,21 +126,21 @@ REFUSALS: dict[str, tuple[Any, Principal, str, tuple[str, ...], str]] = {
         caller(),
         "role_missing",
         ("editor",),
-        "needs role editor; has none",
+        "needs the role `editor`; has none",
     ),
     "scope before step-up": (
         {"roles": ["editor"], "scopes": ["a"], **STEP},
         caller("editor"),
         "scope_missing",
         ("a",),
-        "needs scope a; has none",
+        "needs the scope `a`; has none",
     ),
     "a role deep inside before a scope outside": (
         {"scopes": ["a"], "all": [{"all": [["editor"]]}]},
         caller(),
         "role_missing",
         ("editor",),
-        "needs role editor; has none",
+        "needs the role `editor`; has none",
     ),
     # The nearest miss of `any`: what came furthest, then what lacks least
     "any of two roles": (
@@ -148,79 +148,85 @@ REFUSALS: dict[str, tuple[Any, Principal, str, tuple[str, ...], str]] = {
         caller("viewer"),
         "role_missing",
         ("banned",),
-        "needs role banned; has viewer",
+        "needs the role `banned`; has viewer",
     ),
     "any: a scope is nearer than a role": (
         {"any": [["editor"], {"scopes": ["a", "b"]}]},
         caller(),
         "scope_missing",
         ("a", "b"),
-        "needs scope a and b; has none",
+        "needs the scopes `a`, `b`; has none",
     ),
     "any: but not if that part lacks a role too": (
         {"any": [["editor"], {"roles": ["banned"], "scopes": ["a"]}]},
         caller(),
         "role_missing",
         ("banned",),
-        "needs role banned; has none",
+        "needs the role `banned`; has none",
     ),
     "any: a step-up is nearest": (
         {"any": [["editor"], {"roles": ["viewer"], **STEP}]},
         caller("viewer", acr="urn:pwd"),
         "acr_not_met",
         ("urn:mfa",),
-        "needs acr urn:mfa",
+        "needs an authentication of `urn:mfa`",
     ),
     "any: fewer names": (
         {"any": [{"scopes": ["a", "b"]}, {"scopes": ["c"]}]},
         caller(),
         "scope_missing",
         ("c",),
-        "needs scope c; has none",
+        "needs the scope `c`; has none",
     ),
     "any beside a role that lacks": (
         {"roles": ["editor"], "any": [{"scopes": ["a"]}, STEP]},
         caller(),
         "role_missing",
         ("editor",),
-        "needs role editor; has none",
+        "needs the role `editor`; has none",
     ),
     # `not`: no client can make it good
-    "not": ({"not": ["banned"]}, caller("banned"), "excluded", (), "must not meet role banned"),
+    "not": (
+        {"not": ["banned"]},
+        caller("banned"),
+        "excluded",
+        (),
+        "must not meet the role `banned`",
+    ),
     "not before scopes": (
         {"not": ["banned"], "scopes": ["a"]},
         caller("banned"),
         "excluded",
         (),
-        "must not meet role banned",
+        "must not meet the role `banned`",
     ),
     "not after roles": (
         {"roles": ["editor"], "not": ["banned"]},
         caller("banned"),
         "role_missing",
         ("editor",),
-        "needs role editor; has banned",
+        "needs the role `editor`; has banned",
     ),
     "not any": (
         {"not": {"any": [["banned"], {"scopes": ["a"]}]}},
         caller(scopes="a"),
         "excluded",
         (),
-        "must not meet (role banned or scope a)",
+        "must not meet (the role `banned` or the scope `a`)",
     ),
     "not with an error in it": (
         {"not": {"acr": ["urn:pwd"]}},
         caller(),
         "excluded",
         (),
-        "must not meet acr urn:pwd",
+        "must not meet an authentication of `urn:pwd`",
     ),
     "not all": (
         {"not": {"all": [["viewer"], {"not": ["editor"]}]}},
         caller("viewer"),
         "excluded",
         (),
-        "must not meet (role viewer and not role editor)",
+        "must not meet (the role `viewer` and not the role `editor`)",
     ),
     "deny": ("deny", caller("editor"), "denied_by_rule", (), "the rule lets nobody in"),
 }
@@ -352,8 +358,13 @@ FORBIDS = {
     ("who", "reason", "key", "nearest"),
     [
         (caller("viewer"), "allowed", "/a", ""),
-        (caller("banned"), "forbidden_to_caller", "forbid.banned", "forbidden to role banned"),
-        (caller(), "role_missing", "/a", "needs role viewer; has none"),
+        (
+            caller("banned"),
+            "forbidden_to_caller",
+            "forbid.banned",
+            "forbidden to the role `banned`",
+        ),
+        (caller(), "role_missing", "/a", "needs the role `viewer`; has none"),
     ],
 )
 def test_a_forbid_comes_before_what_the_rule_requires(who, reason, key, nearest) -> None:
@@ -419,7 +430,7 @@ def test_an_error_of_a_condition_is_no_access_and_holds_in_a_forbid(result, reas
     assert (decision.reason, decision.detail) == (reason, detail)
     if not decision.allowed:
         said = f"; {detail}" if detail else ""
-        assert decision.nearest_miss == f"needs `resource.owner == subject.id`{said}"
+        assert decision.nearest_miss == f"needs the condition `resource.owner == subject.id`{said}"
     assert not policy.decide(ruled("table", Not(When(Says(ValueError())))), caller(), NOW).allowed
     forbidding = (*ruled("authenticated", None), *ruled("forbid", When(Says(result))))
     decision = policy.decide(forbidding, caller(), NOW)
@@ -487,17 +498,17 @@ def test_nobody_is_no_caller() -> None:
 # For people
 
 EXPLAINED = """\
-refused, scope_missing by /a (routes."/a"): needs scope b; has none
+refused, scope_missing by /a (routes."/a"): needs the scope `b`; has none
 table /a (routes."/a"): not met
-  not met: (role viewer and (scope a and c or scope b) and not role banned)
-    met: role viewer; has viewer
-    not met: (scope a and c or scope b)
-      not met: scope a and c; has none
-      not met: scope b; has none
-    met: not role banned
-      not met: role banned; has viewer
+  not met: (the role `viewer` and (the scopes `a`, `c` or the scope `b`) and not the role `banned`)
+    met: the role `viewer`; has viewer
+    not met: (the scopes `a`, `c` or the scope `b`)
+      not met: the scopes `a`, `c`; has none
+      not met: the scope `b`; has none
+    met: not the role `banned`
+      not met: the role `banned`; has viewer
 forbid forbid.f (forbid.f): met
-  not met: role banned; has viewer"""
+  not met: the role `banned`; has viewer"""
 
 
 def test_an_explanation_reads_like_a_tree() -> None:
@@ -552,7 +563,10 @@ def test_every_denial_is_explained(path, method, who, head) -> None:
 def test_errors_are_told_apart() -> None:
     explained = explain(ruled("table", When(Says(ConditionFailed("x"), "c"))), Asked(caller(), NOW))
     assert [rule.outcome for rule in explained.findings] == ["error"]
-    assert explained.explanation.splitlines()[1:] == ["table /a (x:1:1): error", "  error: `c`"]
+    assert explained.explanation.splitlines()[1:] == [
+        "table /a (x:1:1): error",
+        "  error: the condition `c`",
+    ]
     forbidding = ruled("forbid", When(Says(ConditionFailed("x"), "c")))
     assert explain(forbidding, Asked(caller(), NOW)).findings[0].outcome == "error"
 

@@ -72,7 +72,7 @@ def test_why() -> None:
     found = rows(table(*load(POLICY)))
     put = found["POST|PUT", "/a/<int:id>"]
     assert put.cells[2] == Cell("if", "the scope `w`")
-    assert put.cells[4] == Cell("no", "needs permission write; has read")
+    assert put.cells[4] == Cell("no", "needs the permission `write`; has read")
     assert put.cells[0] == Cell("no", "needs a verified caller")
     assert found["GET", "/open"].cells[0] == Cell("yes", "")
     frozen = found["PATCH", "/admin/** (as /admin/deploy)"]

@@ -220,7 +220,7 @@ def test_the_reason(need: Need, found: dict[str, Loaded], reason: str) -> None:
     asked = asking({object_of(name, {}): loaded for name, loaded in found.items()})
     decision = explain((told(need),), asked)
     assert decision.reason == reason
-    assert "loader a" in decision.explanation or "`p`" in decision.explanation
+    assert "loader `a`" in decision.explanation or "`p`" in decision.explanation
 
 
 def test_a_path_that_does_not_tell_which_object_lets_nobody_in() -> None:
@@ -265,7 +265,7 @@ DECIDED: dict[str, tuple[Need, Known, str]] = {
 def test_the_reason_of_a_decision_point(need: Need, known: Known, reason: str) -> None:
     decision = explain((told(need),), asking(known))
     assert decision.reason == reason
-    assert "decision point p" in decision.explanation
+    assert "decision point `p`" in decision.explanation
 
 
 def test_objects_are_asked_for_first() -> None:

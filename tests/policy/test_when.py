@@ -504,7 +504,7 @@ def test_without_patterns_the_permissions_are_a_list(load) -> None:
 
 
 KIND = "an attribute is not of the kind that is asked for"
-TENANT = "`resource.params.tenant == subject.claims.tenant`"
+TENANT = "the condition `resource.params.tenant == subject.claims.tenant`"
 
 
 @pytest.mark.parametrize(
@@ -526,9 +526,9 @@ TENANT = "`resource.params.tenant == subject.claims.tenant`"
             "GET /files/x",
             ann(home=7),
             (),
-            f"needs `resource.params.rest.startsWith(subject.claims.home)`; {KIND}",
+            f"needs the condition `resource.params.rest.startsWith(subject.claims.home)`; {KIND}",
         ),
-        ("GET /not", ann(), (), "must not meet `subject.claims.level > 3`"),
+        ("GET /not", ann(), (), "must not meet the condition `subject.claims.level > 3`"),
     ],
 )
 def test_the_explanation_names_what_is_missing_and_no_value(

@@ -392,7 +392,7 @@ def test_permissions_of_a_handler(clock: Clock) -> None:
         "permission_missing",
         access.decision.rule,
         missing=("user:write",),
-        nearest_miss="needs permission user:write; has article:*, article:read",
+        nearest_miss="needs the permission `user:write`; has article:*, article:read",
     )
     assert [(event.asked, event.decision.allowed) for event in recorder.events] == [
         ("article:write", True),

@@ -162,7 +162,7 @@ def test_shadows_of_a_candidate_are_not_enforced(world: World) -> None:
     assert world.counts("shadow") == "same 2, allow_to_deny 1"
 
 
-NEAREST = "nearest='needs role editor; has viewer'"
+NEAREST = "nearest='needs the role `editor`; has viewer'"
 
 
 def test_what_differs_is_logged(world: World, caplog: pytest.LogCaptureFixture) -> None:

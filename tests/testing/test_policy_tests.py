@@ -168,7 +168,7 @@ def test_the_report_lists_what_did_not_pass():
     lines = str(report).splitlines()
     assert [line.split()[0] for line in lines[:-1]] == ["FAIL", "FAIL", "ERROR", "FAIL"]
     assert "PUT /articles/1 as vera (roles viewer): expected allow, refused," in lines[0]
-    assert "permission_missing (needs permission article:write; has none) by PUT" in lines[0]
+    assert "permission_missing (needs the permission `article:write`; has none) by PUT" in lines[0]
     assert "GET /health as vera (roles viewer): expected deny, allowed by GET /health" in lines[1]
     assert lines[2].endswith("as nobody (scopes a, b): expected allow, refused, path_ambiguous")
     assert "GET /me as anonymous: expected allow, refused, no_credentials (needs a v" in lines[3]
@@ -221,9 +221,11 @@ def test_a_bad_policy_is_not_run():
 
 def test_what_was_asked_for_and_what_each_rule_found():
     (result,) = run(VIEWER, allow=["PUT /articles/1"]).results
-    assert result.got.startswith("refused, permission_missing (needs permission article:write")
+    assert result.got.startswith(
+        "refused, permission_missing (needs the permission `article:write`"
+    )
     assert result.explanation.splitlines()[0].startswith("table PUT /articles/<int:id> (")
-    assert "not met: permission article:write; has none" in result.explanation
+    assert "not met: the permission `article:write`; has none" in result.explanation
     assert run(VIEWER, allow=["GET /articles/1"]).results[0].explanation == ""
 
 
@@ -342,7 +344,7 @@ def test_what_decision_points_say_is_said_by_the_test(pdp, mode, reason, allow, 
     assert (allowed.decision.reason, allowed.outcome, denied.outcome) == (reason, allow, deny)
     assert unasked.outcome == "PASS"
     if "orders" in pdp and allow == "FAIL":
-        assert "decision point orders; has no" in allowed.explanation
+        assert "decision point `orders`; has no" in allowed.explanation
 
 
 def test_a_file_of_tests_may_say_what_decision_points_say(tmp_path):

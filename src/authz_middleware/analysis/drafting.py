@@ -11,10 +11,10 @@ from typing import Final
 
 from authz_middleware.document import Document
 from authz_middleware.errors import PolicyError
-from authz_middleware.policy.findings import printable
 from authz_middleware.policy.routes import Route, RouteTable
 from authz_middleware.policy.segments import AnyOf, Exact, PathTail, Segment, Typed
 from authz_middleware.policy.template import TemplateError, parse
+from authz_middleware.policy.words import printable
 from authz_middleware.runtime import settings
 
 __all__ = ["draft"]

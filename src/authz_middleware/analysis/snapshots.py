@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from typing import Final
 
 from authz_middleware.analysis.auditing import Audit, AuditedRoute
-from authz_middleware.policy.findings import printable
-from authz_middleware.policy.words import methods_shown
+from authz_middleware.policy.binding import methods_shown
+from authz_middleware.policy.words import printable
 
 __all__ = ["NotASnapshot", "changes_since", "snapshot"]
 

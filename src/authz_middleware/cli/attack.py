@@ -13,7 +13,7 @@ from authz_middleware.cli.printing import json_option, print_json
 from authz_middleware.cli.progress import Told
 from authz_middleware.cli.targets import find_app
 from authz_middleware.errors import PolicyError
-from authz_middleware.policy.findings import printable
+from authz_middleware.policy.words import printable
 from authz_middleware.progress import Progress
 from authz_middleware.runtime.authz import Authz
 from authz_middleware.testing import AttackReport, Leak

@@ -17,8 +17,8 @@ from authz_middleware.cli.printing import json_option, print_columns, print_json
 from authz_middleware.cli.targets import find_app
 from authz_middleware.document import Document
 from authz_middleware.errors import PolicyError
-from authz_middleware.policy.findings import printable
-from authz_middleware.policy.words import methods_shown
+from authz_middleware.policy.binding import methods_shown
+from authz_middleware.policy.words import printable
 
 __all__ = ["audit"]
 

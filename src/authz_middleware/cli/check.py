@@ -13,7 +13,7 @@ from authz_middleware.analysis.checking import KINDS
 from authz_middleware.cli.policies import MISTAKE, read
 from authz_middleware.cli.printing import json_option, print_json
 from authz_middleware.errors import Notice, PolicyError, Problem
-from authz_middleware.policy.findings import printable
+from authz_middleware.policy.words import printable
 
 __all__ = ["check"]
 

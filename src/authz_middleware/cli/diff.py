@@ -14,10 +14,10 @@ from authz_middleware.cli.printing import json_option, print_json
 from authz_middleware.cli.progress import Told
 from authz_middleware.cli.revisions import read_revision
 from authz_middleware.errors import PolicyError
+from authz_middleware.policy.binding import methods_shown
 from authz_middleware.policy.changes import Changed
-from authz_middleware.policy.findings import printable
 from authz_middleware.policy.needs import Verdict
-from authz_middleware.policy.words import methods_shown
+from authz_middleware.policy.words import printable
 
 __all__ = ["diff"]
 

@@ -18,8 +18,8 @@ from authz_middleware.cli.policies import Mistake, compiled
 from authz_middleware.cli.printing import json_option, print_json
 from authz_middleware.document import Document
 from authz_middleware.facts import RuleRef
-from authz_middleware.policy.findings import printable
 from authz_middleware.policy.resources import Loaded, Unloaded
+from authz_middleware.policy.words import printable
 from authz_middleware.runtime.settings import Settings
 from authz_middleware.tokens import strict_json
 from authz_middleware.tokens.rejection import Rejected

@@ -18,9 +18,9 @@ from authz_middleware.cli.progress import Told
 from authz_middleware.cli.targets import find_app
 from authz_middleware.document import Document
 from authz_middleware.errors import PolicyError
-from authz_middleware.policy.findings import printable
+from authz_middleware.policy.binding import methods_shown
 from authz_middleware.policy.table import Cell, Table
-from authz_middleware.policy.words import methods_shown
+from authz_middleware.policy.words import printable
 from authz_middleware.progress import Progress
 
 __all__ = ["matrix"]

@@ -16,9 +16,9 @@ from html import escape
 from importlib.resources import files
 from typing import Any
 
-from authz_middleware.policy.findings import printable
+from authz_middleware.policy.binding import methods_shown
 from authz_middleware.policy.table import Table
-from authz_middleware.policy.words import methods_shown
+from authz_middleware.policy.words import printable
 
 __all__ = ["page"]
 

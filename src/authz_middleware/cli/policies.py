@@ -10,7 +10,7 @@ import click
 
 from authz_middleware.document import Document
 from authz_middleware.errors import PolicyError
-from authz_middleware.policy.findings import printable
+from authz_middleware.policy.words import printable
 from authz_middleware.runtime import settings
 from authz_middleware.runtime.settings import Settings
 

@@ -8,7 +8,7 @@ from typing import Final
 
 import click
 
-from authz_middleware.policy.findings import printable
+from authz_middleware.policy.words import printable
 
 __all__ = ["json_option", "print_columns", "print_json"]
 

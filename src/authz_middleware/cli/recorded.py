@@ -20,7 +20,7 @@ from authz_middleware.cli.printing import json_option, print_json
 from authz_middleware.cli.progress import Told
 from authz_middleware.document import Document
 from authz_middleware.observe.record import RecordedDecision, RecordedError
-from authz_middleware.policy.findings import printable
+from authz_middleware.policy.words import printable
 
 __all__ = ["replay", "suggest"]
 

@@ -12,7 +12,7 @@ from authz_middleware.cli.policies import policy_argument, read, unusable, write
 from authz_middleware.cli.printing import json_option, print_json
 from authz_middleware.cli.progress import Told
 from authz_middleware.errors import PolicyError
-from authz_middleware.policy.findings import printable
+from authz_middleware.policy.words import printable
 from authz_middleware.runtime.authz import NOT_ASKED, Authz
 from authz_middleware.testing import PolicyTestReport, PolicyTestResult, run_policy_tests
 

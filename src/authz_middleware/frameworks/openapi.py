@@ -16,9 +16,10 @@ from authz_middleware.policy.canonical import canonical
 from authz_middleware.policy.converters import KINDS, Kind
 from authz_middleware.policy.model import Policy, Requirement, is_public
 from authz_middleware.policy.reach import Loosely, Reach
+from authz_middleware.policy.rules import is_closed
 from authz_middleware.policy.segments import Exact, PathTail, Plain, Segment
 from authz_middleware.policy.template import Template
-from authz_middleware.policy.words import is_closed, who
+from authz_middleware.policy.words import who
 
 __all__ = ["SCHEME", "SCHEME_OBJECT", "Described", "described", "wider"]
 

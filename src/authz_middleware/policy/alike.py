@@ -9,7 +9,7 @@ from typing import Literal, TypeAlias
 from authz_middleware.policy.binding import OTHER, Binding, Decided
 from authz_middleware.policy.model import Requirement, is_public
 from authz_middleware.policy.routes import Route
-from authz_middleware.policy.words import is_closed
+from authz_middleware.policy.rules import is_closed
 
 __all__ = ["Alike", "State", "alike", "in_order"]
 

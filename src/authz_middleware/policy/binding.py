@@ -8,7 +8,7 @@ that was declared, it is what the policy asks of that route's own paths.
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
@@ -21,10 +21,18 @@ from authz_middleware.policy.segments import Plain, Segment, Typed
 from authz_middleware.policy.tree import Node, grow
 from authz_middleware.policy.when import Applied
 
-__all__ = ["OTHER", "Binding", "Decided", "Gap", "GapKind", "bind"]
+__all__ = ["OTHER", "Binding", "Decided", "Gap", "GapKind", "bind", "methods_shown"]
 
 OTHER = "*"
 """Stands for every method that neither the app nor the policy names."""
+
+
+def methods_shown(methods: Sequence[str]) -> str:
+    """Return methods as a key of a policy has them; "others" are those that nobody names."""
+    # GET covers HEAD.
+    named = [name for name in methods if name != "HEAD" or "GET" not in methods]
+    return "|".join("others" if name == OTHER else name for name in named)
+
 
 GapKind: TypeAlias = Literal[
     "uncovered", "partly-covered", "unreachable", "dead", "opaque", "unconverted"

@@ -9,9 +9,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from authz_middleware.facts import Decision, Outcome, Reason, RuleFinding
-from authz_middleware.policy.findings import Found, Miss, find, words
+from authz_middleware.policy.findings import Found, Miss, find
 from authz_middleware.policy.needs import Asked, Stage
 from authz_middleware.policy.rules import Requirement
+from authz_middleware.policy.words import in_words
 
 __all__ = ["explain"]
 
@@ -61,7 +62,7 @@ def _forbid(requirement: Requirement, found: Found | None, asked: Asked) -> _Fou
     kind, ref = requirement.kind, requirement.ref
     if requirement.met(asked):
         return _Found(kind, ref, "met", found)
-    whom = "everybody" if requirement.need is None else words(requirement.need)
+    whom = "everybody" if requirement.need is None else in_words(requirement.need)
     detail = found.miss.detail if found and found.miss else ""
     to_all = requirement.forbids_all
     miss = Miss(

@@ -38,8 +38,9 @@ from authz_middleware.policy.needs import (
 from authz_middleware.policy.questions import NOT_PUT, Said, Unanswered
 from authz_middleware.policy.resources import Unloaded
 from authz_middleware.policy.waiting import possible
+from authz_middleware.policy.words import in_words, printable
 
-__all__ = ["Found", "Miss", "find", "first", "named", "outcome", "printable", "words"]
+__all__ = ["Found", "Miss", "find", "first", "named", "outcome"]
 
 SHOWN = 10
 """Names that are listed of one set: a token may bring thousands."""
@@ -118,7 +119,7 @@ def _all(need: All, parts: list[Found]) -> Found:
     return Found(
         "all",
         outcome(value),
-        words(need),
+        in_words(need),
         parts=tuple(parts),
         miss=first(misses) if misses else None,
         scopes=tuple(dict.fromkeys(name for part in parts for name in part.scopes)),
@@ -143,7 +144,7 @@ def _any(need: OneOf, parts: list[Found]) -> Found:
     return Found(
         "any",
         outcome(value),
-        words(need),
+        in_words(need),
         parts=tuple(parts),
         miss=miss,
         scopes=chosen.scopes,
@@ -162,8 +163,8 @@ def _not(need: Not, part: Found, asked: Asked) -> Found:
     else:
         # Nothing that a client could bring makes it good, so no scopes, and no step-up.
         detail = part.miss.detail if part.miss else ""
-        miss = Miss(Stage.EXCLUDED, "excluded", (), f"must not meet {words(need.part)}", detail)
-    return Found("not", outcome(value), words(need), parts=(part,), miss=miss)
+        miss = Miss(Stage.EXCLUDED, "excluded", (), f"must not meet {in_words(need.part)}", detail)
+    return Found("not", outcome(value), in_words(need), parts=(part,), miss=miss)
 
 
 def _is_unknown(need: Not, miss: Miss, asked: Asked) -> bool:
@@ -265,7 +266,7 @@ def _leaf(need: Leaf, asked: Asked) -> Found:
             lacks = Permissions(look.missing, need.roles)
         elif isinstance(need, When) and need.load and look.stage is not Stage.LOADED_CONDITIONS:
             lacks = need.load  # then it is not the condition that fails
-        text = f"needs {words(lacks)}"
+        text = f"needs {in_words(lacks)}"
         if look.has is not None:
             text += f"; has {look.has}"
         detail = look.detail if value is None else ""
@@ -276,7 +277,7 @@ def _leaf(need: Leaf, asked: Asked) -> Found:
     return Found(
         look.name,
         outcome(value),
-        words(need),
+        in_words(need),
         look.has,
         miss=miss,
         scopes=need.names if isinstance(need, Scopes) else (),
@@ -288,41 +289,6 @@ def _leaf(need: Leaf, asked: Asked) -> Found:
 def _claim(caller: Principal, name: str) -> str:
     """Return why a claim tells nothing; its value is nobody's but the token's."""
     return f"{'bad' if name in caller.claims else 'missing'}_claim:{name}"
-
-
-def words(need: Need) -> str:
-    """Return what `need` asks for, in words."""
-    match need:
-        case AnyRole(names):
-            return f"role {_joined(sorted(names), 'or')}"
-        case Permissions(names):
-            return f"permission {_joined(names, 'and')}"
-        case AnyIssuer(names):
-            return f"issuer {_joined(sorted(names), 'or')}"
-        case Load(loader):
-            return f"an object of loader {loader}"
-        case Pdp(name):
-            return f"a yes of decision point {name}"
-        case When(condition, permission=permission):
-            chosen = " (of what the client sends)" if condition.from_client else ""
-            attached = f" of permission {permission}" if permission else ""
-            return f"`{condition.text}`{attached}{chosen}"
-        case Scopes(names):
-            return f"scope {_joined(names, 'and')}"
-        case Acr(names):
-            return f"acr {_joined(names, 'or')}"
-        case MaxAge(seconds):
-            return f"an authentication in the last {seconds} seconds"
-        case All(parts):
-            return f"({' and '.join(map(words, parts))})"
-        case OneOf(parts):
-            return f"({' or '.join(map(words, parts))})"
-        case _:
-            return f"not {words(need.part)}"
-
-
-def _joined(names: Iterable[str], word: str) -> str:
-    return f" {word} ".join(names)
 
 
 def named(names: Iterable[str]) -> str:
@@ -339,10 +305,3 @@ def named(names: Iterable[str]) -> str:
     )
     more = len(ordered) - SHOWN
     return f"{shown} and {more} more" if more > 0 else shown
-
-
-def printable(text: str) -> str:
-    """Return `text` without what steers a terminal, ends a line or turns its direction."""
-    if text.isprintable():
-        return text
-    return "".join(each if each.isprintable() else ascii(each)[1:-1] for each in text)

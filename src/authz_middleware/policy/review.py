@@ -12,7 +12,7 @@ from authz_middleware.policy.converters import strict
 from authz_middleware.policy.model import Policy
 from authz_middleware.policy.needs import AnyIssuer, AnyRole, Need, Permissions, walk
 from authz_middleware.policy.rights import ANONYMOUS, Caller, Rights, change, role_sets
-from authz_middleware.policy.rules import Requirement, Rule
+from authz_middleware.policy.rules import Requirement, Rule, is_closed
 from authz_middleware.policy.segments import (
     AnyOf,
     DoubleStar,
@@ -23,7 +23,7 @@ from authz_middleware.policy.segments import (
     Typed,
 )
 from authz_middleware.policy.template import Template
-from authz_middleware.policy.words import BY_CLIENT, is_closed
+from authz_middleware.policy.words import BY_CLIENT
 
 __all__ = ["KINDS", "OF_RULES", "of_rules", "review", "role_names"]
 

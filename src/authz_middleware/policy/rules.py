@@ -14,7 +14,7 @@ from authz_middleware.policy.questions import Question
 from authz_middleware.policy.resources import Wanted, object_of
 from authz_middleware.policy.waiting import wanted
 
-__all__ = ["Kind", "Request", "Requirement", "Rule", "is_public"]
+__all__ = ["Kind", "Request", "Requirement", "Rule", "is_closed", "is_public"]
 
 Kind = Literal["public", "authenticated", "deny", "table", "forbid"]
 
@@ -189,6 +189,11 @@ def _look_closer(_: Principal) -> bool:
 def is_public(requirements: tuple[Requirement, ...]) -> bool:
     """Whether nobody needs credentials; a "forbid" may refuse somebody all the same."""
     return all(each.kind in ("public", "forbid") for each in requirements)
+
+
+def is_closed(requirement: Requirement) -> bool:
+    """Whether it is for nobody."""
+    return requirement.kind == "deny" or (requirement.kind == "forbid" and requirement.need is None)
 
 
 @dataclass(frozen=True, slots=True)

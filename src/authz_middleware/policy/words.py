@@ -1,11 +1,7 @@
-"""What requirements ask of a caller, and of which methods, in words."""
+"""What requirements ask of a caller, in words."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-from authz_middleware.policy.binding import OTHER
-from authz_middleware.policy.model import Requirement
 from authz_middleware.policy.needs import (
     Acr,
     All,
@@ -20,8 +16,9 @@ from authz_middleware.policy.needs import (
     Scopes,
     When,
 )
+from authz_middleware.policy.rules import Requirement, is_closed
 
-__all__ = ["BY_CLIENT", "in_words", "is_closed", "methods_shown", "who"]
+__all__ = ["BY_CLIENT", "in_words", "printable", "who"]
 
 BY_CLIENT = "lets in by header fields or the query, which the client chooses"
 """Said of such a rule in every report."""
@@ -38,11 +35,6 @@ def who(requirements: tuple[Requirement, ...], public: str = "everybody") -> str
         in_words(each.need) for each in requirements if each.kind == "forbid" and each.need
     )
     return f"{text}, but not with {' or '.join(forbids)}" if forbids else text
-
-
-def is_closed(requirement: Requirement) -> bool:
-    """Whether it is for nobody."""
-    return requirement.kind == "deny" or (requirement.kind == "forbid" and requirement.need is None)
 
 
 def _words(requirement: Requirement, public: str) -> str:
@@ -69,9 +61,10 @@ def in_words(need: Need, *, outermost: bool = False) -> str:
             return f"an object that the loader `{loader}` finds"
         case Pdp(name):
             return f"a yes of the decision point `{name}`"
-        case When(condition):
+        case When(condition, permission=permission):
+            attached = f" of the permission `{permission}`" if permission else ""
             chosen = " (of what the client sends)" if condition.from_client else ""
-            return f"the condition `{condition.text}`{chosen}"
+            return f"the condition `{condition.text}`{attached}{chosen}"
         case Acr(names):
             return _names("an authentication of one of", "an authentication of", names)
         case MaxAge(seconds):
@@ -90,8 +83,8 @@ def _names(many: str, one: str, names: tuple[str, ...] | list[str]) -> str:
     return f"{many if len(names) > 1 else one} {listed}"
 
 
-def methods_shown(methods: Sequence[str]) -> str:
-    """Return methods as a key of a policy has them; "others" are those that nobody names."""
-    # GET covers HEAD.
-    named = [name for name in methods if name != "HEAD" or "GET" not in methods]
-    return "|".join("others" if name == OTHER else name for name in named)
+def printable(text: str) -> str:
+    """Return `text` without what steers a terminal, ends a line or turns its direction."""
+    if text.isprintable():
+        return text
+    return "".join(each if each.isprintable() else ascii(each)[1:-1] for each in text)

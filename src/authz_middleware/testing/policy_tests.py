@@ -46,7 +46,7 @@ class PolicyTestResult:
 
     @property
     def got(self) -> str:
-        """What came of it, in a line: "refused, role_missing (needs role admin; has none)"."""
+        """What came of it, in a line: "refused, role_missing (needs the role `admin`; has …)"."""
         came = "allowed" if self.decision.allowed else f"refused, {self.decision.reason}"
         if self.decision.nearest_miss:
             came += f" ({self.decision.nearest_miss})"
