@@ -22,7 +22,7 @@ from authz_middleware.testing import DevelopmentIssuer
 from tests.cli.conftest import ISSUER
 
 POLICY = ISSUER + (
-    '[roles]\nviewer = []\neditor = { inherits = ["viewer"] }\nadmin = []\n'
+    '[roles]\nviewer = []\neditor = { inherits = ["viewer"] }\nadmin = []\ncustomer = []\n'
     '[routes]\n"GET /articles/<int:id>" = ["viewer"]\n"PUT /articles/<int:id>" = ["editor"]\n'
     '"GET /me" = "authenticated"\n"GET /admin/users" = ["admin"]\n'
     '"DELETE /items/<int:id>" = ["admin"]\n'
