@@ -16,6 +16,7 @@ ISSUER = "https://login.example.com"
 
 def compiled(**routes: Any) -> settings.Settings:
     mapping = {
+        "pdp": {"orders": {"url": "https://pdp.example.com", "on_failure": "deny"}},
         "issuers": [{"issuer": ISSUER, "audience": ["a"], "claims": {"permissions": "p"}}],
         "roles": {
             "viewer": ["read"],
@@ -103,6 +104,7 @@ def test_what_is_left_out(left_out: RecordedDecision) -> None:
 UNDECIDED: dict[str, dict[str, Any]] = {
     "claims": {"roles": ["viewer"], "when": "subject.claims.tenant == 'x'"},
     "the age of the authentication": {"max_age": 60},
+    "what a decision point said": {"pdp": "orders"},
 }
 
 

@@ -23,10 +23,18 @@ from authz_middleware import (
     testing,
 )
 from authz_middleware.answers import ANSWERS
+from authz_middleware.authzen import asking, decision_point
 from authz_middleware.facts import Reason
-from authz_middleware.policy import forbid_table, load_key, needs, requirements
+from authz_middleware.policy import cases, forbid_table, load_key, needs, questions, requirements
 from authz_middleware.policy.canonical import readings
-from authz_middleware.runtime import cache, drivers, introspection, settings, workers
+from authz_middleware.runtime import (
+    cache,
+    decision_points,
+    drivers,
+    introspection,
+    settings,
+    workers,
+)
 from authz_middleware.tokens import (
     claim_paths,
     freshness,
@@ -111,6 +119,37 @@ def test_pages_have_the_figures_of_loaders():
     text = " ".join(prose(DOCS / "access.md").split())
     assert f"at most {workers.MAX_THREADS} run at a time" in text
     assert f"at most {workers.MAX_TAKEN} run or wait" in text
+
+
+def test_pages_have_the_figures_of_decision_points():
+    point = decision_point
+    assert first_cells("Requirements") >= {*point.PDP_KEYS}
+    policy = " ".join(POLICY.split())
+    assert f"| `timeout` | number | {point.DEFAULT_TIMEOUT:g} |" in policy
+    assert f"more than 0 and at most {point.MAX_TIMEOUT:g}" in policy
+    failures, pause = point.BREAKER_KEYS
+    assert (
+        f"`{failures}` in a row ({point.DEFAULT_FAILURES}, at most {point.MAX_FAILURES})" in policy
+    )
+    more = f"({point.DEFAULT_PAUSE:g}, more than 0 and at most {point.MAX_PAUSE:g})"
+    assert f"`{pause}` seconds {more}" in policy
+    for path in (point.EVALUATION, point.EVALUATIONS):
+        assert f"| `{path}` below `url` |" in policy
+    text = " ".join((DOCS / "authzen.md").read_text().split())
+    assert f"larger than {asking.MAX_ANSWER // 1024} KiB" in text
+    assert f"{workers.MAX_THREADS} and {workers.MAX_TAKEN}" in text
+    assert "429, 502, 503 or 504" in text
+    assert {429, 502, 503, 504} == asking._GENERAL
+
+
+def test_authzen_page_names_every_detail_of_a_decision_that_failed():
+    text = (DOCS / "authzen.md").read_text()
+    source = Path(asking.__file__).read_text() + Path(decision_points.__file__).read_text()
+    details = set(re.findall(r'(?:NoDecision\(|why=|TimedOut\) else )"([a-z_]+)"', source))
+    details |= {asking.FAILED.why, questions.NOT_PUT.why, cases.UNAVAILABLE}
+    details -= {"left"}  # who asked is gone, so nobody is told
+    assert len(details) == 11
+    assert [detail for detail in sorted(details) if f"| `{detail}` |" not in text] == []
 
 
 def test_policy_page_lists_every_place_of_a_claim():

@@ -6,7 +6,7 @@ import pytest
 
 from authz_middleware.facts import RuleRef
 from authz_middleware.policy.model import Requirement
-from authz_middleware.policy.needs import All, AnyRole, Load, When
+from authz_middleware.policy.needs import All, AnyRole, Load, Not, Pdp, When
 from authz_middleware.policy.words import who
 from tests.policy.says import Says
 
@@ -24,6 +24,11 @@ def test_a_loader_is_put_into_words() -> None:
     need = All((Load("article"), When(Says(True, "a == b"), Load("article"))))
     said = Requirement("table", RuleRef("/a", "x"), need)
     assert who((said,)) == "an object that the loader `article` finds and the condition `a == b`"
+
+
+def test_a_decision_point_is_put_into_words() -> None:
+    said = Requirement("table", RuleRef("/a", "x"), Not(Pdp("orders", "/a")))
+    assert who((said,)) == "not a yes of the decision point `orders`"
 
 
 @pytest.mark.parametrize(
