@@ -258,7 +258,9 @@ def ask(
         assert said.keys().isdisjoint(wanted.each), "asked twice"
         said |= {each: SAID[says.get(each.pdp, "error")] for each in wanted.each}
     decision = policy.decide(found, expanded, reference.NOW, answers=said)
-    assert explain(found, Asked(expanded, reference.NOW, answers=said)) == decision
+    explained = explain(found, Asked(expanded, reference.NOW, answers=said))
+    assert explained == decision
+    assert decision.allowed == all(each.outcome == "met" for each in explained.findings)
     held = policy.forbidden(found, reference.NOW)
     assert held is None or decision == held
     if decision.reason in ("forbidden", "forbidden_to_caller"):
