@@ -123,6 +123,11 @@ def test_a_weak_secret_is_refused(tokens: list[str], said: str) -> None:
     assert not any(token in str(caught.value) for token in tokens)
 
 
+def test_a_policy_is_compiled_first() -> None:
+    with pytest.raises(TypeError, match="makes one"):
+        DecisionPoint("authz.toml", tokens=None)  # type: ignore[arg-type]
+
+
 def test_one_secret_is_a_list_of_one() -> None:
     with pytest.raises(TypeError, match="write"):
         serve(POLICY, tokens=TOKEN)
@@ -188,6 +193,13 @@ class Slow(io.BytesIO):
         raise TimeoutError
 
 
+class Broken(io.BytesIO):
+    """A body in chunks of which one is none; what is raised is the server's own."""
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        raise RuntimeError("zz")
+
+
 class Drops(io.BytesIO):
     """A body that comes byte by byte."""
 
@@ -221,6 +233,7 @@ BODY = json.dumps(QUESTION).encode()
             200,
         ),
         ({"wsgi.input": Slow()}, 408),
+        ({"wsgi.input": Broken()}, 400),
         ({"wsgi.input": Drops(BODY)}, 200),
     ],
     ids=lambda value: repr(value)[:40],

@@ -152,6 +152,15 @@ REFUSED = {
         "reads `resource.params.no`, which this path does not have",
         "",
     ),
+    "a permission that a request cannot have": (
+        routes(
+            "{ permissions = ['write'], must_check = 'write' }",
+            "[permissions]\nwrite = { when = 'action.properties.soft' }",
+        ),
+        "permissions = [",
+        "the condition of `write` reads `action.properties`, which no request has",
+        "for those who ask a decision point",
+    ),
     "a condition of a permission that nobody has": (
         "[permissions]\nwirte = { when = 'subject.authenticated' }",
         "wirte",

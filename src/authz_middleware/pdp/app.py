@@ -15,7 +15,7 @@ from contextlib import suppress
 from http import HTTPStatus
 from ipaddress import ip_address
 from time import monotonic
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 from urllib.parse import urlsplit
 
 from authz_middleware import bearer
@@ -77,6 +77,8 @@ class DecisionPoint:
         url: str | None = None,
         subject_types: Collection[str] = SUBJECT_TYPES,
     ) -> None:
+        if not isinstance(cast("object", authz), Authz):
+            raise TypeError("authz is an Authz: Authz.from_file(path) makes one")
         self._authz: Final = authz
         self._digests: Final = None if tokens is None else _digests(tokens)
         self._types: Final = frozenset(subject_types)
@@ -237,6 +239,8 @@ def _read(environ: WSGIEnvironment, size: int) -> bytes:
             found += more
     except OSError:
         raise _Failed(408, "the body did not come in time") from None
+    except Exception:  # noqa: BLE001 - each server has its own for chunks that are none
+        raise _Failed(400, "the body cannot be read") from None
     return bytes(found)
 
 

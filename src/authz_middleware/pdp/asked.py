@@ -14,7 +14,7 @@ from typing import Any, Final, Literal, NamedTuple, cast
 from unicodedata import normalize
 from urllib.parse import urlencode
 
-from authz_middleware.authzen.evaluation import Entity, Evaluation, Malformed
+from authz_middleware.authzen.evaluation import MAX_NAME, Entity, Evaluation, Malformed
 from authz_middleware.facts import ContextReads, Decision, Principal, RequestFacts, Surroundings
 from authz_middleware.policy.routekey import WEBSOCKET
 from authz_middleware.runtime.serving import Serving
@@ -135,6 +135,8 @@ def _path(resource: Entity) -> str:
     path: object = resource.properties.get("path", resource.id)
     if not isinstance(path, str):
         raise Malformed("`resource.properties.path` must be a string")
+    if len(path) > MAX_NAME:
+        raise Malformed(f"`resource.properties.path` has more than {MAX_NAME} characters")
     if path != resource.id and not _is_of(path, resource.id):
         raise Malformed("`resource.properties.path` is no path of the route `resource.id`")
     return path
@@ -292,6 +294,8 @@ def _text(context: Mapping[str, Any], name: str) -> str | None:
 def _fields(context: Mapping[str, Any]) -> dict[str, str]:
     fields: dict[str, str] = {}
     for name, value in _table(context, "headers").items():
+        if not name.isascii():
+            continue  # no name of a field, but in lower case it may be one: `\u212a` is a `k`
         lower = name.lower()
         if lower in fields:
             raise Malformed("a name in `context.headers` stands there twice, in other letter case")

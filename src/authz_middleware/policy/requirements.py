@@ -287,6 +287,13 @@ class _Reader:
                     " this path does not have",
                     "name the parameter so, or require another permission",
                 )
+            if condition.reads.any("action", "properties"):
+                table.error(
+                    "permissions",
+                    f"the condition of `{permission}` reads `action.properties`, which no request"
+                    " has",
+                    "require another permission: this one is for those who ask a decision point",
+                )
             if condition.reads.loaded and inside.load is None:
                 if inside.must_check != permission:
                     table.error(
