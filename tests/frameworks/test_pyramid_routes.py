@@ -444,6 +444,59 @@ def test_traversal_below_a_route(pattern: str, path: str, status: int) -> None:
     assert ask(guarded, "GET", path, bearer("admin")).status == 200
 
 
+@pytest.mark.parametrize(
+    ("root", "path", "status"),
+    [
+        ("/secret", "/open", 401),
+        ("/secret", "/", 401),
+        ("/secret/", "/open", 401),
+        ("/@@secret", "/open", 401),
+        ("/area", "/", 401),
+        ("/area", "/secret", 401),
+        ("/area", "/secret/and/more", 401),
+        ("/area", "/@@secret", 401),
+        ("/area/secret", "/open", 401),
+        ("/open/../secret", "/open", 401),
+        ("/area", "/open", 200),
+        ("/area/door", "/open", 200),
+        ("/", "/open", 200),
+        ("", "/open/and/more", 200),
+    ],
+)
+def test_a_virtual_root_that_is_put_in_inside_is_looked_at(
+    root: str, path: str, status: int
+) -> None:
+    app = traversed("", "open", "secret").make_wsgi_app()
+    inside = rewriting(app, HTTP_X_VHM_ROOT=root)
+    guarded = WSGIAuthzMiddleware(inside, authz({**SECRET, "/area/secret/**": ["admin"]}))
+    # What a path like that would ask without a virtual root, an outsider never gets past.
+    headers = [] if path not in SECRET else bearer("admin")
+    status = status if path not in SECRET else 200
+    assert ask(guarded, "GET", path, headers).status == status
+    assert ask(guarded, "GET", path, bearer("admin")).status == 200
+
+
+@pytest.mark.parametrize(
+    ("pattern", "root", "path", "status"),
+    [
+        ("/t/*traverse", "/secret", "/t/open", 401),
+        ("/t/*traverse", "/secret", "/t/", 401),
+        ("/t/{traverse:.*}", "/sec", "/t/ret", 401),
+        ("/t/{traverse:.*}", "/secret", "/t/", 401),
+        ("/t/*traverse", "/area", "/t/open", 200),
+        ("/t/{traverse}/end", "/area", "/t/open/end", 400),
+    ],
+)
+def test_a_virtual_root_below_a_route_is_looked_at(
+    pattern: str, root: str, path: str, status: int
+) -> None:
+    app = traversed("", "open", "secret", pattern=pattern).make_wsgi_app()
+    inside = rewriting(app, HTTP_X_VHM_ROOT=root)
+    guarded = WSGIAuthzMiddleware(inside, authz({"/t/secret": ["admin"], "/**": "public"}))
+    assert ask(guarded, "GET", path, []).status == status
+    assert ask(guarded, "GET", path, bearer("admin")).status == (200 if status == 401 else status)
+
+
 @pytest.mark.parametrize("to", ["/area/{id}", "/area/door/{id}/and/more"])
 def test_traversal_that_goes_where_no_path_says_leaves_it_to_the_route(to: str) -> None:
     app = traversed("open", "secret", pattern="/t/{id}", traverse=to).make_wsgi_app()

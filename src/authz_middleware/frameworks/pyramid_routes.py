@@ -12,6 +12,7 @@ from typing import Any, Final, cast
 
 from pyramid.events import ContextFound  # type: ignore[import-untyped]  # Pyramid has no types
 from pyramid.interfaces import (  # type: ignore[import-untyped]
+    VH_ROOT_KEY,
     IExceptionResponse,
     IRequest,
     IRoutesMapper,
@@ -19,6 +20,10 @@ from pyramid.interfaces import (  # type: ignore[import-untyped]
 )
 from pyramid.predicates import RequestMethodPredicate  # type: ignore[import-untyped]
 from pyramid.static import static_view  # type: ignore[import-untyped]
+from pyramid.traversal import (  # type: ignore[import-untyped]
+    decode_path_info,
+    split_path_info,
+)
 from pyramid.urldispatch import (  # type: ignore[import-untyped]
     old_route_re,
     route_re,
@@ -27,7 +32,7 @@ from pyramid.urldispatch import (  # type: ignore[import-untyped]
 from webob.exc import WSGIHTTPException  # type: ignore[import-untyped]
 
 from authz_middleware.frameworks.endpoints import where
-from authz_middleware.frameworks.inside import look_again, look_again_wsgi
+from authz_middleware.frameworks.inside import UNREADABLE, look_again, look_again_wsgi
 from authz_middleware.frameworks.patterns import Piece, ignores_case, segments_of, taken_by
 from authz_middleware.policy.routes import NO_ROUTE, UNSEEN, Resolved, Route, RouteKind, Taken
 from authz_middleware.policy.segments import DoubleStar, PathTail, Plain, Segment
@@ -92,9 +97,13 @@ class _Look:
             request.environ, key, method=method, path=path, late=key not in self.known
         )
         if route is None or "traverse" in (request.matchdict or ()):
+            mount = asked.path.removesuffix(path)
+            if VH_ROOT_KEY in request.environ:  # by somebody inside: from a client it is a 400
+                for found in _paths_below_root(request, path):
+                    look_again(request.environ, asked._replace(path=mount + found))
+                return
             plain = _path_of_view(request, path)
             if plain is not None and plain != path:
-                mount = asked.path.removesuffix(path)
                 look_again(request.environ, asked._replace(path=mount + plain))
 
     def _finds(self) -> bool:
@@ -118,6 +127,29 @@ def _path_of_view(request: Any, path: str) -> str | None:
             above = segments[: len(segments) - len(gone)]
             return "/" + "/".join([*above, *plain])
     return None
+
+
+def _paths_below_root(request: Any, path: str) -> Iterator[str]:
+    """Yield the path by which traversal has gone from a virtual root, and the view's plain one.
+
+    Of what it has traversed it tells too much then, so that is found by what it has left.
+    """
+    above, rest = "", path
+    if "traverse" in (request.matchdict or ()):
+        gone = request.matchdict["traverse"]
+        # One that is a text is put behind the root as it is, without a slash.
+        rest = gone if isinstance(gone, str) else "/" + "/".join(gone)
+        above = path.removesuffix(rest).removesuffix("/")
+        if not path.endswith(rest):  # a pattern that ends otherwise, or `traverse=`
+            yield UNREADABLE
+    root = decode_path_info(request.environ[VH_ROOT_KEY])
+    segments = [*split_path_info(root + (rest or "/"))]
+    yield "/".join([above, *segments]) or "/"
+    end = len(segments) - len(request.subpath)
+    name = request.view_name
+    if segments[:end][-1:] in ([name], [_VIEW_SELECTOR + name]):
+        segments[end - 1 :] = [name] if name else []
+    yield "/".join([above, *segments]) or "/"
 
 
 # --- Routes ---
