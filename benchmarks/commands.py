@@ -136,8 +136,9 @@ def _commit(folder: Path) -> None:
 
 
 def _measured(folder: Path, arguments: tuple[str, ...], plan: Plan) -> float:
-    runs = [_run(folder, arguments) for _ in range(1 + (RUNS if plan.judged else 1))]
-    return median(runs[1:])  # the first writes the byte code
+    if plan.judged:
+        _run(folder, arguments)  # it writes the byte code
+    return median(_run(folder, arguments) for _ in range(RUNS if plan.judged else 1))
 
 
 def _run(folder: Path, arguments: tuple[str, ...]) -> float:

@@ -118,6 +118,7 @@ def test_which_policy_is_meant(authz, folder: Path, monkeypatch) -> None:
     result = authz("check")
     assert result.exit_code == 2
     assert "there is no authz.toml here: name a policy file, or set AUTHZ_CONFIG" in result.output
+    assert "`authz init module:app` writes a first one" in result.output
     assert "there is no such file" in authz("check", "authz.toml").output
     (folder / "other.toml").write_text(ODD)
     monkeypatch.setenv("AUTHZ_CONFIG", "other.toml")

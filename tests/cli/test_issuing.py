@@ -19,6 +19,8 @@ from tests.runtime.asking import request
 @pytest.fixture(autouse=True)
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
+    for name in ("AUTHZ_CONFIG", "AUTHZ_ISSUER"):
+        monkeypatch.delenv(name, raising=False)
     return tmp_path
 
 
@@ -35,6 +37,31 @@ def test_a_token(folder: Path) -> None:
     assert (told["sub"], told["roles"], told["scope"]) == ("bob", ["a", "b"], "x y")
     assert (told["n"], told["tenant"], told["aud"]) == (1, "acme", "development")
     assert told["exp"] - told["iat"] == 3600
+
+
+@pytest.mark.parametrize(
+    ("audience", "expected"),
+    [
+        ('["orders", "other"]', "orders"),
+        ('"orders"', "orders"),
+        ("[]", "development"),
+        ("7", "development"),
+        ("[", "development"),
+    ],
+)
+def test_a_token_is_for_the_policy_that_stands_here(
+    folder: Path, audience: str, expected: str
+) -> None:
+    (folder / "authz.toml").write_text(
+        '[[issuers]]\nissuer = "https://login.example.com"\naudience = ["no"]\n'
+        f'[[issuers]]\nissuer = "{issuing.ISSUER}"\naudience = {audience}\n'
+    )
+    claims = jwt.decode(run("token").stdout.strip(), options={"verify_signature": False})
+    assert claims["aud"] == expected
+    claims = jwt.decode(
+        run("token", "--audience", "mine").stdout.strip(), options={"verify_signature": False}
+    )
+    assert claims["aud"] == "mine"
 
 
 def test_another_issuer_for_all_commands(monkeypatch: pytest.MonkeyPatch) -> None:

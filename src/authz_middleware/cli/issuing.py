@@ -9,9 +9,10 @@ from typing import Any, Final
 
 import click
 
-from authz_middleware.cli.policies import Mistake
+from authz_middleware.cli.policies import Mistake, read
 from authz_middleware.cli.printing import json_option, print_json
 from authz_middleware.cli.waiting import wait
+from authz_middleware.errors import PolicyError
 from authz_middleware.testing import DevelopmentIssuer
 from authz_middleware.testing.page import NO_CLAIMS
 
@@ -37,7 +38,11 @@ def issuer_option(*names: str, help: str) -> Callable[..., Any]:  # noqa: A002 -
 
 _OPTIONS: Final = (
     issuer_option("name", help="The `iss` claim."),
-    click.option("--audience", default=AUDIENCE, show_default=True, help="The `aud` claim."),
+    click.option(
+        "--audience",
+        show_default=f"what the policy here expects of the issuer, else {AUDIENCE}",
+        help="The `aud` claim.",
+    ),
     click.option("--algorithm", default="ES256", show_default=True, help="What signs."),
     click.option(
         "--key",
@@ -59,7 +64,7 @@ def _options(command: Callable[..., None]) -> Callable[..., None]:
 @click.command()
 @_options
 @json_option
-def issuer(name: str, audience: str, algorithm: str, file: Path, *, as_json: bool) -> None:
+def issuer(name: str, audience: str | None, algorithm: str, file: Path, *, as_json: bool) -> None:
     """Run the development identity provider on this machine, until it is interrupted.
 
     It answers discovery, key and introspection requests, and at `/` there is a page to mint tokens
@@ -110,7 +115,7 @@ def token(
     claims: tuple[str, ...],
     lifetime: int,
     name: str,
-    audience: str,
+    audience: str | None,
     algorithm: str,
     file: Path,
     *,
@@ -133,11 +138,27 @@ def token(
         click.echo(minted)
 
 
-def _issuer(name: str, audience: str, algorithm: str, file: Path) -> DevelopmentIssuer:
+def _issuer(name: str, audience: str | None, algorithm: str, file: Path) -> DevelopmentIssuer:
+    audience = audience or _expected_of(name)
     try:
         return DevelopmentIssuer(name, audience, algorithm=algorithm, key_file=file)
     except (OSError, ValueError) as error:
         raise Mistake(str(error)) from error
+
+
+def _expected_of(name: str) -> str:
+    """Return the first audience that the policy here takes from the issuer called `name`."""
+    try:
+        issuers: Any = read(None).root.get("issuers")
+    except (Mistake, PolicyError):  # there is none, or not yet one
+        return AUDIENCE
+    for each in issuers if isinstance(issuers, list) else ():
+        if isinstance(each, dict) and each.get("issuer") == name:
+            audience = each.get("audience")
+            first = audience[0] if isinstance(audience, list) and audience else audience
+            if isinstance(first, str):
+                return first
+    return AUDIENCE
 
 
 def _claim(text: str) -> tuple[str, Any]:

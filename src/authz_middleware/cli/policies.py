@@ -57,7 +57,10 @@ def named(policy: str | None) -> str:
     """Return the path of that file. Raises `Mistake` if there is none."""
     path = policy or os.environ.get("AUTHZ_CONFIG") or DEFAULT
     if policy is None and path == DEFAULT and not Path(path).exists():
-        raise Mistake(f"there is no {DEFAULT} here: name a policy file, or set AUTHZ_CONFIG to one")
+        raise Mistake(
+            f"there is no {DEFAULT} here: name a policy file, or set AUTHZ_CONFIG to one; "
+            "`authz init module:app` writes a first one"
+        )
     return path
 
 
