@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 from flask import Flask
@@ -40,6 +41,7 @@ def shop() -> Any:
 
 
 def users_page() -> list[bytes]:
+    sys.stdout.write("what a handler prints is no part of a document\n")
     return [b"ann, bob"]
 
 

@@ -79,7 +79,8 @@ def attacked(monkeypatch: pytest.MonkeyPatch) -> Attacked:
 def test_an_app_that_leaks() -> None:
     result = run("tests.cli.attacked:leaky", USERS, "--json")
     assert result.exit_code == 1
-    document: dict[str, Any] = json.loads(result.output)
+    document: dict[str, Any] = json.loads(result.stdout)
+    assert "what a handler prints" in result.stderr
     first = document["leaks"][0]
     assert first["request"] == "GET / HTTP/1.1 | X-Rewrite-URL: /admin/users"
     assert first["rule"] == {"key": "GET /", "where": 'routes."GET /"'}

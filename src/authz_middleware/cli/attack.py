@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from contextlib import redirect_stdout
 from dataclasses import asdict
 from typing import Any, Final
 
@@ -79,7 +81,8 @@ def _report(
         if policy is not None:
             authz = Authz.from_file(policy)
             app = (ASGIAuthzMiddleware if is_asgi(app) else WSGIAuthzMiddleware)(app, authz)
-        return attacked(app, requests, authz=authz, progress=progress)
+        with redirect_stdout(sys.stderr):  # what handlers print is no part of a document
+            return attacked(app, requests, authz=authz, progress=progress)
     except PolicyError as error:
         raise Mistake(str(error)) from error
     except ValueError as error:  # it is not guarded, or a request is of no use
