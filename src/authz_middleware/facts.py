@@ -89,6 +89,9 @@ _ATOMS = frozenset({str, int, float, bool, type(None)})
 """What JSON has beside objects and arrays: it cannot be changed as it is."""
 
 
+_FILL: Final = dict[str, Any].update
+
+
 class Claims(dict[str, Any]):
     """A read-only dict of claims; nested objects are `Claims`, arrays are tuples.
 
@@ -108,13 +111,13 @@ class Claims(dict[str, Any]):
         """Return `value` (parsed JSON) with every dict and list in it made read-only."""
         if isinstance(value, dict):
             members = cast("dict[str, Any]", value)
-            # Filled as a dict, in one go: only it can be.
-            frozen = dict.__new__(cls)
-            dict.update(frozen, members)
+            # In one go: what it says of itself is that it cannot be filled.
+            frozen = cls.__new__(cls)
+            _FILL(frozen, members)
             if not _ATOMS.issuperset(map(type, members.values())):
                 for name, member in members.items():
                     if type(member) not in _ATOMS:
-                        dict.__setitem__(frozen, name, cls.freeze(member))
+                        _FILL(frozen, {name: cls.freeze(member)})
             return frozen
         if isinstance(value, (list, tuple)):
             return tuple(map(cls.freeze, cast("list[Any]", value)))
@@ -211,7 +214,7 @@ class RequestFacts(NamedTuple):
     def without_credentials(self) -> RequestFacts:
         """Return the same without the Authorization field: what may outlive the request."""
         # Not `_replace`, which looks every field up by its name: each request comes through here.
-        return tuple.__new__(RequestFacts, (*self[:4], (), *self[5:]))
+        return RequestFacts._make((*self[:4], (), *self[5:]))
 
     def __repr__(self) -> str:
         """Everything but the credentials (RFC 9700 §4.9.3: error trackers show local variables)."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from flask import Flask, Response, request
 from werkzeug.exceptions import HTTPException
@@ -78,7 +78,8 @@ class _Look:
         return self.dispatch(*context)
 
     def look(self) -> None:
-        asked: Any = request._get_current_object()  # type: ignore[attr-defined] # noqa: SLF001 - each use of the proxy would
+        # Not the proxy, whose every use looks for the request again.
+        asked: Any = cast("Any", request)._get_current_object()  # noqa: SLF001
         rule, method = asked.url_rule, asked.method
         if rule is None:  # Flask answers itself: 404, 405, or a redirect
             return
