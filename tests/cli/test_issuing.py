@@ -89,15 +89,21 @@ def test_a_mistake(words: tuple[str, ...], said: str) -> None:
     assert said in result.stderr
 
 
-def test_the_issuer_serves_what_the_policy_says(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("words", [("--audience", "api"), ()], ids=["named", "of the policy here"])
+def test_the_issuer_serves_what_the_policy_says(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...]
+) -> None:
     """It prints what to put into the policy, and a token minted beside it is believed."""
     with socket() as free:
         free.bind(("127.0.0.1", 0))
         address = f"http://127.0.0.1:{free.getsockname()[1]}"
+    if not words:
+        table = f'[[issuers]]\nissuer = "{address}"\naudience = ["api"]\n'
+        (folder / "authz.toml").write_text(table)
     seen: list[bool] = []
 
     def interrupted(_: float) -> None:
-        token = run("token", "--issuer", address, "--audience", "api").stdout.strip()
+        token = run("token", "--issuer", address, *words).stdout.strip()
         policy = {
             "issuers": [{"issuer": address, "audience": ["api"]}],
             "routes": {"/**": "authenticated"},
@@ -107,7 +113,7 @@ def test_the_issuer_serves_what_the_policy_says(monkeypatch: pytest.MonkeyPatch)
         raise KeyboardInterrupt
 
     monkeypatch.setattr(waiting, "sleep", interrupted)
-    result = run("issuer", "--issuer", address, "--audience", "api")
+    result = run("issuer", "--issuer", address, *words)
     assert (result.exit_code, seen) == (0, [True])
     assert tomllib.loads(result.stdout) == {"issuers": [{"issuer": address, "audience": ["api"]}]}
 

@@ -79,7 +79,7 @@ class _Shell:
 
     def run(self, command: str, output: str, place: str) -> None:
         if command.endswith(" &"):
-            self._start(self.here(command.removesuffix(" &")), self.here(output))
+            self._start(self.here(command.removesuffix(" &")), self.here(output), place)
         elif command.startswith("kill %"):
             (job,) = (each for each in self._started if _is(each, command.removeprefix("kill %")))
             _end(job)
@@ -100,7 +100,7 @@ class _Shell:
                 f"{place}\n$ {command}\n{printed}"
             )
 
-    def _start(self, command: str, output: str) -> None:
+    def _start(self, command: str, output: str, place: str) -> None:
         process = subprocess.Popen(
             f"exec {command}",
             shell=True,
@@ -113,7 +113,8 @@ class _Shell:
         self._started.append(process)
         if process.stdout:
             for line in output.splitlines():
-                assert process.stdout.readline().rstrip() == line
+                printed = process.stdout.readline().rstrip()
+                assert printed == line, f"{place}\n$ {command}\n{printed}"
         else:  # a server that says nothing; its port may stand in its file
             port = re.search(rf"\b({'|'.join(self._ports.values())})\b", command)
             _listening(int(port[1] if port else self._ports["8000"]))

@@ -80,7 +80,7 @@ def issuer(name: str, audience: str | None, algorithm: str, file: Path, *, as_js
             click.echo(
                 f"{provider.issuer}/ mints tokens; Ctrl-C ends it. In the policy:\n", err=True
             )
-            table = {"issuer": provider.issuer, "audience": [audience]}
+            table = {"issuer": provider.issuer, "audience": [provider.audience]}
             if as_json:
                 print_json({"issuers": [table]})
             else:
