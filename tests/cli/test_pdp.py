@@ -117,6 +117,7 @@ def question(path: str, *roles: str) -> dict[str, Any]:
     }
 
 
+@pytest.mark.slow
 def test_a_process_that_is_asked(process: subprocess.Popen[str]) -> None:
     assert process.stderr is not None
     said = process.stderr.readline()

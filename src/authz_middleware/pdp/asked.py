@@ -65,19 +65,11 @@ class Questions:
         around = self._surroundings(asked.context)
         if _normal(asked.resource.type) == ROUTE:
             return self._route(asked, around)
-        permission = f"{asked.resource.type}:{asked.action}"
-        resource = _attributes(asked.resource)
+        permission, resource = _permission(asked), _attributes(asked.resource)
         facts = RequestFacts("http", "", None, "", (), around=around)
         caller = self._caller(asked.subject)
         if isinstance(caller, Rejected):
             return self._rejected(facts, caller, permission)
-        # `a:b` and `c`, or `a` and `b:c`? One permission is not for two kinds of objects. And
-        # what cannot be printed is no name that a policy has.
-        if ":" in asked.resource.type or not permission.isprintable():
-            detail = "ambiguous_name" if permission.isprintable() else "unprintable_name"
-            decision = Decision(False, "permission_missing", detail=detail)
-            who = caller.principal if caller else None
-            return Answered(decision, self._serving.tell(facts, decision, who, permission))
         action = asked.action_properties
         return Answered(*self._serving.answer_about(facts, caller, permission, resource, action))
 
@@ -249,6 +241,16 @@ def _texts(value: object, what: str) -> Sequence[str]:
 
 
 # --- The object ---
+
+
+def _permission(asked: Evaluation) -> str:
+    permission = f"{asked.resource.type}:{asked.action}"
+    if ":" in asked.resource.type:
+        # `a:b` and `c`, or `a` and `b:c`? One permission is not for two kinds of objects.
+        raise Malformed("`resource.type` has a colon, which stands behind it in permissions here")
+    if not permission.isprintable():
+        raise Malformed("`resource.type` and `action.name` must be printable: no policy has others")
+    return permission
 
 
 def _attributes(resource: Entity) -> Mapping[str, Any]:
