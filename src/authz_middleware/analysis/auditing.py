@@ -85,8 +85,8 @@ class Audit:
 def audit(app: object, document: Document | None = None) -> Audit:
     """Lay the policy of the guard of `app` against its routes, or `document` if it is given.
 
-    `app` is what a server would get; nothing of it is called but its router. Raises PolicyError if
-    it has no guard and none is given, or if the policy cannot be served.
+    `app` is what a server would get; no handler of it runs. Raises PolicyError if it has no guard
+    and no policy is given, or if the policy cannot be served.
     """
     target = target_of(app, document)
     serving, guarded = target
