@@ -425,6 +425,48 @@ def test_a_middleware_of_litestars_that_rewrites_opens_nothing() -> None:
     assert ran == ["gone"]
 
 
+@pytest.mark.parametrize("kind", ["function", "controller"])
+def test_a_handler_that_is_called_in_the_place_of_another_has_no_rule(kind: str) -> None:
+    """Litestar's own middlewares know the app, and so every route, by the scope."""
+    ran: list[str] = []
+
+    def admin(request: Any) -> str:
+        ran.append("admin")
+        return "admin"
+
+    async def method(self: Any) -> str:
+        return admin(None)
+
+    method.__annotations__ = {"return": str}
+    body = {"path": "/admin", "get": litestar.get()(method)}
+    controller = type("Admin", (litestar.Controller,), body)
+
+    class Straight:
+        def __init__(self, app: Any) -> None:
+            self.app = app
+
+        async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+            if any(name.lower() == b"x-straight" for name, _ in scope["headers"]):
+                (route,) = [each for each in scope["app"].routes if each.path == "/admin"]
+                await route.handle(scope, receive, send)
+            else:
+                await self.app(scope, receive, send)
+
+    def make() -> Any:
+        found = controller if kind == "controller" else handler("/admin", admin)
+        return app_of(handler("/public", lambda _: "public"), found, middleware=[Straight])
+
+    assert ask(make(), "GET", "/public", [("X-Straight", "1")]).body == b"admin"
+    ran.clear()
+    rules = {"/public": "public", "/admin": ["admin"]}
+    guarded = ASGIAuthzMiddleware(make(), authz(rules))
+    assert ask(guarded, "GET", "/public", []).body == b"public"
+    for headers, status in ([], 401), (bearer("admin"), 403):
+        assert ask(guarded, "GET", "/public", [*headers, ("X-Straight", "1")]).status == status
+    assert ran == []
+    assert ask(guarded, "GET", "/admin", bearer("admin")).body == b"admin"
+
+
 def test_a_websocket_that_is_led_elsewhere_is_refused() -> None:
     rules = authz({"WS /feed": "public", "WS /admin/feed": ["admin"]})
     guarded = ASGIAuthzMiddleware(rewriting(shop(), path="/admin/feed"), rules)

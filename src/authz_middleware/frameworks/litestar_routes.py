@@ -105,7 +105,7 @@ def install(app: Any) -> frozenset[Taken]:
         for handler in _handlers(route)
         if not _is_automatic(handler)
     ]
-    look.known = frozenset(key for key, _ in own)
+    look.learn(frozenset(key for key, _ in own))
     return frozenset(("", key) for key, handler in own if look.is_before(handler))
 
 
@@ -115,9 +115,14 @@ class _Look:
     def __init__(self, app: Any) -> None:
         self._app = app
         self._mounts: dict[int, list[str]] = {}
-        self._listed = 0  # how many routes the app had when its mounts were looked up
+        self._places: set[tuple[int, Hashable]] = set()  # functions, and what names their handlers
+        self._listed = 0  # how many routes the app had when it was looked up what is where
         self.known: frozenset[Hashable] = frozenset()
         """The keys of all that was there when the policy was bound."""
+
+    def learn(self, known: frozenset[Hashable]) -> None:
+        """Take these keys for what was there when the policy was bound."""
+        self.known, self._listed = known, 0
 
     def is_before(self, handler: Any) -> bool:
         """Whether it guards this handler, which says where it is mounted."""
@@ -132,7 +137,12 @@ class _Look:
         if _is_mount(handler):
             self._look_at_mount(scope, path, handler)
         elif not _is_automatic(handler):
-            self._look(scope, _named(handler, scope["path_template"]), path)
+            named = _named(handler, scope["path_template"])
+            self._list()
+            if (id(handler.fn), named) not in self._places:
+                # Somebody has called it in the place of what the router has chosen.
+                named = "elsewhere", named
+            self._look(scope, named, path)
 
     def _look(self, scope: Mapping[str, Any], key: Hashable, path: str) -> None:
         look_again_asgi(scope, key, path, late=key not in self.known)
@@ -160,12 +170,22 @@ class _Look:
         self._look(scope, key, f"{mount}/{rest}" if rest else mount or "/")
 
     def _mounted(self, handler: Any) -> list[str]:
-        if self._listed != len(self._app.routes):  # something was registered since
-            self._listed, self._mounts = len(self._app.routes), {}
-            for route in self._app.routes:
-                if isinstance(route, ASGIRoute):
-                    self._mounts.setdefault(id(route.route_handler.fn), []).append(route.path)
+        self._list()
         return self._mounts.get(id(handler.fn), [])
+
+    def _list(self) -> None:
+        """Look up what is where, if something was registered since."""
+        if self._listed == len(self._app.routes):
+            return
+        self._listed, self._mounts = len(self._app.routes), {}
+        for route in self._app.routes:
+            if isinstance(route, ASGIRoute):
+                self._mounts.setdefault(id(route.route_handler.fn), []).append(route.path)
+        self._places = {
+            (id(handler.fn), _key(route, handler))
+            for route in self._app.routes
+            for handler in _handlers(route)
+        }
 
 
 # --- What names a handler where it stands ---
