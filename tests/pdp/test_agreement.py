@@ -147,3 +147,59 @@ def test_a_request_is_decided_as_the_middleware_decides_it(
     assert told[:7] == decided[:7]
     # The middleware does not ask who it is where nobody is let in; a decision point was told.
     assert decided[7] is None or told == decided
+
+
+READING = Authz.from_mapping(
+    {
+        "issuers": [asking.issuer()],
+        "trusted_proxies": ["10.0.0.7", "fd00::/8"],
+        "hosts": ["api.example.com"],
+        "routes": {
+            "GET /ip": {"when": 'context.ip == "192.0.2.1"'},
+            "GET /scheme": {"when": 'context.scheme == "https"'},
+            "GET /host": {"when": 'context.host == "api.example.com"'},
+            "GET /field": {"when": 'context.headers["x-plan"] == "gold"'},
+            "GET /fields": {"when": 'context.headers.exists(name, name == "authorization")'},
+            "GET /query": {"when": '"b c" in context.query.a'},
+        },
+    },
+    clock=lambda: asking.NOW,
+)
+FIELDS: dict[str, st.SearchStrategy[str]] = {
+    "X-Forwarded-For": st.sampled_from(("192.0.2.1", "192.0.2.1, 10.0.0.7", "x", "")),
+    "X-Forwarded-Proto": st.sampled_from(("https", "http", "https, http")),
+    "X-Forwarded-Host": st.sampled_from(("api.example.com", "evil.example")),
+    "Forwarded": st.sampled_from(("for=192.0.2.1;proto=https;host=api.example.com", "for=_x", "x")),
+    "Host": st.sampled_from(("api.example.com:8443", "API.example.com", "evil.example")),
+    "X-Plan": st.sampled_from(("gold", "Gold", "gold, gold", "")),
+}
+
+
+@pytest.mark.parametrize("world", WORLDS)
+@given(
+    path=st.sampled_from(("/ip", "/scheme", "/host", "/field", "/fields", "/query")),
+    peer=st.sampled_from(("192.0.2.1", "10.0.0.7", "::ffff:192.0.2.1", "fd00::1", "unix")),
+    scheme=st.sampled_from(("http", "https")),
+    fields=st.fixed_dictionaries({}, optional=FIELDS),
+    query=st.sampled_from(("", "a=b%20c", "a=x&a=b+c", "a=%ff", "b=1", "a")),
+)
+def test_what_is_around_a_request_is_read_alike(
+    world: str, path: str, peer: str, scheme: str, fields: dict[str, str], query: str
+) -> None:
+    token = mint(aud="orders", exp=asking.NOW + 60)
+    headers = [("Authorization", f"Bearer {token}"), *fields.items()]
+    extra: dict[str, Any]
+    if world == "wsgi":
+        extra = {"REMOTE_ADDR": peer, "QUERY_STRING": query, "wsgi.url_scheme": scheme}
+    else:
+        extra = {"client": (peer, 1), "query_string": query.encode(), "scheme": scheme}
+    sent = ask(world, READING, "GET", path, headers, run=at_once, **extra)
+    context = {"ip": peer, "scheme": scheme, "headers": dict(headers), "query": query}
+    question = {
+        "subject": {"type": "user", "id": "ann"},
+        "action": {"name": "GET"},
+        "resource": {"type": "route", "id": path},
+        "context": context,
+    }
+    found = asking.ask(DecisionPoint(READING, tokens=None), question).json
+    assert found["decision"] is sent.called
