@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import inspect
 import os
+import sys
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
@@ -235,6 +238,14 @@ async def _nothing() -> None:
     """Send nothing."""
 
 
+def _awaited(function: Callable[..., Awaitable[None]]) -> Callable[..., Awaitable[None]]:
+    """Mark as a coroutine function what returns another coroutine: bridges to WSGI ask for one."""
+    if sys.version_info >= (3, 12):
+        return inspect.markcoroutinefunction(function)
+    function._is_coroutine = asyncio.coroutines._is_coroutine  # type: ignore[attr-defined] # noqa: SLF001
+    return function
+
+
 class _HttpExchange:
     """One HTTP request: our answer, or the app's messages with an eye on how they start."""
 
@@ -266,6 +277,7 @@ class _HttpExchange:
             if not self._replaced:
                 await self.answer(denied.answer)
 
+    @_awaited
     def _relay(self, message: Message) -> Awaitable[None]:
         """Send a message of the app; no coroutine of our own where there is nothing to do."""
         if self._replaced:
