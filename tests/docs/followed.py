@@ -23,7 +23,16 @@ import pytest
 
 from tests.docs.pages import Block, blocks, write
 
-__all__ = ["follow"]
+__all__ = ["WHO", "follow", "pattern", "steps"]
+
+WHO = {
+    "GIT_AUTHOR_NAME": "Ann",
+    "GIT_AUTHOR_EMAIL": "ann@example.com",
+    "GIT_COMMITTER_NAME": "Ann",
+    "GIT_COMMITTER_EMAIL": "ann@example.com",
+    "GIT_CONFIG_GLOBAL": "/dev/null",
+}
+"""What git knows of a reader."""
 
 PORTS = ("8000", "8001", "8799")
 SETUP = ("python -m venv", "python -m pip install")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.docs.followed import follow
+from tests.docs.followed import WHO, follow
 from tests.docs.pages import ROOT
 from tests.missing import missing
 
@@ -22,15 +22,6 @@ PAGES = [
         if path.name != "index.md"
     ),
 ]
-
-WHO = {
-    "GIT_AUTHOR_NAME": "Ann",
-    "GIT_AUTHOR_EMAIL": "ann@example.com",
-    "GIT_COMMITTER_NAME": "Ann",
-    "GIT_COMMITTER_EMAIL": "ann@example.com",
-    "GIT_CONFIG_GLOBAL": "/dev/null",
-}
-"""What git knows of a reader."""
 
 
 @pytest.mark.parametrize("page", PAGES)
