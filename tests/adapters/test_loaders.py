@@ -325,7 +325,7 @@ def test_a_handler_gets_the_answer_of_the_same_condition(
     if not allowed:
         assert (seen[1].reason, seen[1].rule) == (reason, sent.access.decision.rule)
         if reason.startswith("condition"):
-            assert f"of permission {permission}" in seen[1].nearest_miss
+            assert f"of the permission `{permission}`" in seen[1].nearest_miss
     # Both questions are in the log.
     lines = [each.getMessage() for each in caplog.records if "asked='" in each.getMessage()]
     assert len([line for line in lines if f"asked='{permission}'" in line]) == 2

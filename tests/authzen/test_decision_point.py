@@ -68,6 +68,7 @@ POINTS: dict[str, tuple[str, dict[str, Any]]] = {
     "half a breaker": ("breaker = { pause = 3600 }", {"failures": 5, "pause": 3600.0}),
     "a variable": ('token_env = "PDP_TOKEN"', {"authorization": f"Bearer {SECRET}"}),
     "a file": ('token_file = "token"', {"authorization": f"Bearer {SECRET}"}),
+    "no place for several": ("access_evaluations_endpoint = false", {"evaluations": None}),
     "other places": (
         """
 access_evaluation_endpoint = "https://a.example.com/one"
@@ -142,6 +143,18 @@ REFUSED = {
         'access_evaluations_endpoint = "x"',
         "8:1",
         "`access_evaluations_endpoint` is not an http URL",
+        "",
+    ),
+    "true for an endpoint": (
+        "access_evaluations_endpoint = true",
+        "8:1",
+        "`access_evaluations_endpoint` must be a string",
+        "",
+    ),
+    "false for the other endpoint": (
+        "access_evaluation_endpoint = false",
+        "8:1",
+        "`access_evaluation_endpoint` must be a string",
         "",
     ),
     "no time": ("timeout = 0", "8:1", "more than 0 and at most 60 seconds", "write `timeout = 2"),

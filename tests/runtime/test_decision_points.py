@@ -77,6 +77,43 @@ def test_one_and_several(decider: Decider, clock: FrozenClock, ask: Ask) -> None
     assert first != second
 
 
+def one_by_one(decider: Decider, clock: FrozenClock, **keys: Any) -> DecisionPoints:
+    only = DecisionPoint("orders", decider.url + EVALUATION, None, **keys)
+    return DecisionPoints({"orders": only}, clock)
+
+
+@both
+def test_several_are_put_one_by_one_where_there_is_no_place_for_them(
+    decider: Decider, clock: FrozenClock, ask: Ask
+) -> None:
+    decider.says["/a/2"] = False
+    points = one_by_one(decider, clock, timeout=30.0)
+    assert ask(points, need(1, 2, 3)) == (True, False, True)
+    assert decider.paths == ["/a/1", "/a/2", "/a/3"]
+    assert {*decider.provider.asked} == {EVALUATION}
+    decider.says["/a/2"] = "x"
+    assert ask(points, need(1, 2, 3)) == (Unanswered("unusable_answer"),) * 3
+    assert decider.paths[3:] == ["/a/1", "/a/2"]
+
+
+@both
+def test_all_of_them_have_the_time_of_one(
+    clock: FrozenClock, ask: Ask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    times, given = [100.0], list[float]()
+
+    def slow(sent: object, seconds: float) -> Response:
+        given.append(seconds)
+        times[0] += 3
+        return OK
+
+    only = DecisionPoint("orders", "https://x", None, timeout=5.0)
+    points = DecisionPoints({"orders": only}, clock, slow)
+    monkeypatch.setattr(decision_points, "monotonic", lambda: times[0])
+    assert ask(points, need(1, 2, 3)) == (Unanswered("timeout"),) * 3
+    assert given == [5.0, 2.0]
+
+
 HUGE = b'{"decision": true, "x": "' + b"x" * 70_000 + b'"}'
 HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n"
 

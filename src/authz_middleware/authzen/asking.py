@@ -60,7 +60,7 @@ def posted(
     ip: str | None,
     request_id: str,
 ) -> Posted:
-    """Return what is sent: one question for itself, several in one request.
+    """Return what is sent: one question for itself, several in one request, if there is a place.
 
     `at` is in seconds since the epoch, `ip` the client's address (None: not told).
     """
@@ -69,8 +69,9 @@ def posted(
         context["ip"] = ip
     whole: dict[str, Any] = {"subject": _subject(principal), "context": context}
     asked = [{"action": {"name": each.method}, "resource": _resource(each)} for each in questions]
-    if len(asked) == 1:
-        url, body = point.evaluation, {**whole, **asked[0]}
+    if len(asked) == 1 or point.evaluations is None:
+        (one,) = asked
+        url, body = point.evaluation, {**whole, **one}
     else:
         options = {"evaluations_semantic": "execute_all"}
         url, body = point.evaluations, {**whole, "evaluations": asked, "options": options}

@@ -58,7 +58,7 @@ class DecisionPoint:
 
     name: str
     evaluation: str  # the URL for one question
-    evaluations: str  # ... and for several
+    evaluations: str | None  # ... and for several; None: they are put one by one
     authorization: str | None = field(default=None, repr=False)  # the field's value
     timeout: float = DEFAULT_TIMEOUT  # seconds
     denies: bool = False  # whether no answer is answered as a no
@@ -92,7 +92,7 @@ def _point(
     return DecisionPoint(
         name,
         _endpoint(table, one) or url + EVALUATION,
-        _endpoint(table, several) or url + EVALUATIONS,
+        None if table.raw(several) is False else _endpoint(table, several) or url + EVALUATIONS,
         _authorization(table, read_file, environ),
         _timeout(table),
         _denies(table),

@@ -124,15 +124,18 @@ class _Asked(NamedTuple):
         return lambda: self._come(effect, turn, until)
 
     def _come(self, effect: NeedDecision, turn: int, until: float) -> _Came:
-        left = until - monotonic()
-        if left <= 0:
+        if monotonic() >= until:
             return _BUSY
         if not self.breaker.stands(turn):  # others have found out while this one waited
             return _PAUSED
         id = str(uuid4())
+        one_by_one = self.point.evaluations is None
+        requests = [(each,) for each in effect.questions] if one_by_one else [effect.questions]
+        said: list[Said] = []
         try:
-            sent = posted(self.point, effect.questions, effect.principal, effect.at, effect.ip, id)
-            said = read(*self.send(sent, left), len(effect.questions))
+            for questions in requests:
+                sent = posted(self.point, questions, effect.principal, effect.at, effect.ip, id)
+                said += read(*self.send(sent, self._left(until)), len(questions))
         except NoDecision as none:
             self._complain(str(none), id)
             return _Came(why=none.why, failed=none.general or None)
@@ -147,7 +150,13 @@ class _Asked(NamedTuple):
             # Without the values on the stack: among them are our credentials.
             self._complain(type(error).__name__, id)
             return _Came(why="failed")
-        return _Came(said, failed=False)
+        return _Came(tuple(said), failed=False)
+
+    def _left(self, until: float) -> float:
+        left = until - monotonic()
+        if left <= 0:
+            raise TimedOut(f"{self.point.evaluation}: took longer than {self.point.timeout:g} s")
+        return left
 
     def report(self, turn: int, came: _Came) -> None:
         """Tell the breaker how it went."""
