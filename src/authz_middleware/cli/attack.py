@@ -10,7 +10,7 @@ from typing import Any, Final
 import click
 
 from authz_middleware.asgi import ASGIAuthzMiddleware
-from authz_middleware.cli.policies import Mistake
+from authz_middleware.cli.policies import FILE, Mistake
 from authz_middleware.cli.printing import json_option, print_json
 from authz_middleware.cli.progress import Told
 from authz_middleware.cli.targets import find_app
@@ -32,7 +32,7 @@ FOUND: Final = 1
 @click.command(short_help="Send an app every odd request that is known.")
 @click.argument("app", metavar="MODULE:APP")
 @click.argument("requests", nargs=-1, metavar="[REQUEST]...")
-@click.option("--policy", metavar="FILE", help="Guard APP, which has no guard, with this policy.")
+@click.option("--policy", type=FILE, help="Guard APP, which has no guard, with this policy.")
 @click.option(
     "--limit",
     default=20,

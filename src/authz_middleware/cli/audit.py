@@ -12,7 +12,7 @@ import click
 from authz_middleware.analysis.auditing import FINDINGS, GAPS, Audit
 from authz_middleware.analysis.auditing import audit as audited
 from authz_middleware.analysis.snapshots import NotASnapshot, changes_since, snapshot
-from authz_middleware.cli.policies import Mistake, unusable, write
+from authz_middleware.cli.policies import FILE, Mistake, unusable, write
 from authz_middleware.cli.printing import json_option, print_columns, print_json
 from authz_middleware.cli.targets import find_app
 from authz_middleware.document import Document
@@ -26,6 +26,7 @@ FOUND: Final = 1
 """The exit code where policy and app miss each other, or a snapshot is not what it was."""
 
 NEVER: Final = "never"
+KINDS: Final = (*FINDINGS, NEVER)
 
 _COLOURS: Final[Mapping[str, str]] = {
     "open": "yellow",
@@ -40,8 +41,8 @@ _COLOURS: Final[Mapping[str, str]] = {
 def _kinds(_context: click.Context, _option: click.Parameter, texts: Iterable[str]) -> list[str]:
     kinds = [kind.strip() for text in texts for kind in text.split(",")]
     for kind in kinds:
-        if kind not in (*FINDINGS, NEVER):
-            raise click.BadParameter(f"{kind!r} is none of {', '.join((*FINDINGS, NEVER))}")
+        if kind not in KINDS:
+            raise click.BadParameter(f"{kind!r} is none of {', '.join(KINDS)}")
     if NEVER in kinds and len(kinds) > 1:
         raise click.BadParameter(f"`{NEVER}` stands alone")
     return kinds or [*GAPS]
@@ -49,16 +50,22 @@ def _kinds(_context: click.Context, _option: click.Parameter, texts: Iterable[st
 
 @click.command(short_help="Lay the policy against an app's routes.")
 @click.argument("app", metavar="MODULE:APP")
-@click.option("--policy", metavar="FILE", help="Lay this policy against APP, guarded or not.")
+@click.option("--policy", type=FILE, help="Lay this policy against APP, guarded or not.")
 @click.option(
     "--fail-on",
     multiple=True,
     callback=_kinds,
     metavar="KIND[,KIND]",
+    shell_complete=lambda *asked: [
+        kind for kind in (*FINDINGS, NEVER) if kind.startswith(asked[2])
+    ],
     help=f"What ends it with 1, of {', '.join(FINDINGS)}, or {NEVER}. [default: {','.join(GAPS)}]",
 )
 @click.option(
-    "--snapshot", "file", metavar="FILE", help="Write who may call what to FILE, for a repository."
+    "--snapshot",
+    "file",
+    type=FILE,
+    help="Write who may call what to FILE.",
 )
 @click.option(
     "--check", is_flag=True, help="Compare with that FILE instead; end with 1 if it is not so."

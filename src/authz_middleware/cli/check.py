@@ -10,7 +10,7 @@ import click
 
 from authz_middleware.analysis import check as checked
 from authz_middleware.analysis.checking import KINDS
-from authz_middleware.cli.policies import MISTAKE, read
+from authz_middleware.cli.policies import FILE, MISTAKE, read
 from authz_middleware.cli.printing import json_option, print_json
 from authz_middleware.errors import Notice, PolicyError, Problem
 from authz_middleware.policy.words import printable
@@ -22,11 +22,12 @@ FOUND: Final = 1
 
 
 @click.command(short_help="Find mistakes, and what looks like one.")
-@click.argument("policies", nargs=-1, metavar="[POLICY]...")
+@click.argument("policies", nargs=-1, type=FILE, metavar="[POLICY]...")
 @click.option(
     "--allow",
     multiple=True,
     metavar="KIND[=NAME]",
+    shell_complete=lambda *asked: [kind for kind in KINDS if kind.startswith(asked[2])],
     help="Say nothing of this kind, or of one rule, role or permission of this kind.",
 )
 @json_option

@@ -9,7 +9,7 @@ from typing import Any, Final, Literal
 import click
 
 from authz_middleware.analysis import Comparison, compare
-from authz_middleware.cli.policies import unusable
+from authz_middleware.cli.policies import FILE, unusable
 from authz_middleware.cli.printing import json_option, print_json
 from authz_middleware.cli.progress import Told
 from authz_middleware.cli.revisions import read_revision
@@ -28,8 +28,8 @@ _SIGNS: Final = {True: "yes", None: "maybe", False: "no"}
 
 
 @click.command(short_help="Say which rights another policy gives and takes.")
-@click.argument("old")
-@click.argument("new")
+@click.argument("old", type=FILE)
+@click.argument("new", type=FILE)
 @click.option("--markdown", is_flag=True, help="Print Markdown, for a comment on a pull request.")
 @json_option
 @click.option(

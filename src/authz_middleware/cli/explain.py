@@ -14,7 +14,7 @@ import click
 from authz_middleware.analysis import explaining
 from authz_middleware.analysis.explaining import Caller, Explained, Step
 from authz_middleware.analysis.log_lines import Recorded, find_recorded
-from authz_middleware.cli.policies import Mistake, compiled
+from authz_middleware.cli.policies import FILE, Mistake, compiled
 from authz_middleware.cli.printing import json_option, print_json
 from authz_middleware.document import Document
 from authz_middleware.facts import RuleRef
@@ -42,7 +42,7 @@ _COLOURS: Final[Mapping[str, str]] = {
 @click.command(short_help="Say why a request is let in or refused.")
 @click.argument("method", required=False)
 @click.argument("path", required=False)
-@click.option("--policy", metavar="FILE", help="The policy; by default as for `authz check`.")
+@click.option("--policy", type=FILE, help="The policy; by default as for `authz check`.")
 @click.option("--as", "roles", multiple=True, metavar="ROLE", help="Ask for a caller with this.")
 @click.option("--scope", "scopes", multiple=True, metavar="SCOPE", help="... and with this.")
 @click.option(
@@ -54,7 +54,7 @@ _COLOURS: Final[Mapping[str, str]] = {
     "--resource", metavar="JSON", help="Take this for what a loader finds; null is no object."
 )
 @click.option("--id", "id", metavar="ID", help="Explain the decision with this id.")
-@click.option("--log", metavar="FILE", help="The log in which it stands; `-` is standard input.")
+@click.option("--log", type=FILE, help="The log in which it stands; `-` is standard input.")
 @json_option
 def explain(
     method: str | None,

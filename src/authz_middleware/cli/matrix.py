@@ -12,7 +12,7 @@ import click
 
 from authz_middleware.analysis.tabulating import UnknownRole, tabulate, tabulate_app
 from authz_middleware.cli.matrix_page import page
-from authz_middleware.cli.policies import Mistake, policy_argument, read, unusable, write
+from authz_middleware.cli.policies import FILE, Mistake, policy_argument, read, unusable, write
 from authz_middleware.cli.printing import json_option, print_columns
 from authz_middleware.cli.progress import Told
 from authz_middleware.cli.targets import find_app
@@ -33,7 +33,7 @@ _COLOURS: Final = {"yes": "green", "no": "bright_black", "if": "yellow"}
 @click.option("--app", metavar="MODULE:APP", help="Rows are the routes of this app.")
 @click.option("--role", "roles", multiple=True, metavar="ROLE", help="Only these roles.")
 @click.option("--csv", "as_csv", is_flag=True, help="Print CSV.")
-@click.option("--html", metavar="FILE", help="Write one page that needs nothing else.")
+@click.option("--html", type=FILE, help="Write one page that needs nothing else.")
 @json_option
 def matrix(
     policy: str | None,

@@ -9,7 +9,7 @@ from typing import Final
 
 import click
 
-from authz_middleware.cli.policies import Mistake, named, policy_argument, unusable
+from authz_middleware.cli.policies import FILE, Mistake, named, policy_argument, unusable
 from authz_middleware.cli.waiting import wait
 from authz_middleware.errors import PolicyError
 from authz_middleware.pdp.app import DecisionPoint, is_loopback
@@ -33,7 +33,7 @@ PORT: Final = 8798
 )
 @click.option("--url", help="What others call it, where a proxy with TLS stands in front.")
 @click.option("--token-env", metavar="NAME", help="The variable with the secret of who asks.")
-@click.option("--token-file", metavar="FILE", help="A file with such secrets, one a line.")
+@click.option("--token-file", type=FILE, help="A file with such secrets, one a line.")
 @click.option("--watch", type=float, metavar="SECONDS", help="Reload a policy that has changed.")
 def pdp(
     policy: str | None,

@@ -15,6 +15,7 @@ from authz_middleware.runtime import settings
 from authz_middleware.runtime.settings import Settings
 
 __all__ = [
+    "FILE",
     "MISTAKE",
     "Mistake",
     "compiled",
@@ -30,6 +31,9 @@ MISTAKE: Final = 2
 
 DEFAULT: Final = "authz.toml"
 
+FILE: Final = click.Path(dir_okay=False, readable=False)
+"""A file, for the shell to complete; whoever opens it says what is wrong with it."""
+
 
 class Mistake(click.ClickException):
     """The question is wrong, or cannot be answered."""
@@ -41,7 +45,7 @@ class Mistake(click.ClickException):
         return "\n".join(map(printable, self.message.split("\n")))
 
 
-policy_argument = click.argument("policy", required=False, metavar="[POLICY]")
+policy_argument = click.argument("policy", required=False, type=FILE, metavar="[POLICY]")
 """A policy file; without it the one that AUTHZ_CONFIG names, else ./authz.toml."""
 
 

@@ -8,7 +8,7 @@ from typing import Any, Final
 import click
 
 from authz_middleware.cli.junit import junit
-from authz_middleware.cli.policies import policy_argument, read, unusable, write
+from authz_middleware.cli.policies import FILE, policy_argument, read, unusable, write
 from authz_middleware.cli.printing import json_option, print_json
 from authz_middleware.cli.progress import Told
 from authz_middleware.errors import PolicyError
@@ -25,13 +25,18 @@ FAILED: Final = 1
 @click.command(short_help="Run the policy's own tests.")
 @policy_argument
 @click.option(
-    "--tests", "-t", "files", multiple=True, metavar="FILE", help="Also run these [[tests]]."
+    "--tests",
+    "-t",
+    "files",
+    multiple=True,
+    type=FILE,
+    help="Also run these [[tests]].",
 )
 @click.option("--mutate", is_flag=True, help="Say what no test would miss if it were deleted.")
 @click.option(
     "--strict", is_flag=True, help="End with 1 for untouched rules, and for what no test misses."
 )
-@click.option("--junit", "junit_file", metavar="FILE", help="Write the results as JUnit XML.")
+@click.option("--junit", "junit_file", type=FILE, help="Write the results as JUnit XML.")
 @json_option
 def test(
     policy: str | None,
