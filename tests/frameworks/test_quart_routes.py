@@ -489,6 +489,16 @@ def test_what_a_dispatcher_mounts_later_has_no_rule(late: str) -> None:
     assert ask(again, "GET", f"{prefix}/items/1", bearer("viewer")).status == 200
 
 
+def test_a_late_route_beside_a_foreign_app_has_no_rule() -> None:
+    inner = shop()
+    app = dispatcher.DispatcherMiddleware({"/shop": inner, "": rewriting(shop())})
+    guarded = ASGIAuthzMiddleware(app, authz({"/**": ["viewer"]}))
+    assert ask(guarded, "GET", "/shop/items/1", bearer("viewer")).status == 200
+    assert ask(guarded, "GET", "/items/1", bearer("viewer")).status == 200
+    inner.url_map.add(inner.url_rule_class("/late", endpoint="any"))
+    assert ask(guarded, "GET", "/shop/late", bearer("viewer")).status == 403
+
+
 def test_a_mount_without_a_boundary_must_be_allowed_twice() -> None:
     """The dispatcher gives `/shopping` to what is mounted at `/shop`, and Quart serves `/ping`."""
     app = quart.Quart("ping", static_folder=None)

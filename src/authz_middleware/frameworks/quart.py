@@ -70,54 +70,62 @@ def install(app: Quart) -> frozenset[Taken]:
 
     And once more behind them, where the view is called: they may have made another request of it.
     """
-    for registered, look in (
-        (app.before_request_funcs, _look_at_request),
-        (app.before_websocket_funcs, _look_at_websocket),
+    dispatch: Any = app.dispatch_request
+    look = dispatch.look if isinstance(dispatch, _Dispatch) else _Look()
+    for registered, function in (
+        (app.before_request_funcs, look.at_request),
+        (app.before_websocket_funcs, look.at_websocket),
     ):
         functions: list[Any] = registered.setdefault(None, [])
-        if look not in functions:
-            functions.insert(0, look)
-    for name, look in (
-        ("dispatch_request", _look_at_request),
-        ("dispatch_websocket", _look_at_websocket),
+        if function not in functions:
+            functions.insert(0, function)
+    for name, function in (
+        ("dispatch_request", look.at_request),
+        ("dispatch_websocket", look.at_websocket),
     ):
         dispatch = getattr(app, name)
         if not isinstance(dispatch, _Dispatch):
-            setattr(app, name, _Dispatch(dispatch, look))
-    return frozenset(("", key(rule)) for rule in app.url_map.iter_rules())
+            setattr(app, name, _Dispatch(dispatch, look, function))
+    look.known = frozenset(map(key, app.url_map.iter_rules()))
+    return frozenset(("", each) for each in look.known)
 
 
 class _Dispatch:
     """What calls the view, and the look before it; its arguments differ with the release."""
 
-    def __init__(self, dispatch: _Function, look: _Function) -> None:
+    def __init__(self, dispatch: _Function, look: _Look, function: _Function) -> None:
+        self.look = look
         self._dispatch = dispatch
-        self._look = look
+        self._function = function
 
     async def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        await self._look()
+        await self._function()
         return await self._dispatch(*args, **kwargs)
 
 
-# Coroutine functions, since Quart runs others in threads.
+class _Look:
+    """Looks at a request or a WebSocket; what was looked at before is not looked at twice."""
 
+    def __init__(self) -> None:
+        self.known: frozenset[Any] = frozenset()
+        """The keys of all that was there when the policy was bound."""
 
-async def _look_at_request() -> None:
-    # By its method Quart has chosen, and a `MethodView` will; the scope's may be another.
-    _look(request, request.method)
+    # Coroutine functions, since Quart runs others in threads.
 
+    async def at_request(self) -> None:
+        # By its method Quart has chosen, and a `MethodView` will; the scope's may be another.
+        self._look(request, request.method)
 
-async def _look_at_websocket() -> None:
-    _look(websocket)
+    async def at_websocket(self) -> None:
+        self._look(websocket)
 
-
-def _look(asked: Any, method: str | None = None) -> None:
-    """Look at a request or a WebSocket; what was looked at before is not looked at twice."""
-    rule = asked.url_rule
-    if rule is None:
-        return  # Quart answers itself: 404, 405, or a redirect
-    looked = getattr(asked, "_authz_looked", None)
-    if looked is not None and looked[0] is rule and looked[1] == method:
-        return
-    look_again_asgi(asked.scope, key(rule), asked.path, method)
-    asked._authz_looked = rule, method  # noqa: SLF001 - ours
+    def _look(self, asked: Any, method: str | None = None) -> None:
+        rule = asked.url_rule
+        if rule is None:
+            return  # Quart answers itself: 404, 405, or a redirect
+        looked = getattr(asked, "_authz_looked", None)
+        if looked is not None and looked[0] is rule and looked[1] == method:
+            return
+        name = key(rule)
+        look_again_asgi(asked.scope, name, asked.path, method, late=name not in self.known)
+        asked._authz_looked = rule, method  # noqa: SLF001 - ours
