@@ -12,7 +12,7 @@ import click
 from authz_middleware.analysis.auditing import FINDINGS, GAPS, Audit
 from authz_middleware.analysis.auditing import audit as audited
 from authz_middleware.analysis.snapshots import NotASnapshot, changes_since, snapshot
-from authz_middleware.cli.policies import FILE, Mistake, unusable, write
+from authz_middleware.cli.policies import FILE, Mistake, completing, unusable, write
 from authz_middleware.cli.printing import json_option, print_columns, print_json
 from authz_middleware.cli.targets import find_app
 from authz_middleware.document import Document
@@ -56,9 +56,7 @@ def _kinds(_context: click.Context, _option: click.Parameter, texts: Iterable[st
     multiple=True,
     callback=_kinds,
     metavar="KIND[,KIND]",
-    shell_complete=lambda *asked: [
-        kind for kind in (*FINDINGS, NEVER) if kind.startswith(asked[2])
-    ],
+    shell_complete=completing((*FINDINGS, NEVER)),
     help=f"What ends it with 1, of {', '.join(FINDINGS)}, or {NEVER}. [default: {','.join(GAPS)}]",
 )
 @click.option(

@@ -10,7 +10,7 @@ import click
 
 from authz_middleware.analysis import check as checked
 from authz_middleware.analysis.checking import KINDS
-from authz_middleware.cli.policies import FILE, MISTAKE, read
+from authz_middleware.cli.policies import FILE, MISTAKE, completing, read
 from authz_middleware.cli.printing import json_option, print_json
 from authz_middleware.errors import Notice, PolicyError, Problem
 from authz_middleware.policy.words import printable
@@ -27,7 +27,7 @@ FOUND: Final = 1
     "--allow",
     multiple=True,
     metavar="KIND[=NAME]",
-    shell_complete=lambda *asked: [kind for kind in KINDS if kind.startswith(asked[2])],
+    shell_complete=completing(KINDS),
     help="Say nothing of this kind, or of one rule, role or permission of this kind.",
 )
 @json_option

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -19,6 +20,7 @@ __all__ = [
     "MISTAKE",
     "Mistake",
     "compiled",
+    "completing",
     "named",
     "policy_argument",
     "read",
@@ -33,6 +35,11 @@ DEFAULT: Final = "authz.toml"
 
 FILE: Final = click.Path(dir_okay=False, readable=False)
 """A file, for the shell to complete; whoever opens it says what is wrong with it."""
+
+
+def completing(names: Sequence[str]) -> Callable[[object, object, str], list[str]]:
+    """Return what completes a word in the shell to one of `names`."""
+    return lambda _context, _option, begun: [name for name in names if name.startswith(begun)]
 
 
 class Mistake(click.ClickException):
