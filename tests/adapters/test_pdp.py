@@ -44,8 +44,8 @@ def decider() -> Iterator[Decider]:
 
 def pdps(decider: Decider, **keys: Any) -> dict[str, Any]:
     return {
-        "orders": {"url": decider.url, **keys},
-        "strict": {"url": f"{decider.url}/", "on_failure": "deny"},
+        "orders": {"url": decider.url, "timeout": 30, **keys},
+        "strict": {"url": f"{decider.url}/", "timeout": 30, "on_failure": "deny"},
     }
 
 
@@ -313,7 +313,7 @@ def test_while_it_fails_nobody_waits_for_it(world, policy, issuer, decider, capl
 @pytest.mark.parametrize("world", WORLDS)
 def test_a_reload_asks_again(world, policy, clock, issuer, decider, tmp_path):
     file = tmp_path / "authz.json"
-    pdp = {"orders": {"url": decider.url, "breaker": {"failures": 1}}}
+    pdp = {"orders": {"url": decider.url, "timeout": 30, "breaker": {"failures": 1}}}
     file.write_text(json.dumps({**policy, "pdp": pdp, "routes": {"/a": {"pdp": "orders"}}}))
     authz = Authz.from_file(file, clock=clock)
     decider.becomes(answer(status=503))
@@ -357,7 +357,7 @@ def test_a_rule_on_trial_asks_behind_the_request(
     world, says, counted, on_failure, policy, clock, issuer, decider
 ):
     routes = {"GET /a": {"roles": ["viewer"], "all": [{"mode": "shadow", "pdp": "orders"}]}}
-    pdp = {"orders": {"url": decider.url, "on_failure": on_failure}}
+    pdp = {"orders": {"url": decider.url, "timeout": 30, "on_failure": on_failure}}
     authz = Authz.from_mapping({**policy, "pdp": pdp, "routes": routes}, clock=clock)
     decider.otherwise = says
     assert ask(world, authz, "GET", "/a", bearer(issuer, "ann", "viewer")).status == 200
@@ -368,7 +368,7 @@ def test_a_rule_on_trial_asks_behind_the_request(
 
 @pytest.mark.parametrize("world", WORLDS)
 def test_a_candidate_asks_behind_the_request(world, policy, clock, issuer, decider, tmp_path):
-    pdp = {"orders": {"url": decider.url}}
+    pdp = {"orders": {"url": decider.url, "timeout": 30}}
     (tmp_path / "next.json").write_text(
         json.dumps({**policy, "pdp": pdp, "routes": {"GET /a": {"pdp": "orders"}}})
     )
@@ -388,7 +388,7 @@ def test_a_candidate_asks_behind_the_request(world, policy, clock, issuer, decid
 @pytest.mark.parametrize("world", WORLDS)
 def test_a_trial_that_fails_stops_nobody_from_asking(world, policy, clock, issuer, decider):
     """Its breaker is its own."""
-    pdp = {"orders": {"url": decider.url, "breaker": {"failures": 1}}}
+    pdp = {"orders": {"url": decider.url, "timeout": 30, "breaker": {"failures": 1}}}
     routes = {
         "GET /a": {"roles": ["viewer"], "all": [{"mode": "shadow", "pdp": "orders"}]},
         "GET /b": {"pdp": "orders"},

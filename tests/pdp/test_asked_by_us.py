@@ -145,7 +145,7 @@ def test_a_decision_point_of_ours_may_ask_another(world, says, status, monkeypat
     monkeypatch.setenv("PDP_TOKEN", TOKEN)
     with deciding() as decider:
         decider.becomes(answer(says, content_type="application/json"))
-        between = {**DECIDES, "pdp": {"far": {"url": decider.url}}}
+        between = {**DECIDES, "pdp": {"far": {"url": decider.url, "timeout": 30}}}
         between["routes"] = {"GET /orders/<int:id>": {"pdp": "far"}}
         point = DecisionPoint(Authz.from_mapping(between, clock=CLOCK), tokens=[TOKEN])
         with server.serving(lambda _: point, "127.0.0.1", 0) as port:
