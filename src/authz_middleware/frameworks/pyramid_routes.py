@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from io import BytesIO
 from typing import Any, Final, cast
 
+from pyramid import traversal  # type: ignore[import-untyped]
 from pyramid.events import ContextFound  # type: ignore[import-untyped]  # Pyramid has no types
 from pyramid.interfaces import (  # type: ignore[import-untyped]
     VH_ROOT_KEY,
@@ -20,10 +21,6 @@ from pyramid.interfaces import (  # type: ignore[import-untyped]
 )
 from pyramid.predicates import RequestMethodPredicate  # type: ignore[import-untyped]
 from pyramid.static import static_view  # type: ignore[import-untyped]
-from pyramid.traversal import (  # type: ignore[import-untyped]
-    decode_path_info,
-    split_path_info,
-)
 from pyramid.urldispatch import (  # type: ignore[import-untyped]
     old_route_re,
     route_re,
@@ -142,8 +139,9 @@ def _paths_below_root(request: Any, path: str) -> Iterator[str]:
         above = path.removesuffix(rest).removesuffix("/")
         if not path.endswith(rest):  # a pattern that ends otherwise, or `traverse=`
             yield UNREADABLE
-    root = decode_path_info(request.environ[VH_ROOT_KEY])
-    segments = [*split_path_info(root + (rest or "/"))]
+    paths: Any = traversal
+    root: str = paths.decode_path_info(request.environ[VH_ROOT_KEY])
+    segments: list[str] = [*paths.split_path_info(root + (rest or "/"))]
     yield "/".join([above, *segments]) or "/"
     end = len(segments) - len(request.subpath)
     name = request.view_name
