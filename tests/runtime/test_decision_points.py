@@ -115,6 +115,7 @@ def test_all_of_them_have_the_time_of_one(
 
 
 HUGE = b'{"decision": true, "x": "' + b"x" * 70_000 + b'"}'
+TRUE = b'{"decision": true}'
 HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n"
 
 MISBEHAVIOURS: dict[str, tuple[Behaviour, str]] = {
@@ -158,6 +159,28 @@ MISBEHAVIOURS: dict[str, tuple[Behaviour, str]] = {
         raw(HEAD + b'content-length: 18\r\ncontent-length: 2\r\n\r\n{"decision": true}'),
         "unreachable",
     ),
+    "206": (answer(YES, 206, content_type=JSON), "status"),
+    "two types": (
+        raw(HEAD + b"content-type: text/html\r\ncontent-length: 18\r\n\r\n", TRUE),
+        "unusable_answer",
+    ),
+    "half a field's line": (raw(HEAD + b"x: y"), "unreachable"),
+    "a length that is too short": (
+        raw(HEAD + b"content-length: 17\r\n\r\n", TRUE),
+        "unusable_answer",
+    ),
+    "UTF-16": (raw(HEAD + b"\r\n", TRUE.decode().encode("utf-16")), "unusable_answer"),
+    "a NUL behind it": (raw(HEAD + b"\r\n", TRUE + b"\0"), "unusable_answer"),
+    "NaN beside it": (raw(HEAD + b'\r\n{"decision": true, "x": NaN}'), "unusable_answer"),
+    "a number without end": (
+        raw(HEAD + b'\r\n{"decision": true, "x": ' + b"9" * 5000 + b"}"),
+        "unusable_answer",
+    ),
+    "a header without end": (raw(HEAD + b"x: y\r\n" * 20_000), "unreachable"),
+    "another protocol": (
+        raw(b"HTTP/1.1 101 Switching Protocols\r\nupgrade: x\r\nconnection: upgrade\r\n\r\n", TRUE),
+        "unreachable",
+    ),
     "an error of the question": (
         answer({"decision": False, "context": {"error": {}}}, content_type=JSON),
         "evaluation_failed",
@@ -183,6 +206,15 @@ def test_nothing_but_a_decision_is_one(
     if why != "evaluation_failed":
         assert "the decision point 'orders' gave no decision: " in caplog.text
         assert decider.provider.headers[0]["x-request-id"] in caplog.text
+
+
+@both
+def test_of_two_answers_the_first_is_the_one(
+    decider: Decider, clock: FrozenClock, ask: Ask
+) -> None:
+    no = b'content-length: 19\r\n\r\n{"decision": false}'
+    decider.becomes(raw(HEAD + no, HEAD + b"content-length: 18\r\n\r\n" + TRUE))
+    assert ask(made(decider, clock), need()) == (False,)
 
 
 NUMBERS = {
