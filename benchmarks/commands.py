@@ -11,7 +11,7 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from statistics import median
-from typing import Any
+from typing import Any, cast
 
 import yaml
 
@@ -122,7 +122,8 @@ def _lines(table: Mapping[str, Any]) -> str:
 
 def _inline(value: object) -> str:
     if isinstance(value, Mapping):
-        return f"{{ {', '.join(f'{key} = {_inline(each)}' for key, each in value.items())} }}"
+        entries = cast("Mapping[str, object]", value).items()
+        return f"{{ {', '.join(f'{key} = {_inline(each)}' for key, each in entries)} }}"
     return json.dumps(value)  # texts and lists of texts are written alike
 
 

@@ -12,6 +12,7 @@ import click
 from authz_middleware.cli.policies import Mistake, read
 from authz_middleware.cli.printing import json_option, print_json
 from authz_middleware.cli.waiting import wait
+from authz_middleware.document import Report, Section
 from authz_middleware.errors import PolicyError
 from authz_middleware.testing import DevelopmentIssuer
 from authz_middleware.testing.page import NO_CLAIMS
@@ -149,15 +150,12 @@ def _issuer(name: str, audience: str | None, algorithm: str, file: Path) -> Deve
 def _expected_of(name: str) -> str:
     """Return the first audience that the policy here takes from the issuer called `name`."""
     try:
-        issuers: Any = read(None).root.get("issuers")
+        issuers = Section.top(Report(read(None))).tables("issuers")
     except (Mistake, PolicyError):  # there is none, or not yet one
         return AUDIENCE
-    for each in issuers if isinstance(issuers, list) else ():
-        if isinstance(each, dict) and each.get("issuer") == name:
-            audience = each.get("audience")
-            first = audience[0] if isinstance(audience, list) and audience else audience
-            if isinstance(first, str):
-                return first
+    for each in issuers:
+        if each.raw("issuer") == name:
+            return next(iter(each.texts("audience", one_or_many=True) or ()), AUDIENCE)
     return AUDIENCE
 
 
