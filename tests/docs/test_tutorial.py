@@ -33,7 +33,7 @@ def test_what_is_said_of_the_policy(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         monkeypatch.setenv(name, value)
     for name in ("AUTHZ_CONFIG", "AUTHZ_ISSUER"):
         monkeypatch.delenv(name, raising=False)
-    seen = set()
+    seen: set[str] = set()
     for command, output, place in said(tmp_path):
         program, *words = shlex.split(command)
         if program == "authz" and words[0] in OF_THE_POLICY:
