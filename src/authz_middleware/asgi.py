@@ -87,9 +87,16 @@ class ASGIAuthzMiddleware:
         """Serve one connection. The scope is copied, never edited (ASGI, "Middleware")."""
         kind = scope["type"]
         if kind in ("http", "websocket"):
+            scope = dict(scope)
+            exchange = (_HttpExchange if kind == "http" else _WebSocketExchange)(
+                scope, receive, send
+            )
             token = enter(None)
             try:
-                await self._request(dict(scope), receive, send)
+                access = await self._admitted(scope, exchange)
+                if access is not None:
+                    enter(access)
+                    await exchange.serve(self.app, access)
             finally:
                 leave(token)
         elif kind != "lifespan":
@@ -112,21 +119,23 @@ class ASGIAuthzMiddleware:
 
         return relay
 
-    async def _request(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
+    async def _admitted(self, scope: dict[str, Any], exchange: _HttpExchange) -> Access | None:
+        """Return what a request is let in with, and put it into its scope; None if it is answered.
+
+        The app is called outside: what only a decision needs is gone while the request is served.
+        """
         scope.pop(KEY, None)  # nobody outside can hand us a caller
         if not isinstance(scope.get("headers"), (list, tuple)):
             # Any iterable of any iterables (Falcon's test client has those), read more than once.
             scope["headers"] = [tuple(field) for field in scope.get("headers", ())]
-        websocket = scope["type"] == "websocket"
-        exchange = (_WebSocketExchange if websocket else _HttpExchange)(scope, receive, send)
         if self.authz is None:
             await exchange.answer(not_loaded(_fields(scope)[1]))
-            return
+            return None
         serving = self.authz.serving
         binding = self.guarded.served(serving)
         if binding is None:
             await exchange.answer(not_loaded(_fields(scope)[1]))
-            return
+            return None
         root_path = self._own_root_path() or scope.get("root_path") or ""
         use = self._use_of_root_path
         prefix = "" if use == "kept" else root_path
@@ -139,13 +148,13 @@ class ASGIAuthzMiddleware:
         )
         if document := serving.metadata(facts):
             await exchange.answer(document)
-            return
+            return None
         outcome = await serving.outcome_async(facts)
         if isinstance(outcome, Refuse):
             admit = self.guarded.left_to_the_app(outcome, serving, scope)
             if admit is None:
                 await exchange.answer(serving.refused(facts, outcome, accept))
-                return
+                return None
             outcome = admit
         access = serving.admitted(facts, outcome, accept, binding)
         if asked := self.guarded.asked(facts, scope):
@@ -153,12 +162,11 @@ class ASGIAuthzMiddleware:
                 access.look_again(asked)
             except AccessDenied as denied:
                 await exchange.answer(denied.answer)
-                return
+                return None
         scope[KEY] = access
         if self._extend is not None:
             self._extend(scope, access)
-        enter(access)
-        await exchange.serve(self.app, access)
+        return access
 
 
 def facts_of(
