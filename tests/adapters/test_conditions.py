@@ -253,7 +253,7 @@ def test_the_log_names_what_is_missing_and_no_value(world, authz, issuer, caplog
         send(world, authz, "GET", "/t/acme/orders", issuer.mint("ann"))
         send(world, authz, "GET", "/header", token, ("X-Plan", "top-secret"))
     first, second, third = (line for line in caplog.messages if line.startswith("refused"))
-    assert "condition_not_met nearest='needs the condition `resource.params.tenant == subject" in first
+    assert "condition_not_met nearest='needs the condition `resource.params.tenant == " in first
     assert "missing=['subject.claims.tenant']" in second
     assert "`subject.claims.tenant` is missing'" in second
     assert '"gold"` (of what the client sends)' in third
