@@ -95,6 +95,23 @@ def test_only_lines_that_are_understood_are_rewritten() -> None:
     assert "authz.toml:9:1: GET /b: for viewer; used by nobody" in result.stdout
 
 
+def test_a_rule_of_an_included_file_is_rewritten_there(folder: Path) -> None:
+    (folder / "authz.toml").write_text('include = ["more.toml"]\n' + POLICY)
+    # On the line on which the policy itself has a rule that was used.
+    (folder / "more.toml").write_text("[routes]\n" + "\n" * 7 + '"GET /c" = ["admin"]\n')
+    changed = [line for line in run("suggest", "r").stdout.splitlines() if line[:1] in "+-"]
+    assert changed == [
+        "--- authz.toml",
+        "+++ authz.toml",
+        '-"GET /a" = ["viewer", "admin"] # why',
+        '+"GET /a" = ["viewer"] # why',
+        "--- more.toml",
+        "+++ more.toml",
+        '-"GET /c" = ["admin"]',
+        '+"GET /c" = "deny"',
+    ]
+
+
 def test_suggestions_as_json() -> None:
     found = json.loads(run("suggest", "r", "--json").stdout)
     assert {each["rule"]: each["used"] for each in found} == {"GET /a": ["viewer"], "GET /b": []}

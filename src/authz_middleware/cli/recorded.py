@@ -6,9 +6,8 @@ import difflib
 import json
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
-from pathlib import Path
 
 import click
 
@@ -89,13 +88,7 @@ def suggest(record: str, policy: str | None, *, as_json: bool) -> None:
     if as_json:
         print_json([each._asdict() for each in found])
     else:
-        lines = _lines(document)
-        changed = {_place(each): each for each in found}
-        after = [
-            _rewritten(line, changed[number]) if number in changed else line
-            for number, line in enumerate(lines, start=1)
-        ]
-        for line in difflib.unified_diff(lines, after, document.source, document.source, n=1):
+        for line in _rewritten_parts(document, found):
             click.echo("\t".join(map(printable, line.rstrip("\n").split("\t"))))
         for each in found:
             used = f"used by {', '.join(each.used)}" if each.used else "used by nobody"
@@ -104,6 +97,20 @@ def suggest(record: str, policy: str | None, *, as_json: bool) -> None:
         if not found:
             click.secho("every right was used", fg="green")
     raise SystemExit(FLIPPED if found else 0)
+
+
+def _rewritten_parts(document: Document, found: Sequence[Suggestion]) -> Iterator[str]:
+    """The diff of each file of the policy in TOML, in which a rule of roles is one line."""
+    for part in document.parts:
+        if part.suffix != ".toml":
+            continue
+        changed = {_place(each, part.source): each for each in found}
+        lines = part.text.splitlines(keepends=True)
+        after = [
+            _rewritten(line, changed[number]) if number in changed else line
+            for number, line in enumerate(lines, start=1)
+        ]
+        yield from difflib.unified_diff(lines, after, part.source, part.source, n=1)
 
 
 # A rule of roles on a line of its own, with what stands around the list.
@@ -118,18 +125,10 @@ def _rewritten(line: str, found: Suggestion) -> str:
     return f"{match[1]}{json.dumps(list(found.used) or 'deny', ensure_ascii=False)}{match[2]}"
 
 
-def _place(found: Suggestion) -> int:
-    """The line of the rule, 0 if that is not known."""
-    line = found.where.rpartition(":")[0].rpartition(":")[2]
-    return int(line) if line.isdecimal() else 0
-
-
-def _lines(document: Document) -> list[str]:
-    """The text of a policy in TOML, in which a rule of roles is one line; of others nothing."""
-    file = Path(document.source)
-    if file.suffix != ".toml" or not file.is_file():
-        return []
-    return file.read_text(encoding="utf-8").splitlines(keepends=True)
+def _place(found: Suggestion, source: str) -> int:
+    """The line of the rule in the file `source`, 0 if it is in another or that is not known."""
+    file, _, line = found.where.rpartition(":")[0].rpartition(":")
+    return int(line) if file == source and line.isdecimal() else 0
 
 
 def _records(file: str, *, quiet: bool) -> Iterator[RecordedDecision]:
