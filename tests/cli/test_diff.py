@@ -7,6 +7,8 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from tests.cli.conftest import ISSUER
 
@@ -102,11 +104,12 @@ def test_json(authz) -> None:
     assert document["issuers"] == []
 
 
-def test_revisions_of_git(authz, folder: Path) -> None:
-    def git(*words: str) -> None:
-        identity = ("-c", "user.name=a", "-c", "user.email=a@example.com")
-        subprocess.run(["git", *identity, *words], check=True, capture_output=True)
+def git(*words: str) -> None:
+    identity = ("-c", "user.name=a", "-c", "user.email=a@example.com")
+    subprocess.run(["git", *identity, *words], check=True, capture_output=True)
 
+
+def test_revisions_of_git(authz, folder: Path) -> None:
     git("init", "-q")
     (folder / "authz.toml").write_text(OLD)
     (folder / "bad.toml").write_text("x = 1")
@@ -119,6 +122,40 @@ def test_revisions_of_git(authz, folder: Path) -> None:
     result = authz("diff", "HEAD:bad.toml", "authz.toml")
     assert "`x` is not a key of the top level" in result.output
     assert "git has no `HEAD:none.toml`" in authz("diff", "HEAD:none.toml", "authz.toml").output
+
+
+def test_what_a_revision_includes_is_of_that_revision(authz, folder: Path) -> None:
+    git("init", "-q")
+    (folder / "rules").mkdir()
+    (folder / "rules" / "more.toml").write_text('[routes]\n"GET /b" = ["viewer"]\n')
+    (folder / "rules" / "authz.toml").write_text('include = ["mo*.toml"]\n' + OLD)
+    (folder / "rules" / "bad.toml").write_text('include = ["no.toml"]\n' + OLD)
+    git("add", "rules")
+    git("commit", "-qm", "first")
+    (folder / "rules" / "more.toml").write_text('\n[routes]\n"GET /b" = "public"\n')
+    result = authz("diff", "HEAD:rules/authz.toml", "rules/authz.toml")
+    assert "(HEAD:rules/more.toml:2:1)" in result.output
+    assert "(rules/more.toml:3:1)" in result.output
+    assert result.exit_code == 1
+    result = authz("diff", "HEAD:rules/bad.toml", "rules/authz.toml")
+    assert "HEAD:rules/bad.toml:1:12: HEAD:rules/no.toml: there is no such file" in result.output
+
+
+def test_keys_beside_a_policy_of_a_revision(
+    authz, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    git("init", "-q")
+    (folder / "rules").mkdir()
+    key = ec.generate_private_key(ec.SECP256R1()).public_key()
+    pem = key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+    (folder / "rules" / "key.pem").write_bytes(pem)
+    keys = 'public_key_file = "key.pem"\nalgorithms = ["ES256"]\n'
+    (folder / "rules" / "authz.toml").write_text(OLD.replace("[roles]", f"{keys}[roles]"))
+    git("add", "rules")
+    git("commit", "-qm", "first")
+    monkeypatch.chdir(folder / "rules")  # git names files from the top, wherever we are
+    for name in ("HEAD:rules/authz.toml", "HEAD:./authz.toml"):
+        assert "nobody may do more or less" in authz("diff", name, "authz.toml").output
 
 
 @pytest.mark.parametrize("name", ["--upload-pack=x:authz.toml", ":authz.toml", "no.toml"])
