@@ -66,11 +66,20 @@ def test_csv(authz) -> None:
         "route": "/a",
         "example": "/a",
         "rules": "PUT /a (authz.toml:9:1)",
+        "together": "",
         "anonymous": "no",
         "any valid token": "no",
         "editor": "if the scope `w`",
         "viewer": "no",
     }
+
+
+def test_csv_says_who_may_it_together_and_computes_nothing(authz, folder: Path) -> None:
+    rules = '"GET /a" = { all = [["=1+1"], ["b"]] }\n'
+    (folder / "authz.toml").write_text(f"{ISSUER}[roles]\n'=1+1' = []\nb = []\n[routes]\n{rules}")
+    found = list(csv.DictReader(authz("matrix", "--csv").output.splitlines()))
+    assert list(found[0])[5:] == ["anonymous", "any valid token", "'=1+1", "b"]
+    assert found[0]["together"] == "'=1+1 + b"
 
 
 def test_json(authz) -> None:
@@ -173,7 +182,7 @@ def test_the_routes_of_an_app_in_other_forms(authz, folder: Path) -> None:
     by_route = {(row["route"], row["example"]): row for row in document["rows"]}
     assert by_route["/files/<path:name>", "/files/secret"]["rules"][0]["key"] == "/files/secret"
     lines = [*csv.reader(authz(*words, "--csv").output.splitlines())]
-    assert lines[0][4:] == ["anonymous", "any valid token", "editor", "viewer"]
+    assert lines[0][5:] == ["anonymous", "any valid token", "editor", "viewer"]
     assert authz(*words, "--html", "m.html").output.startswith("m.html: ")
     page = (folder / "m.html").read_text()
     assert "<title>Who may do what: tests.cli.apps:shop()</title>" in page

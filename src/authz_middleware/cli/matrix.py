@@ -112,12 +112,19 @@ def _document(found: Table) -> dict[str, Any]:
 
 def _print_csv(found: Table) -> None:
     writer = csv.writer(sys.stdout, lineterminator="\n")
-    writer.writerow(["methods", "route", "example", "rules", *map(printable, found.columns)])
+    head = ["methods", "route", "example", "rules", "together", *found.columns]
+    writer.writerow(map(_no_formula, head))
     for row in found.rows:
         rules = " and ".join(map(str, row.rules))
         cells = [f"if {cell.why}" if cell.may == "if" else cell.may for cell in row.cells]
-        texts = [methods_shown(row.methods), row.route, row.example, rules, *cells]
-        writer.writerow(map(printable, texts))
+        together = " or ".join(row.together)
+        texts = [methods_shown(row.methods), row.route, row.example, rules, together, *cells]
+        writer.writerow(map(_no_formula, texts))
+
+
+def _no_formula(text: str) -> str:
+    """Return `text` as a spreadsheet shows it, and does not compute it (OWASP, CSV injection)."""
+    return printable(f"'{text}" if text.startswith(("=", "+", "-", "@")) else text)
 
 
 def _print(found: Table) -> None:
