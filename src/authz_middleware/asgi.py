@@ -242,10 +242,6 @@ def _fields(scope: Mapping[str, Any]) -> tuple[tuple[bytes, ...], str | None, bo
     return tuple(authorization), accepted, upgrade, elsewhere
 
 
-async def _nothing() -> None:
-    """Send nothing."""
-
-
 def _awaited(function: Callable[..., Awaitable[None]]) -> Callable[..., Awaitable[None]]:
     """Mark as a coroutine function what returns another coroutine: bridges to WSGI ask for one."""
     if sys.version_info >= (3, 12):
@@ -287,16 +283,21 @@ class _HttpExchange:
 
     @_awaited
     def _relay(self, message: Message) -> Awaitable[None]:
-        """Send a message of the app; no coroutine of our own where there is nothing to do."""
+        """Send a message of the app; no coroutine of our own once the response has started."""
+        return self._send(message) if self._started else self._begin(message)
+
+    async def _begin(self, message: Message) -> None:
+        """Send what may start the response, judged when it is sent; or our answer instead."""
         if self._replaced:
-            return _nothing()
+            return
         # Some servers send more than the start at once, such as early hints.
         if not self._started and message["type"].startswith("http.response."):
             if answer := self._instead(message):
                 self._replaced = True
-                return self.answer(answer)
+                await self.answer(answer)
+                return
             self._started = message["type"] == "http.response.start"
-        return self._send(message)
+        await self._send(message)
 
     def _instead(self, message: Message) -> Answer | None:
         """Return what is answered in place of a response that is about to start."""
