@@ -461,6 +461,11 @@ def test_each_decision_is_observed_once(caplog: pytest.LogCaptureFixture) -> Non
         ("a", "x\u2028INFO allowed", "must be printable"),
         ("a", "\x1b[2J", "must be printable"),
         ("a", "x\x00", "must be printable"),
+        # All but `write` on an `article` would be granted by a pattern, without its condition.
+        ("article", "Write", "is nearly a permission"),
+        ("article", " write", "is nearly a permission"),
+        ("ARTICLE", "write", "is nearly a permission"),
+        ("article", "\uff57rite", "is nearly a permission"),
     ],
 )
 def test_a_permission_that_no_policy_could_name(kind: str, name: str, said: str) -> None:
@@ -512,6 +517,20 @@ def test_what_fails_is_denied_and_told(
         }
     assert caplog.text.count("a decision point failed: RuntimeError") == 2
     assert SECRET not in caplog.text
+
+
+def test_a_defect_outside_of_a_question_is_an_error_without_words(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("authz_middleware.pdp.app.Questions", broken_questions)
+    found = ask(POINT, route("/open"))
+    assert (found.status, found.body) == (500, b"it could not be answered")
+    assert "a decision point failed: RuntimeError" in caplog.text
+    assert SECRET not in caplog.text
+
+
+def broken_questions(*args: Any) -> Any:
+    raise RuntimeError(SECRET)
 
 
 def test_a_loader_is_asked_with_the_parameters() -> None:

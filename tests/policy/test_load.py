@@ -516,6 +516,18 @@ REFUSED = {
         "an empty table would forbid everything",
         "name what is forbidden",
     ),
+    "forbid by a decision point": (
+        '[forbid]\nfreeze = { path = "/a", pdp = "orders" }',
+        "2:25",
+        "`pdp` asks somebody, and what is forbidden hangs on nobody's answer",
+        "write it in a rule of [routes]",
+    ),
+    "forbid by an object": (
+        '[forbid]\nfreeze = { load = "article" }',
+        "2:12",
+        "`load` asks somebody, and what is forbidden hangs on nobody's answer",
+        "write it in a rule of [routes]",
+    ),
     "forbid: unknown key": (
         '[forbid]\nfreeze = { paths = "/a" }',
         "2:12",

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
+from functools import cached_property
 from typing import Any, Final, Literal, NamedTuple, cast
 from unicodedata import normalize
 from urllib.parse import urlencode
@@ -65,7 +66,7 @@ class Questions:
         around = self._surroundings(asked.context)
         if _normal(asked.resource.type) == ROUTE:
             return self._route(asked, around)
-        permission, resource = _permission(asked), _attributes(asked.resource)
+        permission, resource = self._permission(asked), _attributes(asked.resource)
         facts = RequestFacts("http", "", None, "", (), around=around)
         caller = self._caller(asked.subject)
         if isinstance(caller, Rejected):
@@ -86,6 +87,18 @@ class Questions:
         if isinstance(caller, Rejected):
             return self._rejected(facts, caller)
         return Answered(*self._serving.answer(facts, caller))
+
+    def _permission(self, asked: Evaluation) -> str:
+        permission = _permission(asked)
+        named = self._serving.settings.policy.permissions
+        if permission not in named and _normal(permission) in self._nearly_named:
+            # A pattern would grant it, and what is asked by its condition would not be asked.
+            raise Malformed("`resource.type:action.name` is nearly a permission of the policy")
+        return permission
+
+    @cached_property
+    def _nearly_named(self) -> frozenset[str]:
+        return frozenset(map(_normal, self._serving.settings.policy.permissions))
 
     def _rejected(self, facts: RequestFacts, rejected: Rejected, permission: str = "") -> Answered:
         decision = Decision(False, "invalid_token", detail=rejected.detail)
@@ -151,8 +164,9 @@ def _is_of(path: str, route: str) -> bool:
     return text.endswith(last.removesuffix("/") + "/", at) or (not last and at == len(text))
 
 
-def _normal(type: str) -> str:  # noqa: A002 - AuthZEN's name
-    return "".join(normalize("NFKC", type).split()).casefold()
+def _normal(name: str) -> str:
+    """Return what a reader without regard to case, forms and white space takes `name` for."""
+    return "".join(normalize("NFKC", name).split()).casefold()
 
 
 # --- The caller ---
