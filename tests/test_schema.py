@@ -139,9 +139,9 @@ def read(monkeypatch: pytest.MonkeyPatch) -> dict[tuple[str | int, ...], set[str
     seen: dict[tuple[str | int, ...], set[str]] = {}
     only = Section.only
 
-    def spy(self: Section, known: Any, planned: Any = ()) -> None:
+    def spy(self: Section, known: Any, planned: Any = (), **more: Any) -> None:
         seen[self.path] = {*known}
-        only(self, known, planned)
+        only(self, known, planned, **more)
 
     monkeypatch.setattr(Section, "only", spy)
     settings.load(Document.from_mapping(tomllib.loads(EVERYTHING)))

@@ -163,6 +163,7 @@ def test_an_item_that_is_no_table_is_reported():
     [
         pytest.param("roles", None, id="known"),
         pytest.param("when", "`when` is not supported in this version; leave it out", id="planned"),
+        pytest.param("pdp", "it is asked elsewhere; write it there", id="misplaced"),
         pytest.param(
             "rolles",
             '`rolles` is not a key of `routes."GET /me"`; did you mean `roles`?',
@@ -180,7 +181,8 @@ def test_only_known_keys_are_let_through(name, problem):
     assert routes is not None
     rule = routes.table("GET /me")
     assert rule is not None
-    rule.only({"scopes", "roles"}, planned={"when"})
+    misplaced = {"pdp": ("it is asked elsewhere", "write it there")}
+    rule.only({"scopes", "roles"}, planned={"when"}, misplaced=misplaced)
     shown = '"x y"' if " " in name else name
     where = f'routes."GET /me".{shown}'
     assert problems(rule) == ([f"{where}: {problem}"] if problem else [])

@@ -231,10 +231,22 @@ class Section:
                 )
         return found
 
-    def only(self, known: Collection[str], planned: Collection[str] = ()) -> None:
-        """Report every key that is not `known`; `planned` ones as not supported yet."""
+    def only(
+        self,
+        known: Collection[str],
+        planned: Collection[str] = (),
+        *,
+        misplaced: Mapping[str, tuple[str, str]] | None = None,
+    ) -> None:
+        """Report every key that is not `known`; `planned` ones as not supported yet.
+
+        Of a `misplaced` one is said what is wrong, and what to write instead.
+        """
         for name in self.mapping:
             if name in known:
+                continue
+            if misplaced and name in misplaced:
+                self.error(name, *misplaced[name])
                 continue
             if name in planned:
                 self.error(

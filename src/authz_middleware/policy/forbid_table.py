@@ -21,8 +21,13 @@ __all__ = ["FORBID_KEYS", "read"]
 
 FORBID_KEYS: Final = ("methods", "path", "roles", "issuers", "when")
 
-_ASKING: Final = ("load", "pdp")
-"""Keys of a rule that are refused here with a reason of their own."""
+_ASKING: Final = {
+    name: (
+        f"`{name}` asks somebody, and what is forbidden hangs on nobody's answer",
+        "write it in a rule of [routes]",
+    )
+    for name in ("load", "pdp")
+}
 
 _ASKS_NOBODY: Final = ("what is forbidden hangs on no loader", "read `resource.params`")
 
@@ -43,11 +48,7 @@ def _entries(section: Section, names: Names) -> Iterator[tuple[Template, Forbid]
 
 
 def _entry(table: Section, ref: RuleRef, names: Names) -> tuple[Template, Forbid]:
-    table.only((*FORBID_KEYS, *_ASKING))
-    for name in _ASKING:
-        if name in table:
-            what = f"`{name}` asks somebody, and what is forbidden hangs on nobody's answer"
-            table.error(name, what, "write it in a rule of [routes]")
+    table.only(FORBID_KEYS, misplaced=_ASKING)
     if not table.mapping:
         table.error(
             None,
