@@ -100,7 +100,8 @@ class Roles:
 
     def could_grant(self, permission: str, obtainable: Collection[str] | None = None) -> bool:
         """Whether some role brings `permission`: of those that can be had, if that is known."""
-        roles = [name for name in self.permissions if obtainable is None or name in obtainable]
+        known = self.permissions
+        roles = known.keys() if obtainable is None else known.keys() & obtainable
         return any(permission in self.permissions[name] for name in roles) or self.brought_by(
             roles, permission
         )
