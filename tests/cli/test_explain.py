@@ -255,3 +255,9 @@ def test_a_mistake(authz, words, said: str) -> None:
     result = authz("explain", *words)
     assert said in result.output
     assert result.exit_code == 2
+
+
+def test_a_role_where_there_is_none(authz, folder: Path) -> None:
+    (folder / "authz.toml").write_text(f'{ISSUER}[roles]\n[routes]\n"/a" = "deny"\n')
+    result = authz("explain", "GET", "/a", "--as", "viewer")
+    assert "role `viewer` is not defined in [roles], which has: none" in result.output

@@ -80,7 +80,7 @@ def test_another_issuer_for_all_commands(monkeypatch: pytest.MonkeyPatch) -> Non
         (("--claim", "n"), "write `--claim name=value`"),
         (("--claim", "headers={}"), "is no claim"),
         (("--algorithm", "none"), "no key for 'none'"),
-        (("--key", "nowhere/key.pem"), "nowhere"),
+        (("--key", "no/key.pem"), "no/key.pem cannot be read or made: No such file or directory"),
     ],
 )
 def test_a_mistake(words: tuple[str, ...], said: str) -> None:
@@ -121,4 +121,4 @@ def test_the_issuer_serves_what_the_policy_says(
 def test_an_issuer_elsewhere_is_not_served() -> None:
     result = run("issuer", "--issuer", "https://login.example.com")
     assert result.exit_code == 2
-    assert "cannot be served on 127.0.0.1" in result.stderr
+    assert "is not served here: name it http://127.0.0.1:PORT" in result.stderr

@@ -146,7 +146,7 @@ def _caller(
         for role in roles:
             # A misspelt role would be refused for the wrong reason.
             if declared is not None and role not in declared:
-                known = ", ".join(sorted(declared))
+                known = ", ".join(sorted(declared)) or "none"
                 raise Mistake(f"role `{role}` is not defined in [roles], which has: {known}")
         return explaining.by_roles(settings, *assumed)
     return explaining.ANONYMOUS

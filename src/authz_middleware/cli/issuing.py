@@ -143,7 +143,9 @@ def _issuer(name: str, audience: str | None, algorithm: str, file: Path) -> Deve
     audience = audience or _expected_of(name)
     try:
         return DevelopmentIssuer(name, audience, algorithm=algorithm, key_file=file)
-    except (OSError, ValueError) as error:
+    except OSError as error:
+        raise Mistake(f"{file} cannot be read or made: {error.strerror}") from error
+    except ValueError as error:
         raise Mistake(str(error)) from error
 
 

@@ -289,7 +289,8 @@ class DevelopmentIssuer:
         if port is None:
             if parts.scheme != "http" or parts.hostname != "127.0.0.1" or parts.port is None:
                 raise ValueError(
-                    f"{self.issuer} cannot be served on 127.0.0.1: give serve() a port"
+                    f"{self.issuer} is not served here: name it http://127.0.0.1:PORT, or give"
+                    " serve() a port"
                 )
             port = parts.port
         page = self._page() if switches else None
