@@ -28,6 +28,8 @@ def ask(who: str) -> None:
 asked = Thread(target=ask, args=("parent",))
 asked.start()
 sys.stdin.readline()
+if scenario == "open":
+    asked.join()  # what it has told was read while it still held the lock of standard output
 breaker = points._points["p"].breaker
 if scenario == "lock held":
     breaker._lock.acquire()
