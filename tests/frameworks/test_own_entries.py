@@ -27,9 +27,8 @@ def entered(kind: Kind, app: Any) -> Any:
         await base.__call__(self, {**scope, "path": path}, receive, send)
 
     call = call_asgi if kind.asgi else call_wsgi
-    app.__class__ = type(
-        "Own", (base,), {"__slots__": (), "__module__": __name__, "__call__": call}
-    )
+    own = type("Own", (base,), {"__slots__": (), "__module__": __name__, "__call__": call})
+    object.__setattr__(app, "__class__", own)  # Bottle 0.13.0 would keep it as an attribute
     return app
 
 
