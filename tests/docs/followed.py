@@ -75,9 +75,13 @@ class _Shell:
         # Where the reader's virtual environment puts `python` and `uvicorn`.
         path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
         issuer = f"http://127.0.0.1:{self._ports['8799']}"
-        own = {"PATH": path, "PYTHONPATH": "", "AUTHZ_ISSUER": issuer}
+        # Unbuffered: on a reader's terminal, too, what is printed comes in its order.
+        python = {"PYTHONPATH": "", "PYTHONUNBUFFERED": "1"}
+        own = {"PATH": path, **python, "AUTHZ_ISSUER": issuer}
         self._environ = {**os.environ, **own, **environ}
-        self._environ.pop("AUTHZ_CONFIG", None)
+        # A reader sees what Python says by itself; in development mode it says more.
+        for name in ("AUTHZ_CONFIG", "PYTHONDEVMODE"):
+            self._environ.pop(name, None)
         self._started: list[subprocess.Popen[str]] = []
 
     def here(self, text: str) -> str:
