@@ -202,7 +202,12 @@ REFUSED = {
         "`**` has no name",
         "write `<path:rest>`",
     ),
-    "in a forbid": ('[forbid]\nx = { pdp = "orders" }', "9:7", "`pdp` is not a key", "known keys"),
+    "in a forbid": (
+        '[forbid]\nx = { pdp = "orders" }',
+        "9:7",
+        "`pdp` asks somebody, and what is forbidden hangs on nobody's answer",
+        "write it in a rule of [routes]",
+    ),
     "in a test, a name that is not there": (
         '[[tests]]\nas = { subject = "ann" }\npdp = { order = true }\ndeny = ["/a"]',
         "10:9",
