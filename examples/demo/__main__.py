@@ -1,4 +1,4 @@
-"""`python -m examples.demo`: start everything, ask every question, print one table."""
+"""`python -m examples.demo`: start everything, show the policy, ask every question, print it."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from typing import NamedTuple, NoReturn
 
 from authz_middleware.testing import DevelopmentIssuer
 from examples.demo.client import Received, Unanswered, send
+from examples.demo.commands import CommandFailed, show
 from examples.demo.expectations import ROLES, Expected, authorization, expectations
 from examples.demo.servers import (
     ROOT,
@@ -50,6 +51,7 @@ class Demonstration(NamedTuple):
     issuer: DevelopmentIssuer
     wsgi: Server
     asgi: Server
+    folder: Path  # of the policy
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -67,8 +69,9 @@ def main(arguments: list[str] | None = None) -> int:
         with started() as demonstration:
             if options.serve:
                 serve(demonstration)
+            show(demonstration.folder)
             return compare(demonstration)
-    except ServerFailed as failed:
+    except (CommandFailed, ServerFailed) as failed:
         print(failed, file=sys.stderr)
         return 1
     except KeyboardInterrupt:
@@ -101,6 +104,7 @@ def started() -> Generator[Demonstration]:
             issuer,
             stack.enter_context(running("gunicorn", wsgi, directory, environ)),
             stack.enter_context(running("uvicorn", asgi, directory, environ)),
+            directory,
         )
 
 

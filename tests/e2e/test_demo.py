@@ -11,6 +11,7 @@ import sys
 import pytest
 
 from examples.demo.client import send
+from examples.demo.commands import COMMANDS
 from examples.demo.expectations import expectations
 from examples.demo.servers import ROOT
 from tests.e2e.processes import mentioning
@@ -31,7 +32,10 @@ def test_all_agree(environ, tmp_path):
         DEMO, cwd=ROOT, env=environ, capture_output=True, text=True, timeout=120, check=False
     )
     assert (done.returncode, done.stderr) == (0, "")
-    title, *rows, blank, count = done.stdout.splitlines()
+    lines = done.stdout.splitlines()
+    (start,) = (number for number, line in enumerate(lines) if line.split()[:1] == ["request"])
+    assert [line[2:] for line in lines[:start] if line.startswith("$ ")] == list(COMMANDS)
+    title, *rows, blank, count = lines[start:]
     assert title.split() == ["request", "caller", "expected", "WSGI", "ASGI", "reason"]
     total = len(list(expectations()))
     assert (len(rows), blank) == (total, "")

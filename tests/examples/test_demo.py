@@ -14,6 +14,7 @@ import pytest
 from authz_middleware.testing import DevelopmentIssuer
 from examples.demo.__main__ import Demonstration, Row, ask, compare, print_table
 from examples.demo.client import Unanswered, send
+from examples.demo.commands import CommandFailed, show
 from examples.demo.expectations import CALLERS, Expected, authorization, expectations
 
 
@@ -31,7 +32,7 @@ class FakeServer:
 
 
 def both(wsgi, asgi):
-    return Demonstration(DevelopmentIssuer(), wsgi, asgi)
+    return Demonstration(DevelopmentIssuer(), wsgi, asgi, Path())
 
 
 @contextmanager
@@ -174,3 +175,9 @@ def test_nothing_expected_comes_from_the_code_under_test():
     assert [line for line in source.splitlines() if "authz_middleware" in line] == [
         "from authz_middleware.testing import DevelopmentIssuer"
     ]
+
+
+def test_a_command_that_ends_otherwise_than_it_should_fails_the_demonstration(tmp_path):
+    (tmp_path / "authz.toml").write_text("x = 1", encoding="utf-8")
+    with pytest.raises(CommandFailed, match=r"`authz test` ended with 2\n(.|\n)*authz.toml:1:1"):
+        show(tmp_path, {"authz test": 0})
