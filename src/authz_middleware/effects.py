@@ -107,9 +107,13 @@ class Routed(NamedTuple):
     path: str
     late: bool = False
 
+    def is_as_it_came(self, facts: RequestFacts) -> bool:
+        """Whether nothing was changed of it: the common case."""
+        return self.path == facts.path and self.method == facts.method and self.kind == facts.kind
+
     def is_still(self, facts: RequestFacts) -> bool:
         """Whether the app routes on what the guard decided."""
-        if self.path == facts.path and self.method == facts.method and self.kind == facts.kind:
+        if self.is_as_it_came(facts):
             return True
         method = request_method(self.kind, self.method)
         if method != request_method(facts.kind, facts.method):

@@ -187,9 +187,7 @@ class Engine:
         the same. This is the common case, and says no where that is not plain.
         """
         requirements = admit.requirements
-        if not requirements or facts.upgrade:
-            return False
-        if asked.path != facts.path or asked.method != facts.method or asked.kind != facts.kind:
+        if not requirements or facts.upgrade or not asked.is_as_it_came(facts):
             return False
         if binding is not None and not binding.expects(asked.taken, method, requirements):
             return False

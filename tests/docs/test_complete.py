@@ -23,7 +23,7 @@ from authz_middleware import (
     testing,
 )
 from authz_middleware.answers import ANSWERS
-from authz_middleware.authzen import asking, decision_point
+from authz_middleware.authzen import asking, decision_point, endpoints
 from authz_middleware.facts import Reason
 from authz_middleware.policy import cases, forbid_table, load_key, needs, questions, requirements
 from authz_middleware.policy.canonical import readings
@@ -133,7 +133,7 @@ def test_pages_have_the_figures_of_decision_points():
     )
     more = f"({point.DEFAULT_PAUSE:g}, more than 0 and at most {point.MAX_PAUSE:g})"
     assert f"`{pause}` seconds {more}" in policy
-    for path in (point.EVALUATION, point.EVALUATIONS):
+    for path in (endpoints.EVALUATION, endpoints.EVALUATIONS):
         assert f"| `{path}` below `url` |" in policy
     text = " ".join((DOCS / "authzen.md").read_text().split())
     assert f"larger than {asking.MAX_ANSWER // 1024} KiB" in text

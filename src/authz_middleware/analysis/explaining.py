@@ -18,8 +18,9 @@ from authz_middleware.policy.explain import explain as explain_rules
 from authz_middleware.policy.findings import named
 from authz_middleware.policy.model import Policy, Requirement, is_public
 from authz_middleware.policy.needs import Asked
-from authz_middleware.policy.resources import Loaded, Object, Resources, Wanted
+from authz_middleware.policy.resources import Loaded, Resources
 from authz_middleware.policy.routekey import WEBSOCKET, request_method
+from authz_middleware.policy.supposing import supposed
 from authz_middleware.runtime.settings import Settings
 from authz_middleware.tokens import introspection, verify
 from authz_middleware.tokens.claims import verify_claims, verify_members
@@ -96,31 +97,12 @@ def explain(
         return Explained(Decision(False, "path_ambiguous"), (Step("path", "no", said),))
     steps = (Step("path", "ok", paths[0]), *caller.steps)
     facts = RequestFacts(kind, "GET" if kind == "websocket" else method, path, "", ())
-    resources = _taken(policy, found, caller, facts, now, resource)
+    resources, _ = supposed(policy, found, caller.principal, now, facts, resource, {})
     if resources:
         steps += (Step("object", "unchecked", "none is loaded: it is taken as it is given"),)
     rules = explain_rules(found, Asked(caller.principal, now, facts, resources=resources))
     decision = _decision(policy, found, caller, facts, now, resources)
     return Explained(decision, steps, rules.findings)
-
-
-def _taken(
-    policy: Policy,
-    found: tuple[Requirement, ...],
-    caller: Caller,
-    facts: RequestFacts,
-    now: float,
-    resource: Loaded | None,
-) -> Resources:
-    """Return every object that the decision hangs on, by the word of who asks."""
-    taken: dict[Object, Loaded] = {}
-    if resource is None or caller.principal is None:
-        return taken
-    while isinstance(
-        wanted := policy.waits_for(found, caller.principal, now, facts, taken), Wanted
-    ):
-        taken[wanted.object] = resource
-    return taken
 
 
 def _decision(
@@ -177,12 +159,12 @@ def by_record(settings: Settings, record: RecordedDecision) -> Caller:
     issuer = settings.issuers.get(record.issuer or "")
     if issuer is None:
         return _refused([], "issuer", "unknown_issuer")
-    roles = frozenset(record.roles)
+    roles, permissions = issuer.may_say(frozenset(record.roles), frozenset(record.permissions))
     principal = Principal(
         subject=record.subject,
         issuer=issuer.issuer,
-        roles=roles if issuer.grants is None else roles & issuer.grants,
-        permissions=frozenset(record.permissions) if issuer.claims.permissions else frozenset(),
+        roles=roles,
+        permissions=permissions,
         scopes=frozenset(record.scopes),
         expires_at=inf,
     )

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Final
 from urllib.parse import urlsplit
 
+from authz_middleware.authzen.endpoints import EVALUATION, EVALUATIONS
 from authz_middleware.document import Section
 from authz_middleware.tokens import key_sources
 from authz_middleware.tokens.credentials import B64TOKEN, secret_text
@@ -21,8 +22,6 @@ __all__ = [
     "DEFAULT_FAILURES",
     "DEFAULT_PAUSE",
     "DEFAULT_TIMEOUT",
-    "EVALUATION",
-    "EVALUATIONS",
     "MAX_FAILURES",
     "MAX_PAUSE",
     "MAX_TIMEOUT",
@@ -30,9 +29,6 @@ __all__ = [
     "DecisionPoint",
     "read",
 ]
-
-EVALUATION: Final = "/access/v1/evaluation"
-EVALUATIONS: Final = "/access/v1/evaluations"
 
 _ENDPOINTS: Final = ("access_evaluation_endpoint", "access_evaluations_endpoint")
 _TOKENS: Final = ("token_env", "token_file")
@@ -74,12 +70,12 @@ def read(
     What has a mistake is there too, so that a rule that names it is not a second one.
     """
     section = root.table("pdp")
-    found: dict[str, DecisionPoint] = {}
-    for name in section or ():
-        table = section.table(name) if section else None
-        if table is not None:
-            found[name] = _point(name, table, read_file, environ)
-    return found
+    if section is None:
+        return {}
+    tables = ((name, section.table(name)) for name in section)
+    return {
+        name: _point(name, table, read_file, environ) for name, table in tables if table is not None
+    }
 
 
 def _point(

@@ -9,23 +9,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
+from authz_middleware.authzen.endpoints import EVALUATION, EVALUATIONS
 from authz_middleware.authzen.evaluation import Malformed
 from authz_middleware.facts import OUTAGES, Decision, Reason
 
 __all__ = [
-    "EVALUATION",
-    "EVALUATIONS",
     "FAILED",
     "LATE",
-    "METADATA",
     "decided",
     "malformed",
     "metadata",
 ]
-
-EVALUATION: Final = "/access/v1/evaluation"
-EVALUATIONS: Final = "/access/v1/evaluations"
-METADATA: Final = "/.well-known/authzen-configuration"
 
 _UNDECIDED_BECAUSE: Final = "it could not be decided"
 

@@ -12,9 +12,10 @@ import click
 from authz_middleware.cli.policies import FILE, Mistake, named, policy_argument, unusable
 from authz_middleware.cli.waiting import wait
 from authz_middleware.errors import PolicyError
-from authz_middleware.pdp.app import DecisionPoint, is_loopback
+from authz_middleware.pdp.app import DecisionPoint
 from authz_middleware.pdp.server import serving
 from authz_middleware.runtime.authz import NOT_ASKED, Authz
+from authz_middleware.tokens.key_sources import is_loopback
 
 __all__ = ["pdp"]
 
@@ -58,7 +59,7 @@ def pdp(
       authz pdp authz.toml --host 10.0.0.5 --url https://pdp.example.com --token-env PDP_TOKEN
     """
     tokens = _tokens(token_env, token_file)
-    if not is_loopback(host):
+    if not is_loopback(host.strip("[]")):
         if tokens is None:
             raise Mistake(f"{host} is no loopback address: name a secret by --token-env or -file")
         if url is None:

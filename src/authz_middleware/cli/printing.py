@@ -27,14 +27,12 @@ def print_columns(
     lines: Iterable[Sequence[str]], style: Callable[[int, str], str] = lambda _, cell: cell
 ) -> None:
     """Print `lines` in columns, of which the first is the head; `style` colours a cell."""
-    head, *rows = [[printable(cell) for cell in line] for line in lines]
-    widths = [min(WIDEST, max(map(len, column))) for column in zip(head, *rows, strict=True)]
+    shown = [[printable(cell) for cell in line] for line in lines]
+    widths = [min(WIDEST, max(map(len, column))) for column in zip(*shown, strict=True)]
     widths[-1] = 0  # nothing stands behind it
-    click.secho(_line(head, widths), bold=True)
+    head, *rows = [
+        [cell.ljust(width) for cell, width in zip(cells, widths, strict=True)] for cells in shown
+    ]
+    click.secho("  ".join(head).rstrip(), bold=True)
     for cells in rows:
-        padded = [cell.ljust(width) for cell, width in zip(cells, widths, strict=True)]
-        click.echo("  ".join(style(place, cell) for place, cell in enumerate(padded)).rstrip())
-
-
-def _line(cells: Iterable[str], widths: Iterable[int]) -> str:
-    return "  ".join(cell.ljust(width) for cell, width in zip(cells, widths, strict=True)).rstrip()
+        click.echo("  ".join(style(place, cell) for place, cell in enumerate(cells)).rstrip())

@@ -13,7 +13,7 @@ from authz_middleware import frameworks
 from authz_middleware.effects import Routed
 from authz_middleware.frameworks import Seen
 from authz_middleware.frameworks.inside import look_again
-from authz_middleware.frameworks.mounts import Mounts, below, named_below
+from authz_middleware.frameworks.mounts import below, named_below, watch
 from authz_middleware.policy.routes import NO_ROUTE, Resolved, Route, Taken
 
 __all__ = ["install", "prepare", "resolve", "routes"]
@@ -50,10 +50,7 @@ def resolve(app: Any, scope: Mapping[str, Any]) -> Taken | Resolved:
 
 def install(app: Any) -> frozenset[Taken]:
     """Install in whatever is mounted. What is mounted later is not known."""
-    if isinstance(app.mounts, Mounts):
-        app.mounts.learn()
-    else:
-        app.mounts = Mounts(app.mounts, _late)
+    watch(app, _late)
     return frozenset(
         named_below(mount.removesuffix("/"), taken)
         for mount, seen in _mounts(app)

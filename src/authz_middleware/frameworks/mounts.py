@@ -9,7 +9,7 @@ from typing import Any, cast
 from authz_middleware.policy.routes import Route, Taken
 from authz_middleware.policy.segments import Exact
 
-__all__ = ["Mounts", "below", "named_below"]
+__all__ = ["Mounts", "below", "named_below", "watch"]
 
 Late = Callable[[str, Any], Any]
 """Makes of a prefix and the app that is mounted there one that is looked at as a whole."""
@@ -46,6 +46,14 @@ class Mounts(MutableMapping[str, Any]):
 
     def __len__(self) -> int:
         return len(self._mounts)
+
+
+def watch(dispatcher: Any, late: Late) -> None:
+    """Stand before what a dispatcher has mounted; what is there by now was there at the start."""
+    if isinstance(dispatcher.mounts, Mounts):
+        dispatcher.mounts.learn()
+    else:
+        dispatcher.mounts = Mounts(dispatcher.mounts, late)
 
 
 def below(mount: str, route: Route) -> Route:

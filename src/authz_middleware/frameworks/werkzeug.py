@@ -15,7 +15,7 @@ from werkzeug.routing import converters as known
 
 from authz_middleware import frameworks
 from authz_middleware.frameworks.inside import look_again_wsgi
-from authz_middleware.frameworks.mounts import Mounts, below, named_below
+from authz_middleware.frameworks.mounts import below, named_below, watch
 from authz_middleware.frameworks.patterns import ignores_case
 from authz_middleware.policy.canonical import from_wsgi
 from authz_middleware.policy.converters import Kind
@@ -69,10 +69,7 @@ def resolve(app: Map | DispatcherMiddleware, environ: Mapping[str, Any]) -> Take
 def install(app: Map | DispatcherMiddleware) -> frozenset[Taken]:
     """Install in whatever is mounted; a map has no hook. What is mounted later is not known."""
     if isinstance(app, DispatcherMiddleware):
-        if isinstance(app.mounts, Mounts):
-            app.mounts.learn()
-        else:
-            app.mounts = Mounts(app.mounts, _late)  # type: ignore[assignment]
+        watch(app, _late)
     return frozenset(
         named_below(_as_text(mount), taken)
         for mount, mounted in _mounts(app)

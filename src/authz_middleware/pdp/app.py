@@ -13,13 +13,12 @@ import traceback
 from collections.abc import Collection, Iterable, Mapping
 from contextlib import suppress
 from http import HTTPStatus
-from ipaddress import ip_address
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final, cast
 from urllib.parse import urlsplit
 
 from authz_middleware import bearer
-from authz_middleware.authzen import responses
+from authz_middleware.authzen import endpoints, responses
 from authz_middleware.authzen.evaluation import (
     MAX_BODY,
     Batch,
@@ -32,11 +31,12 @@ from authz_middleware.observe.log import LOGGER
 from authz_middleware.pdp.asked import SUBJECT_TYPES, Questions
 from authz_middleware.runtime.authz import Authz
 from authz_middleware.tokens import weak_secrets
+from authz_middleware.tokens.key_sources import is_loopback
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
 
-__all__ = ["DecisionPoint", "is_loopback"]
+__all__ = ["DecisionPoint"]
 
 REALM: Final = "authz pdp"
 
@@ -115,11 +115,11 @@ class DecisionPoint:
     def _answer(self, environ: WSGIEnvironment) -> bytes:
         path = environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", "")
         method = environ.get("REQUEST_METHOD", "")
-        if path == responses.METADATA and self._metadata is not None:
+        if path == endpoints.METADATA and self._metadata is not None:
             _check_method(method, "GET", "HEAD")
             self._check_host(environ)
             return self._metadata
-        if path not in (responses.EVALUATION, responses.EVALUATIONS):
+        if path not in (endpoints.EVALUATION, endpoints.EVALUATIONS):
             raise _Failed(404, "there is nothing here")
         _check_method(method, "POST")
         self._check_host(environ)
@@ -128,7 +128,7 @@ class DecisionPoint:
         body = _body(environ)
         questions = Questions(self._authz.serving, self._types)
         try:
-            asked = (read_evaluation if path == responses.EVALUATION else read_evaluations)(body)
+            asked = (read_evaluation if path == endpoints.EVALUATION else read_evaluations)(body)
             if isinstance(asked, Batch):
                 return _json({"evaluations": _all(questions, asked)})
             return _json(_one(questions, asked))
@@ -279,16 +279,6 @@ def _checked(url: str) -> str:
     if not plain or not parts.hostname or not (parts.scheme == "https" or local):
         raise ValueError(f"{url!r} is no URL of a decision point: write https://pdp.example.com")
     return url
-
-
-def is_loopback(host: str) -> bool:
-    """Whether `host` is this machine for certain, and nobody else can reach it there."""
-    if host == "localhost":
-        return True
-    try:
-        return ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return False
 
 
 def _json(value: Mapping[str, Any]) -> bytes:

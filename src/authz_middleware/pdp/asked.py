@@ -8,10 +8,10 @@ cannot be told apart is refused.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
-from typing import Any, Final, Literal, NamedTuple, cast
+from typing import Any, Final, Generic, Literal, NamedTuple, TypeVar, cast
 from unicodedata import normalize
 from urllib.parse import urlencode
 
@@ -39,6 +39,10 @@ _OWN: Final = ("issuer", "roles", "permissions", "scopes", "claims")
 """Properties of a subject that have a meaning of their own; all others are claims."""
 
 
+Shared = TypeVar("Shared")
+Read = TypeVar("Read")
+
+
 class Answered(NamedTuple):
     """A decision, and the id by which the log has it; "" where nobody was refused."""
 
@@ -54,21 +58,21 @@ class Questions:
 
     def __init__(self, serving: Serving, types: Collection[str]) -> None:
         self._serving: Final = serving
-        self._types: Final = types
-        # By identity; what they are of is kept, so that no other takes its place.
-        self._callers: Final[dict[int, tuple[Entity, Verified | Rejected | Malformed | None]]] = {}
-        self._around: Final[
-            dict[int, tuple[Mapping[str, Any], Surroundings | Malformed | None]]
-        ] = {}
+        self._callers: Final = _Once[Entity, "Verified | Rejected | None"](
+            lambda subject: _caller(subject, serving, types)
+        )
+        self._around: Final = _Once[Mapping[str, Any], "Surroundings | None"](
+            lambda context: _around(context, serving.settings.context_reads)
+        )
 
     def answer(self, asked: Evaluation) -> Answered:
         """Decide, and tell the observers. Raises Malformed."""
-        around = self._surroundings(asked.context)
+        around = self._around.of(asked.context)
         if _normal(asked.resource.type) == ROUTE:
             return self._route(asked, around)
         permission, resource = self._permission(asked), _attributes(asked.resource)
         facts = RequestFacts("http", "", None, "", (), around=around)
-        caller = self._caller(asked.subject)
+        caller = self._callers.of(asked.subject)
         if isinstance(caller, Rejected):
             return self._rejected(facts, caller, permission)
         action = asked.action_properties
@@ -83,7 +87,7 @@ class Questions:
         ambiguous = "{" in path or "<" in path or asked.resource.type != ROUTE
         method = "GET" if websocket else method
         facts = RequestFacts(kind, method, path, "", (), ambiguous=ambiguous, around=around)
-        caller = self._caller(asked.subject)
+        caller = self._callers.of(asked.subject)
         if isinstance(caller, Rejected):
             return self._rejected(facts, caller)
         return Answered(*self._serving.answer(facts, caller))
@@ -104,29 +108,28 @@ class Questions:
         decision = Decision(False, "invalid_token", detail=rejected.detail)
         return Answered(decision, self._serving.tell(facts, decision, None, permission))
 
-    def _surroundings(self, context: Mapping[str, Any]) -> Surroundings | None:
-        if id(context) not in self._around:
-            found: Surroundings | Malformed | None
+
+class _Once(Generic[Shared, Read]):
+    """What is read of objects that several questions share: of each once, by its identity.
+
+    Where it is malformed, all of them are.
+    """
+
+    def __init__(self, read: Callable[[Shared], Read]) -> None:
+        self._read: Final = read
+        # What it is of is kept, so that no other takes its place.
+        self._known: Final[dict[int, tuple[Shared, Read | Malformed]]] = {}
+
+    def of(self, shared: Shared) -> Read:
+        """Return what is read of it. Raises Malformed."""
+        if id(shared) not in self._known:
+            found: Read | Malformed
             try:
-                found = _around(context, self._serving.settings.context_reads)
+                found = self._read(shared)
             except Malformed as malformed:
                 found = malformed
-            self._around[id(context)] = context, found
-        known = self._around[id(context)][1]
-        if isinstance(known, Malformed):
-            raise known
-        return known
-
-    def _caller(self, subject: Entity) -> Verified | Rejected | None:
-        """Return whom the subject is, expanded; None if nobody knows, or why it is nobody."""
-        if id(subject) not in self._callers:
-            found: Verified | Rejected | Malformed | None
-            try:
-                found = _caller(subject, self._serving, self._types)
-            except (Rejected, Malformed) as wrong:
-                found = wrong
-            self._callers[id(subject)] = subject, found
-        known = self._callers[id(subject)][1]
+            self._known[id(shared)] = shared, found
+        known = self._known[id(shared)][1]
         if isinstance(known, Malformed):
             raise known
         return known
@@ -172,8 +175,20 @@ def _normal(name: str) -> str:
 # --- The caller ---
 
 
-def _caller(subject: Entity, serving: Serving, types: Collection[str]) -> Verified | None:
-    """Return whom the subject is; None if nobody knows. Raises Rejected and Malformed."""
+def _caller(
+    subject: Entity, serving: Serving, types: Collection[str]
+) -> Verified | Rejected | None:
+    """Return whom the subject is, expanded; None if nobody knows, or why it is nobody.
+
+    Raises Malformed.
+    """
+    try:
+        return _verified(subject, serving, types)
+    except Rejected as rejected:
+        return rejected
+
+
+def _verified(subject: Entity, serving: Serving, types: Collection[str]) -> Verified | None:
     properties = subject.properties
     given = {name: _names(properties, name) for name in ("roles", "permissions", "scopes")}
     payload = _claims(properties)
@@ -231,9 +246,7 @@ def _check_subject(id: str, payload: dict[str, Any], issuer: Issuer) -> None:
 def _with(caller: Verified, given: Mapping[str, frozenset[str]], issuer: Issuer) -> Principal:
     """Return the caller with what is told of it directly: no more than a token could bring."""
     principal = caller.principal
-    roles = given["roles"] if issuer.grants is None else given["roles"] & issuer.grants
-    # A token's permissions count only where the policy says in which claim they are.
-    permissions = given["permissions"] if issuer.claims.permissions else frozenset[str]()
+    roles, permissions = issuer.may_say(given["roles"], given["permissions"])
     return replace(
         principal,
         roles=principal.roles | roles,

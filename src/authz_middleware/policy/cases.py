@@ -115,9 +115,11 @@ def _pdps(section: Section, known: Collection[str]) -> dict[str, Said]:
     """Read what decision points say: true, false, or that they cannot be asked."""
     table = section.table("pdp")
     said: dict[str, Said] = {}
-    for name in table or ():
-        value: object = table.raw(name) if table else None
-        if table is not None and name not in known:
+    if table is None:
+        return said
+    for name in table:
+        value: object = table.raw(name)
+        if name not in known:
             others = ", ".join(f"`{each}`" for each in sorted(known))
             fix = f"known: {others}" if known else "take it out: the policy has no [pdp.…]"
             table.error(name, f"no decision point is called `{name}`", fix)
@@ -125,7 +127,7 @@ def _pdps(section: Section, known: Collection[str]) -> dict[str, Said]:
             said[name] = Unanswered(UNAVAILABLE)
         elif isinstance(value, bool):
             said[name] = value
-        elif table is not None:
+        else:
             what = "a decision point says yes or no, or nothing"
             table.error(name, what, f'write `true`, `false` or "{UNAVAILABLE}"')
     return said

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from difflib import get_close_matches
 from typing import Final
 
 from authz_middleware.document import Section
-from authz_middleware.policy.names import Names
+from authz_middleware.policy.names import Names, suggestion
 from authz_middleware.policy.needs import DEFAULT_TIMEOUT, Load
 
 __all__ = ["LOAD_KEYS", "MAX_TIMEOUT", "read"]
@@ -43,13 +42,8 @@ def _check(table: Section, key: str, loader: str, names: Names) -> None:
     known = names.loaders
     if known is None or loader in known:
         return
-    near = get_close_matches(loader, sorted(known), n=1)
-    if near:
-        fix = f"did you mean `{near[0]}`?"
-    elif known:
-        fix = f"registered: {', '.join(f'`{each}`' for each in sorted(known))}"
-    else:
-        fix = f'give it where the policy is loaded: loaders={{"{loader}": …}}'
+    nobody = f'give it where the policy is loaded: loaders={{"{loader}": …}}'
+    fix = suggestion(loader, known, nobody, listed="registered")
     table.error(key, f"no loader `{loader}` is registered", fix)
 
 

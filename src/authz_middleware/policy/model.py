@@ -236,11 +236,14 @@ class Policy:
             if wanted is None:
                 return None  # it is refused, whatever anybody says
             found.append(wanted)
-        objects = (each for each in found if isinstance(each, Wanted))
-        questions = dict.fromkeys(each for each in found if isinstance(each, Question))
-        first = next(iter(questions), None)
-        few = Questions(tuple(each for each in questions if first and each.pdp == first.pdp))
-        return next(objects, few if first else None)
+        questions: dict[Question, None] = {}
+        for each in found:
+            if isinstance(each, Wanted):
+                return each
+            questions[each] = None
+        pdp = next((each.pdp for each in questions), None)
+        few = tuple(each for each in questions if each.pdp == pdp)
+        return Questions(few) if few else None
 
     def needs_object(self, permission: str) -> bool:
         """Whether the condition of `permission` reads attributes of an object."""

@@ -19,6 +19,7 @@ __all__ = [
     "check_permission",
     "check_roles",
     "check_tokens",
+    "suggestion",
     "wrong_permission",
     "wrong_role",
 ]
@@ -87,6 +88,13 @@ def wrong_role(role: str, declared: Collection[str] | None) -> tuple[str, str] |
         return what, f"did you mean `{near[0]}`? If not, add `{quoted(role)} = []` there"
     others = f", or use one of: {', '.join(sorted(declared))}" if declared else ""
     return what, f"add `{quoted(role)} = []` there{others}"
+
+
+def suggestion(name: str, known: Collection[str], otherwise: str, *, listed: str = "known") -> str:
+    """Return what to write instead of a name that is not `known`; `otherwise` if nothing is."""
+    if near := get_close_matches(name, sorted(known), n=1):
+        return f"did you mean `{near[0]}`?"
+    return f"{listed}: {', '.join(f'`{each}`' for each in sorted(known))}" if known else otherwise
 
 
 def check_permission(

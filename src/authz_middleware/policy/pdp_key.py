@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from difflib import get_close_matches
 from typing import Final
 
 from authz_middleware.document import Section
 from authz_middleware.document.paths import quoted
-from authz_middleware.policy.names import Names
+from authz_middleware.policy.names import Names, suggestion
 from authz_middleware.policy.needs import Pdp
 from authz_middleware.policy.questions import Elsewhere
 from authz_middleware.policy.segments import DoubleStar
@@ -24,13 +23,7 @@ def read(table: Section, names: Names, template: Template) -> Pdp | None:
     if pdp is None:
         return None
     if pdp not in names.pdps:
-        near = get_close_matches(pdp, sorted(names.pdps), n=1)
-        if near:
-            fix = f"did you mean `{near[0]}`?"
-        elif names.pdps:
-            fix = f"known: {', '.join(f'`{each}`' for each in sorted(names.pdps))}"
-        else:
-            fix = f'write [pdp.{quoted(pdp)}] with `url = "https://…"`'
+        fix = suggestion(pdp, names.pdps, f'write [pdp.{quoted(pdp)}] with `url = "https://…"`')
         table.error(NAME, f"no [pdp.{quoted(pdp)}] says where to ask", fix)
     if any(isinstance(segment, DoubleStar) for segment in template.segments):
         table.error(

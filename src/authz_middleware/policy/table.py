@@ -21,6 +21,7 @@ from authz_middleware.policy.needs import (
     Asked,
     Load,
     MaxAge,
+    Pdp,
     Scopes,
     When,
 )
@@ -247,7 +248,7 @@ def _early(requirement: Requirement) -> Requirement:
     return requirement if parts in ((), need.parts) else requirement.altered("table", All(parts))
 
 
-_LATE: Final = (When, Scopes, Acr, MaxAge, Load)
+_LATE: Final = (When, Scopes, Acr, MaxAge, Load, Pdp)
 """What fails at a later stage than all of `_BEFORE`."""
 
 _BEFORE: Final = frozenset[Reason](

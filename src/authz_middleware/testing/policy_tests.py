@@ -17,8 +17,9 @@ from authz_middleware.policy.explain import explain
 from authz_middleware.policy.model import Policy, Requirement
 from authz_middleware.policy.mutants import mutants
 from authz_middleware.policy.needs import Asked
-from authz_middleware.policy.questions import NOT_PUT, Answers, Question, Said
-from authz_middleware.policy.resources import Loaded, Object, Resources, Wanted
+from authz_middleware.policy.questions import NOT_PUT, Answers
+from authz_middleware.policy.resources import Resources
+from authz_middleware.policy.supposing import supposed
 from authz_middleware.policy.words import BY_CLIENT
 from authz_middleware.progress import Progress, untold
 from authz_middleware.runtime.authz import NOT_ASKED, Authz
@@ -175,22 +176,10 @@ class _Asked(NamedTuple):
         self, policy: Policy, requirements: tuple[Requirement, ...]
     ) -> tuple[Resources, Answers]:
         """Return what is loaded, and what decision points say, by the word of the test."""
-        found: dict[Object, Loaded] = {}
-        said: dict[Question, Said] = {}
-        if self.principal is None:
-            return found, said
-        facts = self.case.facts(self.expectation)
-        asked = (requirements, self.principal, self.now, facts)
-        while wanted := policy.waits_for(*asked, found, said):
-            if isinstance(wanted, Wanted):
-                if self.case.resource is None:
-                    break
-                found[wanted.object] = self.case.resource
-            else:
-                if wanted.each[0].pdp not in self.case.pdps:
-                    break
-                said |= {each: self.case.pdps[each.pdp] for each in wanted.each}
-        return found, said
+        case, facts = self.case, self.case.facts(self.expectation)
+        return supposed(
+            policy, requirements, self.principal, self.now, facts, case.resource, case.pdps
+        )
 
     def result(self, policy: Policy) -> PolicyTestResult:
         decision = self.decision(policy, self.requirements)

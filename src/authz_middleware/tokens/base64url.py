@@ -6,13 +6,12 @@ token with the same signature, and so a way around anything that remembers token
 
 from __future__ import annotations
 
-import re
 from binascii import a2b_base64
 from typing import Final
 
-__all__ = ["decode", "decode_alphabet"]
+__all__ = ["ALPHABET", "decode", "decode_alphabet"]
 
-_ALPHABET = re.compile(r"[A-Za-z0-9_-]*")
+ALPHABET: Final = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
 _TO_BASE64: Final = bytes.maketrans(b"-_", b"+/")
 
 # By the characters after the last whole group of four: the padding that is left out, and the
@@ -23,9 +22,10 @@ _ENDS: Final = {2: (b"==", b"AQgw"), 3: (b"=", b"AEIMQUYcgkosw048")}
 def decode(text: str) -> bytes:
     """Return the bytes that `text` spells; raise ValueError unless it is their one spelling."""
     # The standard library skips characters it does not know, so they are refused first.
-    if not _ALPHABET.fullmatch(text):
+    data = text.encode("utf-8", "surrogatepass")
+    if data.translate(None, ALPHABET):
         raise ValueError("a character outside the base64url alphabet")
-    return decode_alphabet(text.encode("ascii"))
+    return decode_alphabet(data)
 
 
 def decode_alphabet(text: bytes) -> bytes:

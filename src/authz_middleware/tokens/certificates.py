@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from authz_middleware.tokens import jwk
 from authz_middleware.tokens.key_set import KeysUnusable
+from authz_middleware.tokens.keys import CERTIFICATE
 
 __all__ = ["Certified", "Concern", "concerns", "of_jwks", "of_pem"]
 
@@ -41,8 +42,7 @@ class Concern(NamedTuple):
 
 def of_pem(data: bytes) -> tuple[Certified, ...]:
     """Return the certificate of a PEM file, if it is one."""
-    held = b"-----BEGIN CERTIFICATE-----" in data
-    return (Certified("its certificate", data),) if held else ()
+    return (Certified("its certificate", data),) if CERTIFICATE in data else ()
 
 
 def of_jwks(document: object) -> tuple[Certified, ...]:

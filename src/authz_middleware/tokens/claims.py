@@ -90,10 +90,9 @@ def told(payload: dict[str, Any], subject: str, issuer: Issuer, now: float) -> V
     holds, and names are found where the issuer's tokens have them.
     """
     issued_at, not_before, expires_at = (_time(payload, name) for name in ("iat", "nbf", "exp"))
-    starts = max(time for time in (not_before, issued_at, -math.inf) if time is not None)
     expires = math.inf if expires_at is None else expires_at
     principal = _principal(payload, subject, issuer, expires)
-    verified = Verified(principal, starts - issuer.leeway, expires + issuer.leeway)
+    verified = _within(principal, issued_at, not_before, expires, issuer.leeway)
     check_times(verified, now)
     return verified
 
@@ -118,11 +117,20 @@ def _verified(payload: dict[str, Any], issuer: Issuer) -> Verified:
             raise Rejected("missing_claim:iat")
         if expires_at - issued_at > issuer.max_lifetime:
             raise Rejected("lifetime_too_long")
+    principal = _principal(payload, _subject(payload, issuer), issuer, expires_at)
+    return _within(principal, issued_at, not_before, expires_at, issuer.leeway)
+
+
+def _within(
+    principal: Principal,
+    issued_at: float | None,
+    not_before: float | None,
+    expires_at: float,
+    leeway: float,
+) -> Verified:
     starts = -math.inf if issued_at is None else issued_at
     if not_before is not None and not_before > starts:
         starts = not_before
-    leeway = issuer.leeway
-    principal = _principal(payload, _subject(payload, issuer), issuer, expires_at)
     return Verified(principal, starts - leeway, expires_at + leeway)
 
 

@@ -21,10 +21,6 @@ __all__ = ["MAX_TOKEN_LENGTH", "Signed", "Unverified", "decode", "parse"]
 # Servers stop a header line at 8 to 64 KiB (gunicorn 8,190, uvicorn's h11 65,536, nginx 8k).
 MAX_TOKEN_LENGTH = 16 * 1024
 
-# RFC 8725bis §3.14: a character outside this alphabet means that it is no compact token.
-# What is left of three segments without it is two dots.
-_ALPHABET = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
-
 # Header members that change what is signed or how it is read; understood by nobody here.
 # `crit` may only name extensions and we have none (RFC 7515 §4.1.11); `b64` is RFC 7797 §7;
 # the rest belong to encryption (RFC 7516 §4.1, RFC 7518 §4).
@@ -77,7 +73,9 @@ def decode(token: str) -> Signed:
     if len(token) > MAX_TOKEN_LENGTH:
         raise Rejected("too_long")
     data = token.encode("ascii") if token.isascii() else b""
-    if data.translate(None, _ALPHABET) != b"..":
+    # RFC 8725bis §3.14: a character outside this alphabet means that it is no compact token. What
+    # is left of three segments without it is two dots.
+    if data.translate(None, base64url.ALPHABET) != b"..":
         raise Rejected("not_a_jwt")
     first, second, third = data.split(b".")
     try:

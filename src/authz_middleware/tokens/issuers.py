@@ -120,6 +120,14 @@ class Issuer:
     from_template: bool = False  # ... and stands for one tenant of a template
     development_keys: bool = False  # whether a key that anybody may have on his disk will do
 
+    def may_say(
+        self, roles: frozenset[str], permissions: frozenset[str]
+    ) -> tuple[frozenset[str], frozenset[str]]:
+        """Return those that a token of it could bring, of what somebody tells of its caller."""
+        granted = roles if self.grants is None else roles & self.grants
+        # A token's permissions count only where the policy says in which claim they are.
+        return granted, permissions if self.claims.permissions else frozenset()
+
     @property
     def is_of_development(self) -> bool:
         """Whether it believes such keys: of the policy, or from another machine."""

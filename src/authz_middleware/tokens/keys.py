@@ -26,6 +26,10 @@ __all__ = ["KeySet", "KeysUnusable", "VerificationKey", "from_jwks", "from_pem",
 MAX_NOTES: Final = 8
 
 
+CERTIFICATE: Final = b"-----BEGIN CERTIFICATE-----"
+"""What the PEM text of a certificate begins with (RFC 7468 §5)."""
+
+
 def from_jwks(document: object) -> KeySet:
     """Return the usable keys of a JWK set (RFC 7517 §5), or raise KeysUnusable.
 
@@ -82,7 +86,7 @@ def from_pem(data: bytes) -> KeySet:
     if blocks != 1:
         raise KeysUnusable(f"holds {blocks} PEM blocks; give one public key or certificate")
     try:
-        if b"-----BEGIN CERTIFICATE-----" in data:
+        if CERTIFICATE in data:
             key: object = x509.load_pem_x509_certificate(data).public_key()
         else:
             key = load_pem_public_key(data)
