@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextlib import suppress
 from contextvars import ContextVar, Token
 from typing import Any, Final, Protocol, cast
 
@@ -240,5 +239,7 @@ def enter(access: Access | None) -> Token[Access | None]:
 
 def leave(token: Token[Access | None]) -> None:
     """Undo an `enter` of this context."""
-    with suppress(ValueError):  # a request that is given up may be closed from another context
+    try:  # noqa: SIM105 - `suppress` is in Python, and each request comes through here
         _current.reset(token)
+    except ValueError:
+        pass  # a request that is given up may be closed from another context

@@ -6,13 +6,13 @@ import asyncio
 import inspect
 import os
 import sys
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from typing import Any, Final
 
 from authz_middleware import frameworks
 from authz_middleware.access import Access, enter, leave
 from authz_middleware.answers import RefusalRenderer
-from authz_middleware.effects import Refuse
+from authz_middleware.effects import Admit, Refuse
 from authz_middleware.errors import AccessDenied, PolicyError
 from authz_middleware.facts import Answer, ContextReads, RequestFacts
 from authz_middleware.observe import DecisionObserver
@@ -30,8 +30,16 @@ KEY = "authz"
 POLICY_VIOLATION = 1008  # RFC 6455 §7.4.1
 SERVER_ERRORS = (1011, 4500)  # RFC 6455 §7.4.1; Litestar's
 
-_NAMES = (b"authorization", b"accept", b"upgrade", b"sec-websocket-key", b"x-vhm-root")
-_LENGTHS = frozenset(map(len, _NAMES))  # a name that has none of these is not looked at
+_NAMES = frozenset((b"authorization", b"accept", b"upgrade", b"sec-websocket-key", b"x-vhm-root"))
+_USUAL = (b"authorization", b"accept")
+_PLAIN: Final[set[bytes]] = {*_USUAL}
+"""Names of fields, as they were written: those that say nothing to us, and these two as usual."""
+
+MAX_PLAIN: Final = 1024
+"""Names that are remembered; whoever sends so many only makes us look again."""
+
+MAX_PLAIN_LENGTH: Final = 64
+"""Bytes of a name: longer ones are looked at each time."""
 
 Message = dict[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -149,7 +157,9 @@ class ASGIAuthzMiddleware:
         if document := serving.metadata(facts):
             await exchange.answer(document)
             return None
-        outcome = await serving.outcome_async(facts)
+        outcome = serving.begin(facts)
+        if not isinstance(outcome, (Admit, Refuse)):
+            outcome = await outcome
         if isinstance(outcome, Refuse):
             admit = self.guarded.left_to_the_app(outcome, serving, scope)
             if admit is None:
@@ -216,30 +226,58 @@ def _headers(scope: Mapping[str, Any]) -> list[tuple[bytes, bytes]]:
 
 
 def _fields(scope: Mapping[str, Any]) -> tuple[tuple[bytes, ...], str | None, bool, bool]:
-    """Every Authorization field value, the Accept field, and two marks, in one walk.
+    """Every Authorization field value, the Accept field, and two marks.
 
     The marks are for WSGI apps behind a bridge: whether one may take this for a WebSocket
     handshake, and whether Pyramid would begin to look at another path.
+
+    The common request is not walked through: each name comes once, and is one that was seen before
+    and says nothing, or one of the two as nearly everybody writes it.
     """
+    headers = _headers(scope)
+    try:
+        fields = dict(headers)
+        if len(fields) == len(headers) and _PLAIN.issuperset(fields):
+            values = (fields[b"authorization"],) if b"authorization" in fields else ()
+            accepted = fields[b"accept"].decode("latin-1") if b"accept" in fields else None
+            return values, accepted, False, False
+    except (TypeError, ValueError):
+        pass  # names that are no byte strings, or fields that are no pairs
+    return _walked(headers)
+
+
+def _walked(
+    headers: Iterable[tuple[bytes, bytes]],
+) -> tuple[tuple[bytes, ...], str | None, bool, bool]:
+    """Return what `_fields` does, looking at every field; remember the names that say nothing."""
     authorization: list[bytes] = []
     accept: list[bytes] = []
     upgrade = elsewhere = False
     # Names may come in any case (ASGI, "HTTP Connection Scope"); every field line counts. Two of
     # them count with `_` as well, which a bridge makes of `-`.
-    for written, value in _headers(scope):
-        if len(written) not in _LENGTHS:
-            continue
+    for written, value in headers:
         name = written.lower().replace(b"_", b"-")
-        if name == b"authorization":
+        if name not in _NAMES:
+            _remember(written)
+        elif name == b"authorization":
             authorization.append(value)
         elif name == b"accept":
             accept.append(value)
         elif name == b"x-vhm-root":
             elsewhere = True
-        elif name == b"sec-websocket-key" or (name == b"upgrade" and b"websocket" in value.lower()):
+        elif name == b"sec-websocket-key" or b"websocket" in value.lower():
             upgrade = True
     accepted = b", ".join(accept).decode("latin-1") if accept else None
     return tuple(authorization), accepted, upgrade, elsewhere
+
+
+def _remember(name: bytes) -> None:
+    if len(name) > MAX_PLAIN_LENGTH or type(name) is not bytes:
+        return
+    if len(_PLAIN) >= MAX_PLAIN:
+        _PLAIN.clear()
+        _PLAIN.update(_USUAL)
+    _PLAIN.add(name)
 
 
 def _awaited(function: Callable[..., Awaitable[None]]) -> Callable[..., Awaitable[None]]:

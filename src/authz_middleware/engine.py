@@ -50,6 +50,7 @@ from authz_middleware.facts import (
 )
 from authz_middleware.policy.binding import Binding
 from authz_middleware.policy.model import Policy, Requirement, is_public
+from authz_middleware.policy.questions import NO_ANSWERS
 from authz_middleware.policy.resources import NO_RESOURCES, Wanted
 from authz_middleware.policy.routekey import request_method
 from authz_middleware.ruling import Ruling
@@ -79,6 +80,7 @@ class Engine:
     ) -> None:
         self.policy = policy
         self.ruling = Ruling(policy)
+        self._forbids = bool(policy.forbids)
         self.issuers = issuers
         self._sources = sources
         self._cache = cache
@@ -136,6 +138,8 @@ class Engine:
         requirements = self.ruling.of(facts, method)
         if requirements is None:
             return _refuse("path_ambiguous")
+        if not self._forbids:
+            return requirements
         forbidden = self.policy.forbidden(requirements, now, facts)
         return requirements if forbidden is None else Refuse(forbidden, None, "absent")
 
@@ -408,26 +412,31 @@ class Engine:
         facts: RequestFacts,
         now: float,
     ) -> Outcome | Unresolved:
-        principal = verified.principal
+        principal, _, valid_until = verified
         for requirement in requirements:
-            if requirement.waits:
-                allowed = requirements[0].allowed
-                admit = Admit(allowed, principal, "valid", verified.valid_until)
-                return self._decided(admit, principal, requirements, facts, now)
-        decision = self.policy.decide(requirements, principal, now, facts)
-        if decision.allowed:
-            # By position: this is the common end, and names cost as much again.
-            return Admit(
-                decision,
-                principal,
-                "valid",
-                verified.valid_until,
-                "no_credentials",
-                requirements,
-                NO_RESOURCES,
-                now,
+            if not requirement.at_once(principal):
+                break
+        else:
+            # The common end. As it is made by the class itself: its own `__new__` is in Python.
+            return tuple.__new__(
+                Admit,
+                (
+                    requirements[0].allowed,
+                    principal,
+                    "valid",
+                    valid_until,
+                    "no_credentials",
+                    requirements,
+                    NO_RESOURCES,
+                    now,
+                    None,
+                    NO_ANSWERS,
+                ),
             )
-        return Refuse(decision, principal, "valid")
+        admit = Admit(requirements[0].allowed, principal, "valid", valid_until)
+        if any(requirement.waits for requirement in requirements):
+            return self._decided(admit, principal, requirements, facts, now)
+        return self._settled(admit, principal, requirements, facts, now)
 
     def _anonymous(
         self,

@@ -214,7 +214,7 @@ class RequestFacts(NamedTuple):
     def without_credentials(self) -> RequestFacts:
         """Return the same without the Authorization field: what may outlive the request."""
         # Not `_replace`, which looks every field up by its name: each request comes through here.
-        return RequestFacts._make((*self[:4], (), *self[5:]))
+        return tuple.__new__(RequestFacts, (*self[:4], (), *self[5:]))
 
     def __repr__(self) -> str:
         """Everything but the credentials (RFC 9700 §4.9.3: error trackers show local variables)."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import wait
 from contextlib import suppress
 from dataclasses import replace
@@ -23,6 +23,7 @@ from authz_middleware.effects import (
     Admit,
     NeedResource,
     Outcome,
+    Pending,
     Refuse,
     Routed,
     Served,
@@ -152,10 +153,23 @@ class Serving:
 
     async def outcome_async(self, facts: RequestFacts) -> Outcome:
         """Decide a request, leaving the event loop free where somebody must be asked first."""
+        outcome = self.begin(facts)
+        return outcome if isinstance(outcome, (Admit, Refuse)) else await outcome
+
+    def begin(self, facts: RequestFacts) -> Outcome | Awaitable[Outcome]:
+        """Decide a request; or return what decides it, where somebody must be asked first."""
         now = self.clock()
         outcome = self._engine.start(facts, now)
         if not isinstance(outcome, (Admit, Refuse)):
-            outcome = await drive_async(self._engine.resume(outcome), self._outside)
+            return self._end(facts, now, outcome)
+        if self._trials is not None:
+            self._trials.hand(facts, now, outcome.decision)
+        return outcome
+
+    async def _end(
+        self, facts: RequestFacts, now: float, waiting: Pending | Unresolved
+    ) -> Outcome:
+        outcome = await drive_async(self._engine.resume(waiting), self._outside)
         if self._trials is not None:
             self._trials.hand(facts, now, outcome.decision)
         return outcome

@@ -113,7 +113,7 @@ class Presumed(Serving):
         decision = Decision(True, "allowed", outcome.decision.rule)
         return Admit(decision, outcome.principal, "valid", inf)
 
-    async def outcome_async(self, facts: RequestFacts) -> Outcome:
+    def begin(self, facts: RequestFacts) -> Outcome:
         """Decide as `outcome` does."""
         return self.outcome(facts)
 
