@@ -80,16 +80,25 @@ class Access:
         accept: str | None,
         binding: Binding | None = None,
     ) -> None:
-        self.decision: Final = admit.decision
-        self.principal: Final = admit.principal
-        self.credentials: Final = admit.credentials
-        # Seconds since the epoch from which `require` and `allows` refuse: `exp` plus leeway.
-        self.valid_until: Final = admit.valid_until
+        # In one go, since each request comes through here. `valid_until` is in seconds since the
+        # epoch: from then on `require` and `allows` refuse (`exp` plus leeway). `anonymous` is why
+        # they refuse an anonymous caller. `_unless_404` stands where the app was let in to say 404,
+        # and says something else.
+        (
+            self.decision,
+            self.principal,
+            self.credentials,
+            self.valid_until,
+            self.anonymous,
+            requirements,
+            _,
+            _,
+            self._unless_404,
+            _,
+        ) = admit
         # Without the credentials: an `Access` may outlive its request, and a token should not. For
         # the same reason it is made with the Accept field alone, not with all of the request.
         self.facts: Final = facts.without_credentials()
-        # Why `require` and `allows` refuse an anonymous caller.
-        self.anonymous: Final = admit.anonymous
         # The refusal that `require` raised; an adapter sends it in place of a 5xx.
         self.denied: Answer | None = None
         # ... and this one in place of whatever is answered: the second look's.
@@ -105,9 +114,7 @@ class Access:
         # The permissions that some rule says the handler must ask about (`must_check`), and that
         # nobody has asked about yet; None in the common case.
         self._unchecked: set[str] | None = None
-        # What stands where the app was let in to say 404, and says something else.
-        self._unless_404 = admit.unless_404
-        self._demand(admit.requirements)
+        self._demand(requirements)
 
     def allows(self, permission: str, resource: Mapping[str, Any] | None = None) -> bool:
         """Whether the caller has `permission`; False for anonymous callers and expired tokens.

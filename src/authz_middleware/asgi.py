@@ -133,7 +133,8 @@ class ASGIAuthzMiddleware:
         The app is called outside: what only a decision needs is gone while the request is served.
         """
         scope.pop(KEY, None)  # nobody outside can hand us a caller
-        if not isinstance(scope.get("headers"), (list, tuple)):
+        headers = scope.get("headers")
+        if type(headers) is not list and not isinstance(headers, (list, tuple)):
             # Any iterable of any iterables (Falcon's test client has those), read more than once.
             scope["headers"] = [tuple(field) for field in scope.get("headers", ())]
         if self.authz is None:
@@ -144,7 +145,9 @@ class ASGIAuthzMiddleware:
         if binding is None:
             await exchange.answer(not_loaded(_fields(scope)[1]))
             return None
-        root_path = self._own_root_path() or scope.get("root_path") or ""
+        root_path = scope.get("root_path") or ""
+        if self._own_root_path is not None:
+            root_path = self._own_root_path() or root_path
         use = self._use_of_root_path
         prefix = "" if use == "kept" else root_path
         facts, accept = facts_of(
@@ -154,7 +157,7 @@ class ASGIAuthzMiddleware:
             exact=self.guarded.exact,
             reads=serving.settings.context_reads,
         )
-        if document := serving.metadata(facts):
+        if serving.settings.metadata is not None and (document := serving.metadata(facts)):
             await exchange.answer(document)
             return None
         outcome = serving.begin(facts)
@@ -196,20 +199,23 @@ def facts_of(
     websocket = scope["type"] == "websocket"
     method = "GET" if websocket else scope["method"]
     raw_path = scope.get("raw_path") or b""
-    # By position: names cost as much again, on each request.
-    facts = RequestFacts(
-        "websocket" if websocket else "http",
-        method,
-        scope["path"],
-        root_path,
-        authorization,
-        _preflight(scope) if method == "OPTIONS" else "",
-        upgrade and not websocket,
-        elsewhere or (b"%" in raw_path and holds_encoded_slash(raw_path.decode("latin-1"))),
-        whole,
-        "",
-        exact,
-        from_scope(scope, reads) if reads is not None else None,
+    # As it is made by the class itself: its own `__new__` is in Python, and names cost as much.
+    facts = tuple.__new__(
+        RequestFacts,
+        (
+            "websocket" if websocket else "http",
+            method,
+            scope["path"],
+            root_path,
+            authorization,
+            _preflight(scope) if method == "OPTIONS" else "",
+            upgrade and not websocket,
+            elsewhere or (b"%" in raw_path and holds_encoded_slash(raw_path.decode("latin-1"))),
+            whole,
+            "",
+            exact,
+            from_scope(scope, reads) if reads is not None else None,
+        ),
     )
     return facts, accept
 
@@ -328,13 +334,16 @@ class _HttpExchange:
         """Send what may start the response, judged when it is sent; or our answer instead."""
         if self._replaced:
             return
+        kind = message["type"]
         # Some servers send more than the start at once, such as early hints.
-        if not self._started and message["type"].startswith("http.response."):
-            if answer := self._instead(message):
+        if not self._started and kind.startswith("http.response."):
+            access = self._access
+            plain = access is not None and access.denied is None and not access.is_unchecked
+            if not plain and (answer := self._instead(message)):
                 self._replaced = True
                 await self.answer(answer)
                 return
-            self._started = message["type"] == "http.response.start"
+            self._started = kind == "http.response.start"
         await self._send(message)
 
     def _instead(self, message: Message) -> Answer | None:

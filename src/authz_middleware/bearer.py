@@ -10,7 +10,6 @@ __all__ = ["MAX_LENGTH", "Presented", "challenge", "parse", "usual"]
 MAX_LENGTH = 16 * 1024
 """Bytes of an Authorization value that are looked at; servers commonly allow 8 to 64 KiB."""
 
-_USUAL = b"Bearer "
 # RFC 6750 §2.1: credentials = "Bearer" 1*SP b64token; the scheme is case-insensitive.
 _B64TOKEN = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~+/"
 _BEARER = re.compile(rb"[Bb][Ee][Aa][Rr][Ee][Rr] +([A-Za-z0-9\-._~+/]+=*)")
@@ -35,8 +34,10 @@ def usual(values: tuple[bytes, ...]) -> bytes | None:
 
     It is not looked at: good for finding what was parsed before, and for nothing else.
     """
-    if len(values) == 1 and values[0].startswith(_USUAL) and len(values[0]) <= MAX_LENGTH:
-        return values[0][len(_USUAL) :]
+    if len(values) == 1:
+        (value,) = values
+        if value[:7] == b"Bearer " and len(value) <= MAX_LENGTH:
+            return value[7:]
     return None
 
 

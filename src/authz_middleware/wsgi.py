@@ -107,24 +107,29 @@ def facts_of(
     """
     authorization = environ.get("HTTP_AUTHORIZATION")
     method = environ.get("REQUEST_METHOD", "")
-    return RequestFacts(
-        "http",
-        method,
-        # The root of a mount may be empty (PEP 3333, "environ Variables"); apps route it as "/".
-        from_wsgi(environ.get("PATH_INFO", "") or "/"),
-        "",  # PATH_INFO is what the app routes on; SCRIPT_NAME never decides
-        () if authorization is None else (_bytes(authorization),),
-        _preflight(environ) if method == "OPTIONS" else "",
-        # As loose as the loosest app: some look at one of the two only.
-        "websocket" in environ.get("HTTP_UPGRADE", "").lower()
-        or "HTTP_SEC_WEBSOCKET_KEY" in environ,
-        # Not in PEP 3333, but gunicorn and others give the target; it can only speak against. And
-        # Pyramid's traversal begins where a client's X-Vhm-Root says.
-        "HTTP_X_VHM_ROOT" in environ
-        or holds_encoded_slash(environ.get("RAW_URI") or environ.get("REQUEST_URI") or ""),
-        mount=environ.get("SCRIPT_NAME", ""),
-        exact=exact,
-        around=from_environ(environ, reads) if reads is not None else None,
+    # As it is made by the class itself: its own `__new__` is in Python, and names cost as much.
+    return tuple.__new__(
+        RequestFacts,
+        (
+            "http",
+            method,
+            # The root of a mount may be empty (PEP 3333, "environ Variables"); apps route it as "/".
+            from_wsgi(environ.get("PATH_INFO", "") or "/"),
+            "",  # PATH_INFO is what the app routes on; SCRIPT_NAME never decides
+            () if authorization is None else (_bytes(authorization),),
+            _preflight(environ) if method == "OPTIONS" else "",
+            # As loose as the loosest app: some look at one of the two only.
+            ("HTTP_UPGRADE" in environ and "websocket" in environ["HTTP_UPGRADE"].lower())
+            or "HTTP_SEC_WEBSOCKET_KEY" in environ,
+            # Not in PEP 3333, but gunicorn and others give the target; it can only speak against.
+            # And Pyramid's traversal begins where a client's X-Vhm-Root says.
+            "HTTP_X_VHM_ROOT" in environ
+            or holds_encoded_slash(environ.get("RAW_URI") or environ.get("REQUEST_URI") or ""),
+            False,
+            environ.get("SCRIPT_NAME", ""),
+            exact,
+            from_environ(environ, reads) if reads is not None else None,
+        ),
     )
 
 

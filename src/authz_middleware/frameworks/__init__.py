@@ -329,10 +329,10 @@ def use_of_root_path(app: object) -> UseOfRootPath:
     return "any"
 
 
-def own_root_path(app: object) -> Callable[[], str]:
+def own_root_path(app: object) -> Callable[[], str] | None:
     """Return what tells the `root_path` that the app puts in the place of the server's, or "".
 
-    FastAPI does so where it was made with one, Django where FORCE_SCRIPT_NAME is set; both behind
+    None where no app does: FastAPI does so where it was made with one, Django where FORCE_SCRIPT_NAME is set; both behind
     us if we stand around them.
     """
     for layer in _layers(app):
@@ -342,7 +342,7 @@ def own_root_path(app: object) -> Callable[[], str]:
         if "django.core.handlers.asgi" in modules:
             own: Callable[[], str] = import_module(f"{__name__}.django").own_root_path
             return own
-    return lambda: ""
+    return None
 
 
 def built_late() -> bool:

@@ -183,7 +183,8 @@ class Serving:
     ) -> Access:
         """Return the `Access` of a request that is let through, and tell the observers."""
         access = Access(admit, facts, self, accept, binding)
-        self._tell(facts, admit.decision, admit.principal, explain=access.explain)
+        if self._is_heard:
+            self._tell(facts, admit.decision, admit.principal, explain=access.explain)
         return access
 
     def refused(self, facts: RequestFacts, refuse: Refuse, accept: str | None) -> Answer:
@@ -205,6 +206,11 @@ class Serving:
         if mount + facts.path in (wanted, facts.root_path + wanted):
             return self.settings.metadata
         return None
+
+    @property
+    def _is_heard(self) -> bool:
+        """Whether anybody listens to what goes well."""
+        return bool(self._observers) or LOGGER.isEnabledFor(logging.DEBUG)
 
     # The routes of apps.
 
@@ -414,8 +420,8 @@ class Serving:
         explain: Callable[[], Decision] | None = None,
     ) -> str:
         refused = not decision.allowed if refused is None else refused
-        if not refused and not self._observers and not LOGGER.isEnabledFor(logging.DEBUG):
-            return ""  # nobody listens to what goes well
+        if not refused and not self._is_heard:
+            return ""
         roles = permissions = frozenset[str]()
         if principal is not None and self._observers:  # our own log does not tell them
             roles, permissions = self.settings.policy.roles.contract(principal)

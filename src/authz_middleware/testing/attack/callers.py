@@ -130,6 +130,10 @@ class Presumed(Serving):
     def _resolved(self, unresolved: Unresolved) -> Outcome:
         return self._presumed.give_up(unresolved, self.clock())
 
+    @property
+    def _is_heard(self) -> bool:
+        return True
+
     def _tell(
         self,
         facts: RequestFacts,
