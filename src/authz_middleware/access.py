@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextvars import ContextVar, Token
 from typing import Any, Final, Protocol, cast
 
@@ -193,6 +193,11 @@ class Access:
             self._unchecked = (self._unchecked or set()) | earlier._unchecked
 
     @property
+    def is_plain(self) -> bool:
+        """Whether whatever the app answers by now is sent: the common case."""
+        return self.denied is None and not self._unchecked and self._unless_404 is None
+
+    @property
     def is_unchecked(self) -> bool:
         """Whether some answers of the app are not to be sent: see `unchecked`."""
         return bool(self._unchecked) or self._unless_404 is not None
@@ -239,9 +244,8 @@ def current_access() -> Access | None:
     return _current.get()
 
 
-def enter(access: Access | None) -> Token[Access | None]:
-    """Set what `current_access` returns in this context; the adapters call it at every entry."""
-    return _current.set(access)
+enter: Final[Callable[[Access | None], Token[Access | None]]] = _current.set
+"""Sets what `current_access` returns in this context; the adapters call it at every entry."""
 
 
 def leave(token: Token[Access | None]) -> None:

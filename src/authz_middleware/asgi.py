@@ -96,15 +96,24 @@ class ASGIAuthzMiddleware:
         kind = scope["type"]
         if kind in ("http", "websocket"):
             scope = dict(scope)
-            exchange = (_HttpExchange if kind == "http" else _WebSocketExchange)(
-                scope, receive, send
-            )
+            if kind == "http":
+                exchange = _HttpExchange(scope, receive, send)
+            else:
+                exchange = conversation = _WebSocketExchange(scope, receive, send)
+                receive = conversation.listen
             token = enter(None)
             try:
                 access = await self._admitted(scope, exchange)
                 if access is not None:
                     enter(access)
-                    await exchange.serve(self.app, access)
+                    exchange.access = access
+                    # Here, not in a coroutine of the exchange: whatever the app awaits would come
+                    # through that one, too.
+                    try:
+                        await self.app(scope, receive, exchange.relay)
+                    except Exception as error:
+                        if not await exchange.is_settled(error):
+                            raise
             finally:
                 leave(token)
         elif kind != "lifespan":
@@ -297,13 +306,13 @@ def _awaited(function: Callable[..., Awaitable[None]]) -> Callable[..., Awaitabl
 class _HttpExchange:
     """One HTTP request: our answer, or the app's messages with an eye on how they start."""
 
-    __slots__ = ("_access", "_receive", "_replaced", "_scope", "_send", "_started")
+    __slots__ = ("_receive", "_replaced", "_scope", "_send", "_started", "access")
 
     def __init__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
         self._scope = scope
         self._receive = receive
         self._send = send
-        self._access: Access | None = None
+        self.access: Access | None = None
         self._started = False
         self._replaced = False
 
@@ -313,20 +322,17 @@ class _HttpExchange:
         body = b"" if self._scope["method"] == "HEAD" else answer.body
         await self._respond("http.response", answer, body)
 
-    async def serve(self, app: Any, access: Access) -> None:
-        """Let the app answer; a `require` that was denied before it started is our refusal."""
-        self._access = access
-        try:
-            await app(self._scope, self._receive, self._relay)
-        except Exception as error:
-            denied = AccessDenied.within(error)
-            if denied is None or self._started:
-                raise
-            if not self._replaced:
-                await self.answer(denied.answer)
+    async def is_settled(self, error: Exception) -> bool:
+        """Whether what the app raised is a `require`, denied before it started: then we answer."""
+        denied = AccessDenied.within(error)
+        if denied is None or self._started:
+            return False
+        if not self._replaced:
+            await self.answer(denied.answer)
+        return True
 
     @_awaited
-    def _relay(self, message: Message) -> Awaitable[None]:
+    def relay(self, message: Message) -> Awaitable[None]:
         """Send a message of the app; no coroutine of our own once the response has started."""
         return self._send(message) if self._started else self._begin(message)
 
@@ -337,8 +343,8 @@ class _HttpExchange:
         kind = message["type"]
         # Some servers send more than the start at once, such as early hints.
         if not self._started and kind.startswith("http.response."):
-            access = self._access
-            plain = access is not None and access.denied is None and not access.is_unchecked
+            access = self.access
+            plain = access is not None and access.is_plain
             if not plain and (answer := self._instead(message)):
                 self._replaced = True
                 await self.answer(answer)
@@ -348,18 +354,18 @@ class _HttpExchange:
 
     def _instead(self, message: Message) -> Answer | None:
         """Return what is answered in place of a response that is about to start."""
-        denied = self._access.denied if self._access else None
+        denied = self.access.denied if self.access else None
         if denied is not None and (self._overruled() or message.get("status", 0) >= 500):
             return denied
         return self._unchecked(message)
 
     def _unchecked(self, message: Message) -> Answer | None:
         """Return what answers if nobody has asked what the policy says must be asked first."""
-        return self._access.unchecked(message.get("status")) if self._access else None
+        return self.access.unchecked(message.get("status")) if self.access else None
 
     def _overruled(self) -> bool:
         """Whether the second look has refused; then whatever the app makes of it is not sent."""
-        return self._access is not None and self._access.overruled is not None
+        return self.access is not None and self.access.overruled is not None
 
     async def _respond(self, kind: str, answer: Answer, body: bytes) -> None:
         headers = [
@@ -390,28 +396,26 @@ class _WebSocketExchange(_HttpExchange):
         else:
             await self._close()
 
-    async def serve(self, app: Any, access: Access) -> None:
-        """Let the app speak; a `require` that is denied ends the conversation."""
-        self._access = access
-        try:
-            await app(self._scope, self._listen, self._relay)
-        except Exception as error:
-            denied = AccessDenied.within(error)
-            if denied is None or (self._closed and not self._replaced):
-                raise
-            await self._deny(denied.answer)
+    async def is_settled(self, error: Exception) -> bool:
+        """Whether it is a `require` that was denied: it ends the conversation."""
+        denied = AccessDenied.within(error)
+        if denied is None or (self._closed and not self._replaced):
+            return False
+        await self._deny(denied.answer)
+        return True
 
-    async def _listen(self) -> Message:
+    async def listen(self) -> Message:
+        """Receive a message, and note what it says of the connection."""
         message: Message = await self._receive()
         self._connected = True
         self._gone = self._gone or message["type"] == "websocket.disconnect"
         return message
 
-    async def _relay(self, message: Message) -> None:
+    async def relay(self, message: Message) -> None:
         kind = message["type"]
         if self._replaced:
             return
-        denied = self._access.denied if self._access else None
+        denied = self.access.denied if self.access else None
         if denied is not None and (self._overruled() or self._failed(message)):
             await self._deny(denied)
             return

@@ -113,7 +113,7 @@ def facts_of(
         (
             "http",
             method,
-            # The root of a mount may be empty (PEP 3333, "environ Variables"); apps route it as "/".
+            # The root of a mount may be empty (PEP 3333, "environ Variables"): apps route it as "/"
             from_wsgi(environ.get("PATH_INFO", "") or "/"),
             "",  # PATH_INFO is what the app routes on; SCRIPT_NAME never decides
             () if authorization is None else (_bytes(authorization),),

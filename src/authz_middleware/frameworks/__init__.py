@@ -332,8 +332,8 @@ def use_of_root_path(app: object) -> UseOfRootPath:
 def own_root_path(app: object) -> Callable[[], str] | None:
     """Return what tells the `root_path` that the app puts in the place of the server's, or "".
 
-    None where no app does: FastAPI does so where it was made with one, Django where FORCE_SCRIPT_NAME is set; both behind
-    us if we stand around them.
+    FastAPI does so where it was made with one, Django where FORCE_SCRIPT_NAME is set; both behind
+    us if we stand around them. None where no app does.
     """
     for layer in _layers(app):
         modules = {base.__module__ for base in type(layer).__mro__}

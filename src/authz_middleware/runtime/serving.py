@@ -166,9 +166,7 @@ class Serving:
             self._trials.hand(facts, now, outcome.decision)
         return outcome
 
-    async def _end(
-        self, facts: RequestFacts, now: float, waiting: Pending | Unresolved
-    ) -> Outcome:
+    async def _end(self, facts: RequestFacts, now: float, waiting: Pending | Unresolved) -> Outcome:
         outcome = await drive_async(self._engine.resume(waiting), self._outside)
         if self._trials is not None:
             self._trials.hand(facts, now, outcome.decision)
