@@ -271,7 +271,7 @@ def _walked(
     # Names may come in any case (ASGI, "HTTP Connection Scope"); every field line counts. Two of
     # them count with `_` as well, which a bridge makes of `-`.
     for written, value in headers:
-        name = written.lower().replace(b"_", b"-")
+        name = bytes(written.lower().replace(b"_", b"-"))
         if name not in _NAMES:
             _remember(written)
         elif name == b"authorization":
