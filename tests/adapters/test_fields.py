@@ -12,10 +12,21 @@ from authz_middleware import asgi
 
 TOKEN = (b"authorization", b"Bearer x")
 
-NAMES = (
-    "authorization Authorization accept ACCEPT host Host upgrade Upgrade sec-websocket-key"
-    " sec_websocket_key x-vhm-root X_VHM_ROOT x-a"
-).split()
+NAMES = [
+    "authorization",
+    "Authorization",
+    "accept",
+    "ACCEPT",
+    "host",
+    "Host",
+    "upgrade",
+    "Upgrade",
+    "sec-websocket-key",
+    "sec_websocket_key",
+    "x-vhm-root",
+    "X_VHM_ROOT",
+    "x-a",
+]
 VALUES = ["", "websocket", "WebSocket", "Bearer x", "text/html", "\xff"]
 
 
