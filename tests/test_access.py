@@ -68,7 +68,7 @@ class FakeAuthority:
     ) -> Outcome:
         if asked.path == "/b":
             return Refuse(DENIED, admit.principal, admit.credentials)
-        return admit
+        return admit if asked.is_still(facts) else admit._replace()
 
     def refuse(
         self,

@@ -23,7 +23,10 @@ class Authority(Protocol):
     def know(self, access: Access) -> Decision: ...
     def again(
         self, admit: Admit, facts: RequestFacts, asked: Routed, binding: Binding | None
-    ) -> Outcome: ...
+    ) -> Outcome:
+        """Decide about `asked`; `admit` itself only if that is still what came as `facts`."""
+        ...
+
     def needs_object(self, permission: str) -> bool: ...
     def ask(
         self,
@@ -160,7 +163,8 @@ class Access:
             self.overruled = denial.answer if overrule else None
             raise denial
         self._looks[asked] = None
-        self._seen = self.facts if asked.is_still(self.facts) else self._as(asked)
+        same = outcome is self._admit or asked.is_still(self.facts)
+        self._seen = self.facts if same else self._as(asked)
         self._demand(outcome.requirements)
 
     def _as(self, asked: Routed) -> RequestFacts:

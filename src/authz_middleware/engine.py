@@ -162,8 +162,6 @@ class Engine:
             and (binding is None or binding.knows(asked.taken, asked.path, late=asked.late))
         ):
             return admit
-        if self._is_settled(admit, facts, asked, method, binding):
-            return admit
         requirements = self.ruling.behind(admit, facts, asked, method, binding)
         if not requirements:
             return _refuse("path_ambiguous")
@@ -179,27 +177,28 @@ class Engine:
             return Refuse(decision, admit.principal, admit.credentials)
         return admit._replace(requirements=requirements)
 
-    def _is_settled(
-        self,
-        admit: Admit,
-        facts: RequestFacts,
-        asked: Routed,
-        method: str,
-        binding: Binding | None,
+    def is_settled(
+        self, admit: Admit, facts: RequestFacts, asked: Routed, binding: Binding | None
     ) -> bool:
         """Whether the app's router takes the route that the rule of the path was written for.
 
-        Then the same would be asked once more, and where it asks for nothing but who calls, found
+        Then `again` would ask the same once more, and where it asks for nothing but who calls, find
         the same. This is the common case, and says no where that is not plain.
         """
         requirements = admit.requirements
         if not requirements or facts.upgrade or not asked.is_as_it_came(facts):
             return False
-        if binding is not None and not binding.expects(asked.taken, method, requirements):
-            return False
-        if admit.principal is None:
-            return not self.policy.forbids and is_public(requirements)
-        return all(each.at_once(admit.principal) for each in requirements)
+        if binding is not None:
+            method = request_method(facts.kind, facts.method)
+            if method is None or not binding.expects(asked.taken, method, requirements):
+                return False
+        principal = admit.principal
+        if principal is None:
+            return not self._forbids and is_public(requirements)
+        for requirement in requirements:  # noqa: SIM110 - each request comes through here
+            if not requirement.at_once(principal):
+                return False
+        return True
 
     def give_up(self, unresolved: Unresolved, now: float) -> Outcome:
         """Decide without asking anybody more: it is refused, unless time lets it in."""

@@ -114,22 +114,25 @@ class _Look(Before):
         self.text = text
 
     async def __call__(self, scope: Scope, receive: Any, send: Any) -> None:
-        if not self._answers_405(scope):
-            context = _included(scope, self.declared)
+        context = _included(scope, self.declared)
+        if not self._answers_405(scope, context):
             place = _place(scope)
             text = self.text if context is None else context.path
             _ask(scope, (place.names, text, Key(self.declared)), _routed(scope, place))
         await self.inner(scope, receive, send)
 
-    def _answers_405(self, scope: Scope) -> bool:
+    def _answers_405(self, scope: Scope, context: Any) -> bool:
         """Whether the framework itself will; what the app makes of it is the app's."""
-        if scope["type"] != "http":
+        if scope["type"] != "http" or _serves(self.node, scope["method"]):  # the common case
             return False
-        for node in (self.node, _included(scope, self.declared) or self.node):
-            methods = getattr(node, "methods", None)
-            if not methods or scope["method"] in methods:  # the common case
-                return False
+        if context is not None and _serves(context, scope["method"]):
+            return False
         return is_own(self.node, "handle")
+
+
+def _serves(node: object, method: str) -> bool:
+    methods = getattr(node, "methods", None)
+    return not methods or method in methods
 
 
 class _OpaqueLook(_Look):
@@ -241,10 +244,10 @@ class _Watch(Before):
         if not _are_same(_held(self.node), self.known):
             install(self.node)
             self.known = _held(self.node)
-        place = _place(scope)
-        if place.to is not self.node:  # nobody has mounted it
+        place = scope.get(PLACE)
+        if not isinstance(place, _Place) or place.to is not self.node:  # nobody has mounted it
             place = _OUTSIDE
-        scope[PLACE] = place._replace(root_path=scope.get("root_path", ""), to=None)
+        scope[PLACE] = _Place(place.names, place.path, scope.get("root_path", ""))
         await self.inner(scope, receive, send)
 
 

@@ -311,6 +311,8 @@ class Serving:
         self, admit: Admit, facts: RequestFacts, asked: Routed, binding: Binding | None
     ) -> Outcome:
         """Decide what the app's router has made of a request that was let in."""
+        if self._engine.is_settled(admit, facts, asked, binding):
+            return admit
         if binding is not None and not binding.knows(asked.taken, asked.path, late=asked.late):
             self._report_late(asked)
         outcome = self._engine.again(admit, facts, asked, binding, self.clock())
