@@ -122,7 +122,7 @@ class Presumed(Serving):
     ) -> Outcome:
         """Decide inside, between the app's router and its handler."""
         if self.open:
-            return admit
+            return admit._replace()  # not itself: whatever is asked, it is let in
         outcome = super().again(admit, facts, asked, binding)
         self._decisions.append(outcome.decision)
         return outcome
