@@ -935,6 +935,20 @@ def test_what_is_settled_at_once_is_what_would_be_decided(policy: Policy) -> Non
     assert settled
 
 
+def test_what_lets_in_is_whole(world: World) -> None:
+    """It is made without being counted."""
+    admit = world.start("/me", mint())
+    assert isinstance(admit, Admit)
+    assert admit == Admit(
+        admit.decision,
+        admit.principal,
+        "valid",
+        admit.valid_until,
+        requirements=admit.requirements,
+        at=NOW,
+    )
+
+
 PREFLIGHT = Admit(
     Decision(True, "allowed", RuleRef("preflight", "x")), None, "absent", inf, requirements=None
 )

@@ -8,7 +8,14 @@ from typing import Any, Final, Protocol, cast
 
 from authz_middleware.effects import Admit, Outcome, Refuse, Routed, Served
 from authz_middleware.errors import AccessDenied
-from authz_middleware.facts import Answer, Decision, Principal, RequestFacts
+from authz_middleware.facts import (
+    Answer,
+    Credentials,
+    Decision,
+    Principal,
+    Reason,
+    RequestFacts,
+)
 from authz_middleware.policy.binding import Binding
 from authz_middleware.policy.model import Requirement
 
@@ -74,6 +81,12 @@ class Access:
         "principal",
         "valid_until",
     )
+
+    decision: Final[Decision]
+    principal: Final[Principal | None]
+    credentials: Final[Credentials]
+    valid_until: Final[float]
+    anonymous: Final[Reason]
 
     def __init__(
         self,

@@ -14,7 +14,7 @@ from authz_middleware.access import Access, enter, leave
 from authz_middleware.answers import RefusalRenderer
 from authz_middleware.effects import Admit, Refuse
 from authz_middleware.errors import AccessDenied, PolicyError
-from authz_middleware.facts import Answer, ContextReads, RequestFacts
+from authz_middleware.facts import Answer, ContextReads, RequestFacts, assembled
 from authz_middleware.observe import DecisionObserver
 from authz_middleware.observe.log import LOGGER
 from authz_middleware.policy.canonical import holds_encoded_slash
@@ -208,8 +208,7 @@ def facts_of(
     websocket = scope["type"] == "websocket"
     method = "GET" if websocket else scope["method"]
     raw_path = scope.get("raw_path") or b""
-    # As it is made by the class itself: its own `__new__` is in Python, and names cost as much.
-    facts = tuple.__new__(
+    facts = assembled(
         RequestFacts,
         (
             "websocket" if websocket else "http",

@@ -47,6 +47,7 @@ from authz_middleware.facts import (
     Reason,
     RequestFacts,
     RuleRef,
+    assembled,
 )
 from authz_middleware.policy.binding import Binding
 from authz_middleware.policy.model import Policy, Requirement, is_public
@@ -418,8 +419,8 @@ class Engine:
             if not requirement.at_once(principal):
                 break
         else:
-            # The common end. As it is made by the class itself: its own `__new__` is in Python.
-            return tuple.__new__(
+            # The common end.
+            return assembled(
                 Admit,
                 (
                     requirements[0].allowed,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final, Literal, NamedTuple, NoReturn, cast
+from typing import Any, Final, Literal, NamedTuple, NoReturn, Protocol, TypeVar, cast
 
 __all__ = [
     "Actor",
@@ -31,6 +31,7 @@ __all__ = [
     "RuleFinding",
     "RuleRef",
     "Surroundings",
+    "assembled",
 ]
 
 Credentials = Literal["valid", "absent", "invalid", "unavailable"]
@@ -90,6 +91,20 @@ _ATOMS = frozenset({str, int, float, bool, type(None)})
 
 
 _FILL: Final = dict[str, Any].update
+
+
+_Kind = TypeVar("_Kind")
+
+
+class _Assembled(Protocol):
+    def __call__(self, kind: type[_Kind], fields: tuple[Any, ...], /) -> _Kind: ...
+
+
+assembled: Final = cast("_Assembled", vars(tuple)["__new__"])
+"""Makes a named tuple of all its fields, in their order; nobody counts them.
+
+What a named tuple has for it is in Python, and each request needs some of them.
+"""
 
 
 class Claims(dict[str, Any]):
@@ -214,7 +229,7 @@ class RequestFacts(NamedTuple):
     def without_credentials(self) -> RequestFacts:
         """Return the same without the Authorization field: what may outlive the request."""
         # Not `_replace`, which looks every field up by its name: each request comes through here.
-        return tuple.__new__(RequestFacts, (*self[:4], (), *self[5:]))
+        return assembled(RequestFacts, (*self[:4], (), *self[5:]))
 
     def __repr__(self) -> str:
         """Everything but the credentials (RFC 9700 §4.9.3: error trackers show local variables)."""

@@ -14,7 +14,7 @@ from authz_middleware.access import Access, enter
 from authz_middleware.answers import RefusalRenderer
 from authz_middleware.effects import Refuse
 from authz_middleware.errors import AccessDenied
-from authz_middleware.facts import Answer, ContextReads, RequestFacts
+from authz_middleware.facts import Answer, ContextReads, RequestFacts, assembled
 from authz_middleware.observe import DecisionObserver
 from authz_middleware.policy.canonical import from_wsgi, holds_encoded_slash
 from authz_middleware.runtime.authz import Authz, compiled, not_loaded
@@ -107,8 +107,7 @@ def facts_of(
     """
     authorization = environ.get("HTTP_AUTHORIZATION")
     method = environ.get("REQUEST_METHOD", "")
-    # As it is made by the class itself: its own `__new__` is in Python, and names cost as much.
-    return tuple.__new__(
+    return assembled(
         RequestFacts,
         (
             "http",

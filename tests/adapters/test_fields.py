@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from authz_middleware import asgi
+from authz_middleware import asgi, wsgi
+from authz_middleware.facts import RequestFacts
 
 TOKEN = (b"authorization", b"Bearer x")
 
@@ -102,3 +103,15 @@ def test_what_is_remembered_is_bounded() -> None:
 def test_what_counts_is_never_remembered(name: bytes) -> None:
     asgi._fields({"headers": [(name, b"x")]})
     assert name not in asgi._PLAIN
+
+
+def test_facts_are_whole() -> None:
+    """They are made without being counted."""
+    scope = {"type": "http", "method": "GET", "path": "/", "headers": [TOKEN]}
+    environ = {"REQUEST_METHOD": "GET", "PATH_INFO": "/", "HTTP_AUTHORIZATION": "Bearer x"}
+    facts, _ = asgi.facts_of(scope, "", whole=True, exact=True)
+    assert facts == RequestFacts(
+        "http", "GET", "/", "", (b"Bearer x",), whole=True, exact=True, around=None
+    )
+    assert wsgi.facts_of(environ, exact=True) == facts._replace(whole=False)
+    assert facts.without_credentials() == facts._replace(authorization=())
