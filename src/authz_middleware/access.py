@@ -256,7 +256,8 @@ _current: ContextVar[Access | None] = ContextVar("authz_middleware.access", defa
 def current_access() -> Access | None:
     """Return the `Access` of the request being served, or None.
 
-    Tasks and executors that copy the context inherit it; a bare `threading.Thread` gets None.
+    Tasks and executors that copy the context inherit it. A bare `threading.Thread` gets None,
+    unless Python lets threads inherit (`sys.flags.thread_inherit_context`, free-threaded builds).
     """
     return _current.get()
 

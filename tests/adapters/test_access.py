@@ -106,7 +106,8 @@ def test_current_access_is_the_requests_own(world, authz, editor):
 
     def look(access: Any) -> None:
         seen.append(current_access() is access)
-        thread = threading.Thread(target=lambda: seen.append(current_access() is None))
+        inherited = access if getattr(sys.flags, "thread_inherit_context", False) else None
+        thread = threading.Thread(target=lambda: seen.append(current_access() is inherited))
         thread.start()
         thread.join()
         with ThreadPoolExecutor() as pool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
 from threading import Barrier, Event
@@ -560,8 +561,9 @@ def test_who_goes_away_as_the_answer_lands_has_gone() -> None:
         leaving = asyncio.create_task(drivers.drive_async(steps(), outside))
         await asyncio.sleep(0)
         issuer.flight.set_result(Introspected(refused="inactive"))
-        await asyncio.sleep(0)  # it has landed in the loop, and the task has not run yet
-        leaving.cancel()
+        if sys.version_info < (3, 14):  # since then it lands at once, from the loop's own thread
+            await asyncio.sleep(0)
+        leaving.cancel()  # it has landed in the loop, and the task has not run yet
         with pytest.raises(asyncio.CancelledError):
             await leaving
 

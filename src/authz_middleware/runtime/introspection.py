@@ -13,7 +13,7 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import suppress
 from math import inf
-from threading import Lock, Thread
+from threading import Lock
 from typing import Final, NamedTuple
 
 from authz_middleware.effects import CachedToken, TokenCache
@@ -22,6 +22,7 @@ from authz_middleware.observe.log import LOGGER
 from authz_middleware.runtime.bounded import Bounded
 from authz_middleware.runtime.fetch import FetchFailed, NotTaken, Response, post
 from authz_middleware.runtime.forks import renew_in_child
+from authz_middleware.runtime.threads import begin
 from authz_middleware.tokens import introspection
 from authz_middleware.tokens.freshness import RETRY_AFTER
 from authz_middleware.tokens.introspection import Introspected, NoAnswer, OpaqueToken, Question
@@ -305,9 +306,7 @@ def _post(question: Question) -> Response:
 
 
 def _on_a_thread(work: Callable[[], None]) -> None:
-    # A daemon: a name service that hangs cannot be interrupted, and must not hold up the end of
-    # the process.
-    Thread(target=work, name="authz-introspection", daemon=True).start()
+    begin(work, "authz-introspection")
 
 
 def _landed(answer: Introspected) -> Future[Introspected]:

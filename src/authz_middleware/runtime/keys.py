@@ -15,13 +15,14 @@ from dataclasses import replace
 from math import inf
 from pathlib import Path
 from random import SystemRandom
-from threading import Lock, Thread
+from threading import Lock
 
 from authz_middleware.facts import KeyReadiness
 from authz_middleware.observe.log import LOGGER
 from authz_middleware.runtime.fetch import FetchFailed, fetch
 from authz_middleware.runtime.last_good import FileUnusable, LastGood
 from authz_middleware.runtime.lookup import Fetch, Found, Lookup
+from authz_middleware.runtime.threads import begin
 from authz_middleware.tokens import freshness
 from authz_middleware.tokens.freshness import KeyView
 from authz_middleware.tokens.issuers import Discovery, JwksUri
@@ -257,9 +258,7 @@ def _log(level: int, text: str, *words: object, exc_info: BaseException | None =
 
 
 def _on_a_thread(work: Callable[[], None]) -> None:
-    # A daemon: a name service that hangs cannot be interrupted, and must not hold up the end of
-    # the process.
-    Thread(target=work, name="authz-keys", daemon=True).start()
+    begin(work, "authz-keys")
 
 
 def _landed() -> Flight:

@@ -13,7 +13,7 @@ from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from queue import SimpleQueue
-from threading import Event, Lock, Thread
+from threading import Event, Lock
 from typing import Final, Literal, NamedTuple, TypeAlias
 from weakref import finalize
 
@@ -24,6 +24,7 @@ from authz_middleware.observe.log import LOGGER, log_trial
 from authz_middleware.policy.resources import Loaded, Unloaded
 from authz_middleware.runtime.drivers import Outside, drive
 from authz_middleware.runtime.forks import renew_in_child
+from authz_middleware.runtime.threads import begin
 from authz_middleware.tokens.introspection import Introspected, OpaqueToken
 
 __all__ = ["Beside", "NoLoaders", "Trial", "TrialCounts", "Trials", "deciding"]
@@ -231,8 +232,7 @@ def _work(waiting: SimpleQueue[_Request | Event | None], trials: Sequence[Trial]
 
 
 def _on_a_thread(work: Callable[[], None]) -> None:
-    # A daemon: it may wait for a provider, and must not hold up the end of the process.
-    Thread(target=work, name="authz-trials", daemon=True).start()
+    begin(work, "authz-trials")
 
 
 def _complain(text: str, *words: object) -> None:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
-from threading import Event, Lock, Thread
+from threading import Event, Lock
 from typing import Final, Protocol
 from weakref import ref
 
 from authz_middleware.document.files import Files, Mark
 from authz_middleware.observe.log import LOGGER
 from authz_middleware.runtime.forks import renew_in_child
+from authz_middleware.runtime.threads import begin
 
 __all__ = ["Reloadable", "Watch"]
 
@@ -91,5 +92,4 @@ class Watch:
 
 
 def _on_a_thread(work: Callable[[], None]) -> None:
-    # A daemon: it must not hold up the end of the process.
-    Thread(target=work, name="authz-watch", daemon=True).start()
+    begin(work, "authz-watch")

@@ -9,11 +9,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
+from functools import partial
 from queue import SimpleQueue
-from threading import Lock, Thread
+from threading import Lock
 from typing import Any, Final, TypeVar
 
 from authz_middleware.runtime.forks import renew_in_child
+from authz_middleware.runtime.threads import begin
 
 __all__ = ["MAX_TAKEN", "MAX_THREADS", "Loop", "Workers", "askers", "loop", "workers"]
 
@@ -66,9 +68,8 @@ class Workers:
         return flight
 
     def _hire(self) -> bool:
-        thread = Thread(target=self._work, args=(self._jobs,), name=self._name, daemon=True)
         try:
-            thread.start()
+            begin(partial(self._work, self._jobs), self._name)
         except RuntimeError:  # no thread can be had, or the interpreter is going down
             return False
         return True
@@ -112,9 +113,8 @@ class Loop:
         with self._lock:
             if self._loop is None:
                 loop = asyncio.new_event_loop()
-                thread = Thread(target=loop.run_forever, name="authz-loaders", daemon=True)
                 try:
-                    thread.start()
+                    begin(loop.run_forever, "authz-loaders")
                 except RuntimeError:  # as above
                     loop.close()
                     coroutine.close()
