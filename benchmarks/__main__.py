@@ -9,7 +9,8 @@ from __future__ import annotations
 import argparse
 import logging
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
 
@@ -61,17 +62,28 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def measured(names: Sequence[str], plan: Plan) -> Report:
     """Run the groups one after the other; print each table as soon as it is ready."""
-    # The bare apps have no routes that could be seen: a gap, and no news.
-    logging.getLogger("authz_middleware").setLevel(logging.ERROR)
     where = head()
     print(top(where), end="", flush=True)
     groups: list[Group] = []
     for name in names:
-        groups.append(group(name)(plan))
+        with _quiet():
+            groups.append(group(name)(plan))
         print(table(groups[-1], judged=plan.judged), end="", flush=True)
     report = Report(where, plan.judged, groups)
     print(f"\n{report.verdict}")
     return report
+
+
+@contextmanager
+def _quiet() -> Generator[None]:
+    """Log no warnings: that the routes of a bare app cannot be seen is a gap, and no news."""
+    logger = logging.getLogger("authz_middleware")
+    before = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)
 
 
 def group(name: str) -> Callable[[Plan], Group]:
