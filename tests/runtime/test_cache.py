@@ -85,6 +85,7 @@ WEIGHTS = {
     "many members": {"a": {f"n{number}": number for number in range(500)}},
     "many lists": {"a": [[0]] * 500},
     "long text": {"a": "x" * 5000},
+    "wide text": {"ä": ["日本" * 200, "é" * 200, "plain" * 50]},
     "numbers": {"a": [number * 1.5 for number in range(500)]},
 }
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import datetime
 import random
+from dataclasses import replace
 from typing import Any, ClassVar
 
 import pytest
@@ -244,12 +245,36 @@ class TestCandidates:
         with pytest.raises(Rejected, match="too_many_keys"):
             KeySet(keys.keys * 2).candidates("RS256", None)
 
+    def test_asked_again_the_answer_is_the_same(self) -> None:
+        """What is remembered for one header says nothing of another."""
+        algorithms = [*self.keys.algorithms, "HS256", "none"]
+        kids = [key.kid for key in self.keys.keys] + ["z", "", "x" * 1000]
+        asked = [(algorithm, kid) for algorithm in algorithms for kid in kids] * 2
+        random.Random(1).shuffle(asked)
+        warm = replace(self.keys)
+        for algorithm, kid in asked:
+            assert _chosen(warm, algorithm, kid) == _chosen(replace(self.keys), algorithm, kid)
+
+    def test_no_name_that_a_token_makes_up_is_kept(self) -> None:
+        keys = replace(self.keys)
+        for number in range(1000):
+            _chosen(keys, "ES512", f"made up {number}")
+            _chosen(keys, f"made up {number}", "a")
+        assert len(keys._found) <= 2
+
     def test_what_the_set_says_of_itself(self) -> None:
         assert self.keys.has_kid("a")
         assert not self.keys.has_kid("z")
         assert self.keys.uses_kids
         assert not from_secret(SECRET).uses_kids
         assert self.keys.algorithms == RSA | {"ES256", "ES384", "ES512", "EdDSA", "Ed25519"}
+
+
+def _chosen(keys: KeySet, algorithm: str, kid: str | None) -> tuple[VerificationKey, ...] | str:
+    try:
+        return keys.candidates(algorithm, kid)
+    except Rejected as rejected:
+        return rejected.detail
 
 
 def certificate() -> bytes:

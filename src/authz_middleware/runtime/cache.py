@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterable
+from collections.abc import Callable, Collection, Iterable, Iterator
+from functools import partial
 from hashlib import blake2b
+from itertools import filterfalse
 from sys import getsizeof
 from typing import Final, cast
 
@@ -24,7 +26,12 @@ _OVERHEAD: Final = 1024
 """Bytes of one entry without what its claims take: measured, and rounded up."""
 
 
-_ATOMS: Final = frozenset({str, int, float, bool, type(None)})
+_EMPTY: Final = getsizeof("")
+
+# In C: most of what claims hold are texts.
+_is_text: Final = str.__instancecheck__
+_only_texts = cast("Callable[[Iterable[object]], Iterator[str]]", partial(filter, _is_text))
+_no_texts = cast("Callable[[Iterable[object]], Iterator[object]]", partial(filterfalse, _is_text))
 
 
 class VerifiedTokens(Bounded[CachedToken]):
@@ -58,12 +65,11 @@ def weigh(entry: CachedToken) -> int:
     stand in the claims, so of those sets only the tables count.
     """
     principal = entry.verified.principal
-    tables = (principal.roles, principal.permissions)
+    tables = (principal.roles, principal.permissions, principal.scopes)
     return (
         _OVERHEAD
         + sum(map(getsizeof, tables))
-        + _deep(principal.subject)
-        + _deep(principal.scopes)
+        + _texts([principal.subject, *principal.scopes])
         + _deep(principal.claims)
     )
 
@@ -73,10 +79,21 @@ def _deep(value: object) -> int:
     size = getsizeof(value)
     if isinstance(value, dict):
         members = cast("dict[str, object]", value)
-        inside = members.values()
-        size += sum(map(getsizeof, members)) + sum(map(getsizeof, inside))
-        if not _ATOMS.issuperset(map(type, inside)):
-            size += sum([_deep(e) - getsizeof(e) for e in inside if type(e) not in _ATOMS])
-    elif isinstance(value, (tuple, frozenset)):
-        size += sum(map(_deep, cast("Iterable[object]", value)))
+        return size + _texts(members) + _together(members.values())
+    if isinstance(value, (tuple, frozenset)):
+        return size + _together(cast("Collection[object]", value))
     return size
+
+
+def _texts(texts: Collection[str]) -> int:
+    """Weigh texts as one, where they take a byte for each character."""
+    text = "".join(texts)
+    return len(text) + _EMPTY * len(texts) if text.isascii() else sum(map(getsizeof, texts))
+
+
+def _together(values: Collection[object]) -> int:
+    """Weigh values, most of which are texts, with what is inside."""
+    texts = [*_only_texts(values)]
+    if len(texts) == len(values):
+        return _texts(texts)
+    return _texts(texts) + sum(map(_deep, _no_texts(values)))

@@ -48,20 +48,31 @@ class KeySet:
     # The names of keys with wrong values: a token that names one may have meant that one.
     broken_kids: frozenset[str] = frozenset()
     notes: tuple[str, ...] = field(default=(), compare=False)
+    # Every algorithm that some key of the set may serve, and every name.
+    algorithms: frozenset[str] = field(init=False, repr=False, compare=False)
+    kids: frozenset[str | None] = field(init=False, repr=False, compare=False)
+    # By algorithm, name, and whether the set has it. One that it lacks is not kept: a token may
+    # name any.
+    _found: dict[tuple[str, str | None, bool], tuple[VerificationKey, ...]] = field(
+        init=False,
+        repr=False,
+        compare=False,
+        default_factory=dict["tuple[str, str | None, bool]", "tuple[VerificationKey, ...]"],
+    )
 
-    @property
-    def algorithms(self) -> frozenset[str]:
-        """Every algorithm that some key of the set may serve."""
-        return frozenset[str]().union(*(key.algorithms for key in self.keys))
+    def __post_init__(self) -> None:
+        algorithms = frozenset[str]().union(*(key.algorithms for key in self.keys))
+        object.__setattr__(self, "algorithms", algorithms)
+        object.__setattr__(self, "kids", frozenset(key.kid for key in self.keys))
 
     def has_kid(self, kid: str) -> bool:
         """Whether a key of the set is called `kid`."""
-        return any(key.kid == kid for key in self.keys)
+        return kid in self.kids
 
     @property
     def uses_kids(self) -> bool:
         """Whether any key of the set has a name."""
-        return any(key.kid is not None for key in self.keys)
+        return any(kid is not None for kid in self.kids)
 
     def candidates(self, algorithm: str, kid: str | None) -> tuple[VerificationKey, ...]:
         """The keys that may verify a token with this header, or raise Rejected.
@@ -69,6 +80,16 @@ class KeySet:
         A key that is called `kid`; else, because a PEM file and a secret have no name to give,
         the keys without one. A token without a `kid` may be verified by any compatible key.
         """
+        known = kid is None or kid in self.kids
+        asked = algorithm, kid if known else None, known
+        found = self._found.get(asked)
+        if found is None:
+            found = self._candidates(algorithm, kid)
+            if algorithm in self.algorithms:
+                self._found[asked] = found
+        return found
+
+    def _candidates(self, algorithm: str, kid: str | None) -> tuple[VerificationKey, ...]:
         serving = [key for key in self.keys if algorithm in key.algorithms]
         if kid is not None:
             named = tuple(key for key in serving if key.kid == kid)

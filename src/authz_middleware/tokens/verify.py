@@ -13,7 +13,7 @@ from authz_middleware.tokens.claims import Verified, check_header, verify_claims
 from authz_middleware.tokens.compact import Unverified
 from authz_middleware.tokens.development import is_development_key
 from authz_middleware.tokens.issuers import Introspection, Issuer
-from authz_middleware.tokens.keys import KeySet
+from authz_middleware.tokens.keys import KeySet, VerificationKey
 from authz_middleware.tokens.rejection import Rejected
 
 __all__ = ["identify", "issued_since", "names_key", "needs_key", "verify"]
@@ -66,21 +66,23 @@ def issued_since(unverified: Unverified, issuer: Issuer, moment: float) -> bool:
 
 def verify(unverified: Unverified, issuer: Issuer, keys: KeySet, now: float) -> Verified:
     """Return what the token proves at `now`, or raise Rejected. `keys` are the issuer's."""
-    header = unverified.header
-    check_header(header, issuer)
+    header, payload, signing_input, signed = unverified
     algorithm: str = header["alg"]
-    candidates = [
-        key
-        for key in keys.candidates(algorithm, header.get("kid"))
-        if tenants.signs_for(key.issuer, issuer.tenant_id)
-    ]
+    if algorithm not in issuer.algorithms:  # RFC 8725 §3.1; `identify` has refused it already
+        raise Rejected("algorithm_not_allowed")
+    candidates = keys.candidates(algorithm, header.get("kid"))
+    if issuer.tenant_id:
+        candidates = _of_tenant(candidates, issuer.tenant_id)
     if not candidates:
         raise Rejected("unknown_key")
-    if not issuer.development_keys and any(is_development_key(key.kid) for key in candidates):
-        raise Rejected("development_key")
-    if not any(
-        signature.verify(algorithm, key.key, unverified.signing_input, unverified.signature)
-        for key in candidates
-    ):
-        raise Rejected("bad_signature")
-    return verify_claims(unverified.payload, header, issuer, now)
+    for key in candidates:
+        if is_development_key(key.kid) and not issuer.development_keys:
+            raise Rejected("development_key")
+    for key in candidates:
+        if signature.verify(algorithm, key.key, signing_input, signed):
+            return verify_claims(payload, header, issuer, now)
+    raise Rejected("bad_signature")
+
+
+def _of_tenant(keys: tuple[VerificationKey, ...], tenant: str) -> tuple[VerificationKey, ...]:
+    return tuple(key for key in keys if tenants.signs_for(key.issuer, tenant))
