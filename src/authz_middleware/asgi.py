@@ -179,7 +179,7 @@ class ASGIAuthzMiddleware:
                 return None
             outcome = admit
         access = serving.admitted(facts, outcome, accept, binding)
-        if asked := self.guarded.asked(facts, scope):
+        if self.guarded.asks and (asked := self.guarded.asked(facts, scope)):
             try:
                 access.look_again(asked)
             except AccessDenied as denied:
@@ -229,14 +229,9 @@ def facts_of(
 
 
 def _preflight(scope: Mapping[str, Any]) -> str:
-    fields = {name.lower(): value for name, value in _headers(scope)}
+    fields = {name.lower(): value for name, value in scope["headers"]}
     asked: bytes = fields.get(b"access-control-request-method", b"")
     return asked.decode("latin-1") if fields.get(b"origin") else ""
-
-
-def _headers(scope: Mapping[str, Any]) -> list[tuple[bytes, bytes]]:
-    headers: list[tuple[bytes, bytes]] = scope["headers"]
-    return headers
 
 
 def _fields(scope: Mapping[str, Any]) -> tuple[tuple[bytes, ...], str | None, bool, bool]:
@@ -248,7 +243,7 @@ def _fields(scope: Mapping[str, Any]) -> tuple[tuple[bytes, ...], str | None, bo
     The common request is not walked through: each name comes once, and is one that was seen before
     and says nothing, or one of the two as nearly everybody writes it.
     """
-    headers = _headers(scope)
+    headers: Sequence[tuple[bytes, bytes]] = scope["headers"]
     try:
         fields = dict(headers)
         if len(fields) == len(headers) and _PLAIN.issuperset(fields):

@@ -86,7 +86,7 @@ class WSGIAuthzMiddleware:
                 return _send(answer, environ, start_response)
             outcome = admit
         access = serving.admitted(facts, outcome, _accept(environ), binding)
-        if asked := self.guarded.asked(facts, environ):
+        if self.guarded.asks and (asked := self.guarded.asked(facts, environ)):
             try:
                 access.look_again(asked)
             except AccessDenied as denied:

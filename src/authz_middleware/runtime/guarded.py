@@ -32,7 +32,7 @@ class Guarded:
         self._seen = frameworks.see(app, routes_of)
         self._table: RouteTable | None = None
         self._inside: frozenset[Taken] = frozenset()  # routes that a second look guards
-        self._asks = False  # whether there are others, or may be
+        self.asks = False  # whether there are others, or may be: else `asked` has nothing to say
         self._lock: Final = Lock()
         self._bound: tuple[Serving, Binding] | None = None
         self._reported: Final[WeakSet[Serving]] = WeakSet()
@@ -90,7 +90,7 @@ class Guarded:
             self._inside = frozenset(each.taken for each in table.routes if each.guarded_inside)
             # Where no route is yet, nobody knows of a hook before those to come.
             all_inside = table.routes and len(self._inside) == len(table.routes)
-            self._asks = self.resolves and not all_inside
+            self.asks = self.resolves and not all_inside
         return serving.bind(self._table)
 
     def _read(self) -> RouteTable:
@@ -108,7 +108,7 @@ class Guarded:
 
         What the app's router chokes on is asked for with no path, which is a 400.
         """
-        if not self._asks or facts.path is None:
+        if not self.asks or facts.path is None:
             return None
         try:
             taken = self._seen.resolve(request)

@@ -96,6 +96,10 @@ class Serving:
         """In seconds since the epoch."""
         self._log = LogObserver()
         self._observers = tuple(observers)
+        # Whether anybody listens to what goes well: our own log, if it is so talkative.
+        self._is_heard: Callable[[], bool] = (
+            (lambda: True) if observers else partial(LOGGER.isEnabledFor, logging.DEBUG)
+        )
         self.renderer: Final = renderer
         cache = VerifiedTokens()
         known = beside if beside is not None else before.known() if before else ()
@@ -181,7 +185,7 @@ class Serving:
     ) -> Access:
         """Return the `Access` of a request that is let through, and tell the observers."""
         access = Access(admit, facts, self, accept, binding)
-        if self._is_heard:
+        if self._is_heard():
             self._tell(facts, admit.decision, admit.principal, explain=access.explain)
         return access
 
@@ -204,11 +208,6 @@ class Serving:
         if mount + facts.path in (wanted, facts.root_path + wanted):
             return self.settings.metadata
         return None
-
-    @property
-    def _is_heard(self) -> bool:
-        """Whether anybody listens to what goes well."""
-        return bool(self._observers) or LOGGER.isEnabledFor(logging.DEBUG)
 
     # The routes of apps.
 
@@ -420,7 +419,7 @@ class Serving:
         explain: Callable[[], Decision] | None = None,
     ) -> str:
         refused = not decision.allowed if refused is None else refused
-        if not refused and not self._is_heard:
+        if not refused and not self._is_heard():
             return ""
         roles = permissions = frozenset[str]()
         if principal is not None and self._observers:  # our own log does not tell them

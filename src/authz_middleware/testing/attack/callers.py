@@ -76,6 +76,7 @@ class Presumed(Serving):
             self._tokens,
             preflight=self.settings.preflight,
         )
+        self._is_heard = lambda: True
         self._decisions: list[Decision] = []
         self._on_admission: Callable[[], None] | None = None
         self.open = False
@@ -129,10 +130,6 @@ class Presumed(Serving):
 
     def _resolved(self, unresolved: Unresolved) -> Outcome:
         return self._presumed.give_up(unresolved, self.clock())
-
-    @property
-    def _is_heard(self) -> bool:
-        return True
 
     def _tell(
         self,
