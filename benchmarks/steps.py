@@ -102,8 +102,8 @@ def _hot(authz: Authz, request: Request) -> tuple[Mapping[str, Step], Mapping[st
     """Return the steps, and the engine's part as a whole, which most of them are in."""
     serving, token = authz.serving, request.token or ""
     authorization = (f"Bearer {token}".encode(),)
-    facts = RequestFacts("http", "GET", PATH, "", authorization)
-    admit = serving.outcome(facts)
+    facts = RequestFacts("http", "GET", PATH, "")
+    admit = serving.outcome(facts, authorization)
     if not isinstance(admit, Admit) or admit.principal is None:
         raise TypeError("the token must be let in")
     principal, rules = admit.principal, serving.settings.policy
@@ -129,7 +129,7 @@ def _hot(authz: Authz, request: Request) -> tuple[Mapping[str, Step], Mapping[st
             "make the Access": partial(Access, admit, facts, serving, None),
             "set the context variable twice, reset it": _enter_and_leave,
         },
-        {"engine": partial(serving.outcome, facts)},
+        {"engine": partial(serving.outcome, facts, authorization)},
     )
 
 
@@ -164,17 +164,17 @@ def _conditions(token: str) -> Mapping[str, Step]:
     """
     rule = {"roles": [ROLE]}
     asked = [
-        RequestFacts("http", "GET", f"/t/eu-1/orders/{id}", "", (f"Bearer {token}".encode(),))
+        (RequestFacts("http", "GET", f"/t/eu-1/orders/{id}", ""), (f"Bearer {token}".encode(),))
         for id in range(1000)
     ]
 
     def step(rule: Mapping[str, object]) -> Step:
         routes = {"GET /t/<tenant>/orders/<int:id>": rule}
         serving = Authz.from_mapping({**policy([signer("RS256").issuer]), "routes": routes}).serving
-        if not all(isinstance(serving.outcome(facts), Admit) for facts in asked):
+        if not all(isinstance(serving.outcome(*request), Admit) for request in asked):
             raise TypeError("the token must be let in")
         turns = cycle(asked)
-        return lambda: serving.outcome(next(turns))
+        return lambda: serving.outcome(*next(turns))
 
     return {WITH: step({**rule, "when": CONDITION}), WITHOUT: step(rule)}
 

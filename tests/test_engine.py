@@ -190,7 +190,15 @@ class World:
         """Have another policy decide from now on."""
         self.engine.policy, self.engine.ruling = policy, Ruling(policy)
 
-    def start(self, path: str | None, token: str | None = None, now: float = NOW, **more: Any):
+    def start(
+        self,
+        path: str | None,
+        token: str | None = None,
+        now: float = NOW,
+        *,
+        authorization: tuple[bytes, ...] = (),
+        **more: Any,
+    ):
         values = () if token is None else (b"Bearer " + token.encode(),)
         facts = RequestFacts(
             **{
@@ -198,11 +206,10 @@ class World:
                 "method": "GET",
                 "path": path,
                 "root_path": "",
-                "authorization": values,
                 **more,
             }
         )
-        return self.engine.start(facts, now)
+        return self.engine.start(facts, authorization or values, now)
 
 
 def told(outcome: object) -> tuple[str, str, str]:
@@ -631,8 +638,8 @@ def test_a_preflight_asks_for_what_somebody_may_do(path) -> None:
 )
 def test_what_is_no_true_preflight_is_refused(preflight, authorization) -> None:
     world = World(FakeKeys(None, fetchable=True), preflight=RuleRef("preflight", "authz.toml:1:1"))
-    facts = RequestFacts("http", "OPTIONS", "/me", "", authorization, preflight)
-    assert told(world.engine.start(facts, NOW))[0] == "Refuse"
+    facts = RequestFacts("http", "OPTIONS", "/me", "", preflight)
+    assert told(world.engine.start(facts, authorization, NOW))[0] == "Refuse"
 
 
 @pytest.mark.parametrize("path", ["/me", "/public"])
@@ -680,15 +687,15 @@ def test_a_handshake_over_http_must_be_allowed_both(world: World) -> None:
     """An app behind WSGI may take it for a WebSocket, or not: no rule may be got round."""
 
     def start(path: str) -> tuple[str, ...]:
-        return told(world.engine.start(RequestFacts("http", "GET", path, "", (), "", True), NOW))
+        return told(world.engine.start(RequestFacts("http", "GET", path, "", "", True), (), NOW))
 
     assert start("/public")[:2] == ("Refuse", "no_credentials")  # GET is public, WS not listed
     assert start("//public")[1] == "path_ambiguous"
 
 
 def test_a_path_that_something_else_contradicts_is_ambiguous(world: World) -> None:
-    facts = RequestFacts("http", "GET", "/public", "", (), ambiguous=True)
-    assert told(world.engine.start(facts, NOW))[1] == "path_ambiguous"
+    facts = RequestFacts("http", "GET", "/public", "", ambiguous=True)
+    assert told(world.engine.start(facts, (), NOW))[1] == "path_ambiguous"
 
 
 # What is forbidden
@@ -820,7 +827,7 @@ def test_where_the_app_has_come_to_counts_too(world: World, path, method, roles,
     first = "/public" if roles is None else "/either"
     admit = world.start(first, token)
     assert isinstance(admit, Admit)
-    facts = RequestFacts("http", "GET", first, "", ())
+    facts = RequestFacts("http", "GET", first, "")
     asked = Routed("taken", "http", method, path)
     outcome = world.engine.again(admit, facts, asked, None, NOW + 30)
     assert not isinstance(outcome, Unresolved)
@@ -851,7 +858,7 @@ def test_the_route_that_was_taken_counts_too(
     binding = bind(world.engine.policy, table)
     admit = world.start("/either", mint(roles=roles))
     assert isinstance(admit, Admit)
-    facts = RequestFacts("http", "GET", "/either", "", ())
+    facts = RequestFacts("http", "GET", "/either", "")
     asked = Routed(taken, kind, method, path)
     outcome = world.engine.again(admit, facts, asked, binding, NOW)
     assert not isinstance(outcome, Unresolved)
@@ -862,8 +869,8 @@ def test_a_path_that_is_ambiguous_for_what_the_route_serves(world: World) -> Non
     rules = {"GET /<page>": "authenticated", "WS /<page>": "public", "/admins": ["admin"]}
     world.obey(ruled(rules))
     binding = bind(world.engine.policy, table_of("WS /<page>"))
-    facts = RequestFacts("http", "GET", "/x", "", (), exact=True)
-    admit = world.engine.start(facts._replace(authorization=(f"Bearer {mint()}".encode(),)), NOW)
+    facts = RequestFacts("http", "GET", "/x", "", exact=True)
+    admit = world.engine.start(facts, (f"Bearer {mint()}".encode(),), NOW)
     assert isinstance(admit, Admit)
     for path, reason in ("/y", "allowed"), ("/ADMINS", "path_ambiguous"):
         asked = Routed("WS /<page>", "http", "GET", path)
@@ -915,7 +922,7 @@ def test_what_is_settled_at_once_is_what_would_be_decided(policy: Policy) -> Non
         admit = world.start(path, token, method=method, upgrade=upgrade)
         if not isinstance(admit, Admit):
             continue
-        facts = RequestFacts("http", method, path, "", (), upgrade=upgrade)
+        facts = RequestFacts("http", method, path, "", upgrade=upgrade)
         for taken, kind, asked_method, asked_path, bound in product(
             (*SETTLED_TABLE, "late"),
             ("http", "websocket"),
@@ -970,7 +977,7 @@ LEFT_TO_THE_APP = Admit(Decision(True, "allowed", RuleRef("default", "x")), None
     ],
 )
 def test_looking_again_at_what_was_let_in_without_a_rule(world: World, admit, asked, reason):
-    facts = RequestFacts("http", "OPTIONS", "/svc/viewers", "/svc", ())
+    facts = RequestFacts("http", "OPTIONS", "/svc/viewers", "/svc")
     rewritten = Routed("taken", *asked)
     outcome = world.engine.again(admit, facts, rewritten, None, NOW)
     assert not isinstance(outcome, Unresolved)
@@ -1052,7 +1059,7 @@ def test_a_preflight_gets_no_further_than_to_what_is_known(
     binding = bind(world.engine.policy, table_of("GET /me"))
     admit = world.start("/me", method="OPTIONS", preflight="GET")
     assert isinstance(admit, Admit)
-    facts = RequestFacts("http", "OPTIONS", "/me", "", (), "GET")
+    facts = RequestFacts("http", "OPTIONS", "/me", "", "GET")
     asked = Routed(taken, "http", "OPTIONS", "/me", late)
     outcome = world.engine.again(admit, facts, asked, binding, NOW)
     assert outcome.decision.allowed is allowed  # type: ignore[union-attr]
@@ -1081,7 +1088,7 @@ def test_what_may_become_a_websocket_must_be_allowed_as_one_where_it_has_come_to
         )
     )
     binding = bind(world.engine.policy, table_of("GET|WS /feed/<x>", "GET|WS /feed/me"))
-    facts = RequestFacts("http", "GET", "/feed/me", "", (), upgrade=True)
+    facts = RequestFacts("http", "GET", "/feed/me", "", upgrade=True)
     admit = world.start("/feed/me", mint(roles=roles), upgrade=True)
     assert isinstance(admit, Admit)
     outcome = world.engine.again(admit, facts, Routed(taken, "http", "GET", path), binding, NOW)

@@ -96,7 +96,7 @@ FROZEN = {
     "rule": (RuleRef("GET /a", "authz.toml:1:1"), "key"),
     "decision": (Decision(False, "no_rule"), "allowed"),
     "answer": (Answer(400, (), b""), "status"),
-    "facts": (RequestFacts("http", "GET", "/", "", ()), "path"),
+    "facts": (RequestFacts("http", "GET", "/", ""), "path"),
 }
 
 

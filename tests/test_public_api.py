@@ -158,8 +158,8 @@ def test_no_text_of_ours_holds_a_token_or_its_claims(
         },
         observers=[listener],
     )
-    facts = RequestFacts("http", "GET", path, "", (b"Bearer " + token.encode(),))
-    outcome = authz.serving.outcome(facts)
+    facts = RequestFacts("http", "GET", path, "")
+    outcome = authz.serving.outcome(facts, (b"Bearer " + token.encode(),))
     texts = [repr(outcome), repr(authz)]
     if isinstance(outcome, Admit):
         access = authz.serving.admitted(facts, outcome, None)

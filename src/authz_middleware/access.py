@@ -111,9 +111,9 @@ class Access:
             self._unless_404,
             _,
         ) = admit
-        # Without the credentials: an `Access` may outlive its request, and a token should not. For
-        # the same reason it is made with the Accept field alone, not with all of the request.
-        self.facts: Final = facts.without_credentials()
+        # An `Access` may outlive its request, and a token should not: it is made with these and
+        # the Accept field, not with all of the request.
+        self.facts: Final = facts
         # The refusal that `require` raised; an adapter sends it in place of a 5xx.
         self.denied: Answer | None = None
         # ... and this one in place of whatever is answered: the second look's.

@@ -14,7 +14,13 @@ from authz_middleware.access import Access, enter, leave
 from authz_middleware.answers import RefusalRenderer
 from authz_middleware.effects import Admit, Refuse
 from authz_middleware.errors import AccessDenied, PolicyError
-from authz_middleware.facts import Answer, ContextReads, RequestFacts, assembled
+from authz_middleware.facts import (
+    Answer,
+    Authorization,
+    ContextReads,
+    RequestFacts,
+    assembled,
+)
 from authz_middleware.observe import DecisionObserver
 from authz_middleware.observe.log import LOGGER
 from authz_middleware.policy.canonical import holds_encoded_slash
@@ -159,7 +165,7 @@ class ASGIAuthzMiddleware:
             root_path = self._own_root_path() or root_path
         use = self._use_of_root_path
         prefix = "" if use == "kept" else root_path
-        facts, accept = facts_of(
+        facts, authorization, accept = facts_of(
             scope,
             prefix,
             whole=use == "kept inside",
@@ -169,7 +175,7 @@ class ASGIAuthzMiddleware:
         if serving.settings.metadata is not None and (document := serving.metadata(facts)):
             await exchange.answer(document)
             return None
-        outcome = serving.begin(facts)
+        outcome = serving.begin(facts, authorization)
         if not isinstance(outcome, (Admit, Refuse)):
             outcome = await outcome
         if isinstance(outcome, Refuse):
@@ -198,8 +204,8 @@ def facts_of(
     whole: bool = False,
     exact: bool = False,
     reads: ContextReads | None = None,
-) -> tuple[RequestFacts, str | None]:
-    """Return what a decision may look at, and the Accept field, which our answer looks at.
+) -> tuple[RequestFacts, Authorization, str | None]:
+    """Return what a decision may look at, the credentials, and the Accept field for our answer.
 
     `root_path` is the prefix that the app may cut off; with `whole` it is what stands around the
     app that may. `exact` is what is known of the app's router, and `reads` of the conditions.
@@ -215,7 +221,6 @@ def facts_of(
             method,
             scope["path"],
             root_path,
-            authorization,
             _preflight(scope) if method == "OPTIONS" else "",
             upgrade and not websocket,
             elsewhere or (b"%" in raw_path and holds_encoded_slash(raw_path.decode("latin-1"))),
@@ -225,7 +230,7 @@ def facts_of(
             from_scope(scope, reads) if reads is not None else None,
         ),
     )
-    return facts, accept
+    return facts, authorization, accept
 
 
 def _preflight(scope: Mapping[str, Any]) -> str:

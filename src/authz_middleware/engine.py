@@ -41,6 +41,7 @@ from authz_middleware.effects import (
     Unresolved,
 )
 from authz_middleware.facts import (
+    Authorization,
     Credentials,
     Decision,
     Principal,
@@ -89,21 +90,23 @@ class Engine:
         self._opaque = introspection.prefixes(issuers.values())
         self._preflight = preflight and Decision(True, "allowed", preflight)
 
-    def start(self, facts: RequestFacts, now: float) -> Outcome | Pending | Unresolved:
+    def start(
+        self, facts: RequestFacts, authorization: Authorization, now: float
+    ) -> Outcome | Pending | Unresolved:
         """Answer `facts` at `now` (seconds since the epoch), or say that it must wait."""
         requirements = self._required(facts, now)
         if isinstance(requirements, Refuse):
             return requirements
         # Of OPTIONS itself: a middleware of the app may have made another method of it before us.
         asks = facts.preflight and request_method(facts.kind, facts.method) == "OPTIONS"
-        if asks and self._preflight and self._may_ask(facts, now):
+        if asks and self._preflight and not authorization and self._may_ask(facts, now):
             return Admit(self._preflight, None, "absent", inf, requirements=None)
         # A token seen before is not parsed again: nothing but what was parsed then has its digest.
-        text = bearer.usual(facts.authorization) or b""
+        text = bearer.usual(authorization) or b""
         digest = self._cache.digest(text)
         known = self._cache.get(digest)
         if known is None:
-            token = bearer.parse(facts.authorization)
+            token = bearer.parse(authorization)
             if isinstance(token, Presented):
                 return self._without_token(requirements, token, facts, now)
             if (parsed := token.encode("ascii")) != text:
@@ -124,7 +127,7 @@ class Engine:
     ) -> Outcome | Unresolved:
         """Answer for a caller who is known otherwise than by a token; None is an anonymous one.
 
-        `caller` is expanded. What `facts` tell of credentials is not looked at.
+        `caller` is expanded.
         """
         requirements = self._required(facts, now)
         if isinstance(requirements, Refuse):
@@ -307,10 +310,10 @@ class Engine:
     def _may_ask(self, facts: RequestFacts, now: float) -> bool:
         """Whether it is a preflight, and asks for what the policy lets anybody do at all.
 
-        Browsers send none with credentials (Fetch, "CORS-preflight fetch").
+        It has no credentials: browsers send none (Fetch, "CORS-preflight fetch").
         """
         method = request_method("http", facts.preflight)
-        if method is None or facts.authorization or facts.upgrade:
+        if method is None or facts.upgrade:
             return False
         asked = self.ruling.of(facts, method)
         if asked is None or self.policy.forbidden(asked, now, facts) is not None:

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final, Literal, NamedTuple, NoReturn, Protocol, TypeVar, cast
+from typing import Any, Final, Literal, NamedTuple, NoReturn, Protocol, TypeAlias, TypeVar, cast
 
 __all__ = [
     "Actor",
     "Answer",
+    "Authorization",
     "Claims",
     "ContextReads",
     "Credentials",
@@ -210,14 +211,20 @@ class Surroundings(NamedTuple):
     query: str  # as it stands behind the `?`; "" if the policy does not read it
 
 
+Authorization: TypeAlias = tuple[bytes, ...]
+"""Every Authorization field value of a request, in order."""
+
+
 class RequestFacts(NamedTuple):
-    """All of a request that a decision may look at, as WSGI and ASGI both can tell it."""
+    """All of a request that a decision may look at, as WSGI and ASGI both can tell it.
+
+    Its credentials are not among them: what is told of a request, and what outlives it, has none.
+    """
 
     kind: Literal["http", "websocket"]
     method: str  # as received; "GET" for a WebSocket handshake
     path: str | None  # percent-decoded once by the server; None if its bytes are not UTF-8
     root_path: str  # the ASGI prefix that `path` may or may not include; "" under WSGI
-    authorization: tuple[bytes, ...]  # every Authorization field value, in order
     preflight: str = ""  # the method that a true CORS preflight asks for
     upgrade: bool = False  # an HTTP request that some WSGI apps take for a WebSocket handshake
     ambiguous: bool = False  # what else came with the path makes it another one for some apps
@@ -226,13 +233,7 @@ class RequestFacts(NamedTuple):
     exact: bool = False  # whether the app is known to route by the letter, case and all
     around: Surroundings | None = None  # where a condition of the policy reads something of it
 
-    def without_credentials(self) -> RequestFacts:
-        """Return the same without the Authorization field: what may outlive the request."""
-        # Not `_replace`, which looks every field up by its name: each request comes through here.
-        return assembled(RequestFacts, (*self[:4], (), *self[5:]))
-
     def __repr__(self) -> str:
-        """Everything but the credentials (RFC 9700 §4.9.3: error trackers show local variables)."""
         return f"RequestFacts({self.kind}, {self.method!a}, {self.path!a}, {self.root_path!a})"
 
 

@@ -14,7 +14,13 @@ from authz_middleware.access import Access, enter
 from authz_middleware.answers import RefusalRenderer
 from authz_middleware.effects import Refuse
 from authz_middleware.errors import AccessDenied
-from authz_middleware.facts import Answer, ContextReads, RequestFacts, assembled
+from authz_middleware.facts import (
+    Answer,
+    Authorization,
+    ContextReads,
+    RequestFacts,
+    assembled,
+)
 from authz_middleware.observe import DecisionObserver
 from authz_middleware.policy.canonical import from_wsgi, holds_encoded_slash
 from authz_middleware.runtime.authz import Authz, compiled, not_loaded
@@ -75,10 +81,10 @@ class WSGIAuthzMiddleware:
         if binding is None:
             return _send(not_loaded(_accept(environ)), environ, start_response)
         reads = serving.settings.context_reads
-        facts = facts_of(environ, exact=self.guarded.exact, reads=reads)
+        facts, authorization = facts_of(environ, exact=self.guarded.exact, reads=reads)
         if document := serving.metadata(facts, environ.get("SCRIPT_NAME", "")):
             return _send(document, environ, start_response)
-        outcome = serving.outcome(facts)
+        outcome = serving.outcome(facts, authorization)
         if isinstance(outcome, Refuse):
             admit = self.guarded.left_to_the_app(outcome, serving, environ)
             if admit is None:
@@ -100,14 +106,15 @@ class WSGIAuthzMiddleware:
 
 def facts_of(
     environ: WSGIEnvironment, *, exact: bool = False, reads: ContextReads | None = None
-) -> RequestFacts:
-    """Return what a decision may look at.
+) -> tuple[RequestFacts, Authorization]:
+    """Return what a decision may look at, and the credentials.
 
     `exact` is what is known of the app's router, `reads` what the policy's conditions look at.
     """
     authorization = environ.get("HTTP_AUTHORIZATION")
+    values = () if authorization is None else (_bytes(authorization),)
     method = environ.get("REQUEST_METHOD", "")
-    return assembled(
+    facts = assembled(
         RequestFacts,
         (
             "http",
@@ -115,7 +122,6 @@ def facts_of(
             # The root of a mount may be empty (PEP 3333, "environ Variables"): apps route it as "/"
             from_wsgi(environ.get("PATH_INFO", "") or "/"),
             "",  # PATH_INFO is what the app routes on; SCRIPT_NAME never decides
-            () if authorization is None else (_bytes(authorization),),
             _preflight(environ) if method == "OPTIONS" else "",
             # As loose as the loosest app: some look at one of the two only.
             ("HTTP_UPGRADE" in environ and "websocket" in environ["HTTP_UPGRADE"].lower())
@@ -130,6 +136,7 @@ def facts_of(
             from_environ(environ, reads) if reads is not None else None,
         ),
     )
+    return facts, values
 
 
 def _preflight(environ: WSGIEnvironment) -> str:

@@ -81,7 +81,7 @@ def test_the_decision_is_that_of_a_request(token: str, request_line: str) -> Non
     method, path = request_line.split()
     found = explain(SETTINGS, method, path, by_token(SETTINGS, token, NOW), NOW)
     field = (f"Bearer {token}".encode(),)
-    outcome = POLICY.serving.outcome(RequestFacts("http", method, path, "", field))
+    outcome = POLICY.serving.outcome(RequestFacts("http", method, path, ""), field)
     assert found.decision == outcome.decision
 
 

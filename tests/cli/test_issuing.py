@@ -108,7 +108,7 @@ def test_the_issuer_serves_what_the_policy_says(
             "issuers": [{"issuer": address, "audience": ["api"]}],
             "routes": {"/**": "authenticated"},
         }
-        outcome = Authz.from_mapping(policy).serving.outcome(request(token=token))
+        outcome = Authz.from_mapping(policy).serving.outcome(*request(token=token))
         seen.append(outcome.decision.allowed)
         raise KeyboardInterrupt
 

@@ -247,7 +247,7 @@ class TestStreaming:
 
 @pytest.mark.parametrize("world", HANDLERS)
 @pytest.mark.parametrize("view", VIEWS)
-def test_nothing_changes_the_thread(world, view, authz, editor):
+def test_nothing_changes_the_thread(world, view, policy, clock, editor):
     """Both modes of the middleware are its handler's own."""
     threads = []
 
@@ -271,14 +271,11 @@ def test_nothing_changes_the_thread(world, view, authz, editor):
         def observe(self, event):
             threads.append(threading.get_ident())
 
-    authz.serving._observers = (Observer(),)
+    authz = Authz.from_mapping(policy, clock=clock, observers=[Observer()])
     matching = outermost_sync if world == "wsgi" else outermost_async
-    try:
-        # A later middleware that rewrites the path: the second look is in the mode of the first.
-        with Project(authz, view=view, before=[matching], middleware=[rewriting("/health")]):
-            assert ask(world, "GET", "/me", editor).status == 200
-    finally:
-        authz.serving._observers = ()
+    # A later middleware that rewrites the path: the second look is in the mode of the first.
+    with Project(authz, view=view, before=[matching], middleware=[rewriting("/health")]):
+        assert ask(world, "GET", "/me", editor).status == 200
     assert len(threads) == 3
     assert set(threads) == {threading.get_ident()}
 
@@ -595,9 +592,9 @@ def test_keys_are_awaited_in_the_mode_of_the_handler(policy, clock, monkeypatch)
     for name in ("outcome", "outcome_async"):
         original = getattr(authz.serving, name)
 
-        def outcome(facts, name=name, original=original):
+        def outcome(*request, name=name, original=original):
             asked.append(name)
-            return original(facts)
+            return original(*request)
 
         monkeypatch.setattr(authz.serving, name, outcome)
     for world in HANDLERS:

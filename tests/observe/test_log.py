@@ -153,8 +153,8 @@ FORGERIES = [
 @pytest.mark.parametrize("path", FORGERIES, ids=ascii)
 def test_a_path_cannot_write_a_line(lines: list[logging.LogRecord], path: str) -> None:
     authz = Authz.from_mapping(policy(), clock=Clock(NOW))
-    facts = request(path, mint())
-    outcome = authz.serving.outcome(facts)
+    facts, authorization = request(path, mint())
+    outcome = authz.serving.outcome(facts, authorization)
     assert not isinstance(outcome, Admit)
     authz.serving.refused(facts, outcome, None)
     (record,) = lines
@@ -167,8 +167,8 @@ def test_a_path_cannot_write_a_line(lines: list[logging.LogRecord], path: str) -
 @pytest.mark.parametrize("text", ["ann\nallowed", "ann' issuer='x", "\x1b]0;x\x07"], ids=ascii)
 def test_a_claim_cannot_write_a_line(lines: list[logging.LogRecord], text: str) -> None:
     authz = Authz.from_mapping(policy(), clock=Clock(NOW))
-    facts = request("/closed", mint(sub=text))
-    outcome = authz.serving.outcome(facts)
+    facts, authorization = request("/closed", mint(sub=text))
+    outcome = authz.serving.outcome(facts, authorization)
     assert not isinstance(outcome, Admit)
     authz.serving.refused(facts, outcome, None)
     (record,) = lines
@@ -236,8 +236,8 @@ def test_no_token_text_is_logged_or_told(provider: Provider, clock: Clock, caplo
             presented = [token.encode(), b'"' + token.encode() + b'"', token.encode() + b", x"]
             for credentials in presented:
                 for path in ("/health", "/me", "/articles", "/closed", "/none", "/a//b"):
-                    facts = request(path, credentials)
-                    outcome = (ask_async if path == "/me" else ask)(authz, facts)
+                    asked = request(path, credentials)
+                    outcome, facts = (ask_async if path == "/me" else ask)(authz, asked), asked[0]
                     if isinstance(outcome, Admit):
                         access = authz.serving.admitted(facts, outcome, None)
                         access.allows("article:write")
@@ -269,8 +269,8 @@ def test_threads_do_not_mix_lines(lines: list[logging.LogRecord]) -> None:
     authz = Authz.from_mapping(policy(), clock=Clock(NOW))
 
     def work(number: int) -> None:
-        facts = request("/closed", mint(sub=f"user{number}"), method="GET")
-        outcome = authz.serving.outcome(facts)
+        facts, authorization = request("/closed", mint(sub=f"user{number}"), method="GET")
+        outcome = authz.serving.outcome(facts, authorization)
         assert not isinstance(outcome, Admit)
         authz.serving.refused(facts, outcome, None)
 

@@ -27,8 +27,8 @@ POLICY: dict[str, Any] = {
 def recorded(file: Path, *asked: Any) -> list[str]:
     recorder = DecisionRecorder(file)
     authz = Authz.from_mapping(POLICY, observers=[recorder])
-    for facts in asked:
-        outcome = authz.serving.outcome(facts)
+    for facts, authorization in asked:
+        outcome = authz.serving.outcome(facts, authorization)
         if outcome.decision.allowed:
             authz.serving.admitted(facts, outcome, None)  # type: ignore[arg-type]
         else:
@@ -55,7 +55,7 @@ def test_a_closed_recorder_writes_into_nobody_elses_file(tmp_path: Path) -> None
     recorder.close()
     with (tmp_path / "other").open("w+") as other:
         authz = Authz.from_mapping(POLICY, observers=[recorder])
-        facts = request("/p")
+        facts, _ = request("/p")
         authz.serving.admitted(facts, authz.serving.outcome(facts), None)  # type: ignore[arg-type]
         recorder.close()
         assert other.read() == ""
@@ -82,7 +82,7 @@ def test_lines_stay_whole_under_threads(tmp_path: Path) -> None:
 
     def ask() -> None:
         for _ in range(50):
-            facts = request("/" + "x" * 3000)
+            facts, _ = request("/" + "x" * 3000)
             authz.serving.refused(facts, authz.serving.outcome(facts), None)  # type: ignore[arg-type]
 
     threads = [Thread(target=ask) for _ in range(4)]

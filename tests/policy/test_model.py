@@ -357,7 +357,7 @@ def test_letting_in_makes_no_new_decision() -> None:
 def test_what_is_asked_of_no_request_is_denied() -> None:
     policy = compiled({"GET /a": "authenticated"})
     caller = Principal(subject="a", issuer="i", permissions=frozenset({"read"}), expires_at=9)
-    facts = RequestFacts("http", "GET", "/a", "", ())
+    facts = RequestFacts("http", "GET", "/a", "")
     for requests, allowed in ([Request("GET", None)], True), ([], False):
         decision = policy.ask("read", caller, 0, facts, requests, None, None)
         assert decision.allowed is allowed

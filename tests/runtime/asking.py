@@ -8,12 +8,10 @@ from typing import Any
 
 from authz_middleware import Authz
 from authz_middleware.effects import Admit, Outcome
-from authz_middleware.facts import RequestFacts
+from authz_middleware.facts import Authorization, RequestFacts
 from authz_middleware.runtime.keys import RemoteKeys
 from tests.runtime.provider import INTROSPECT, JWKS, Provider
 from tests.tokens.minting import ISSUER, jwk
-
-Ask = Callable[[Authz, RequestFacts], Outcome]
 
 ROUTES = {
     "GET /health": "public",
@@ -57,28 +55,34 @@ def introspected(provider: Provider, **keys: Any) -> dict[str, Any]:
     return table(introspection=usual | keys)
 
 
+Asked = tuple[RequestFacts, Authorization]
+"""What a decision may look at, and the credentials."""
+
+Ask = Callable[[Authz, Asked], Outcome]
+
+
 def request(
     path: str | None = "/me", token: str | bytes | None = None, method: str = "GET", **more: Any
-) -> RequestFacts:
+) -> Asked:
     if isinstance(token, str):
         token = token.encode()
     authorization = () if token is None else (b"Bearer " + token,)
-    return RequestFacts(
+    facts = RequestFacts(
         more.get("kind", "http"),
         method,
         path,
         more.get("root_path", ""),
-        authorization,
-        more.get("preflight", False),
+        more.get("preflight", ""),
     )
+    return facts, authorization
 
 
-def ask(authz: Authz, facts: RequestFacts) -> Outcome:
-    return authz.serving.outcome(facts)
+def ask(authz: Authz, asked: Asked) -> Outcome:
+    return authz.serving.outcome(*asked)
 
 
-def ask_async(authz: Authz, facts: RequestFacts) -> Outcome:
-    return asyncio.run(authz.serving.outcome_async(facts))
+def ask_async(authz: Authz, asked: Asked) -> Outcome:
+    return asyncio.run(authz.serving.outcome_async(*asked))
 
 
 def became(outcome: Outcome) -> str:

@@ -133,10 +133,10 @@ class Day:
 
     async def ask(self, token: str) -> Outcome:
         """Ask from one world or the other."""
-        facts = request(token=token)
+        asked = request(token=token)
         if self.random.random() < 0.5:
-            return self.authz.serving.outcome(facts)
-        return await self.authz.serving.outcome_async(facts)
+            return self.authz.serving.outcome(*asked)
+        return await self.authz.serving.outcome_async(*asked)
 
     async def run(self) -> Figures:
         events: list[tuple[float, int, str]] = [

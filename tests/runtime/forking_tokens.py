@@ -39,8 +39,8 @@ cache = cast("VerifiedTokens", serving._engine._cache)
 
 
 def ask(token: str) -> str:
-    facts = RequestFacts("http", "GET", "/me", "", (b"Bearer " + token.encode(),))
-    outcome = serving.outcome(facts)
+    facts = RequestFacts("http", "GET", "/me", "")
+    outcome = serving.outcome(facts, (b"Bearer " + token.encode(),))
     return "in" if isinstance(outcome, Admit) else outcome.decision.reason
 
 

@@ -21,7 +21,7 @@ authz._watch._lock.acquire()
 
 
 def ask() -> str:
-    outcome = authz.serving.outcome(RequestFacts("http", "GET", "/health", "", ()))
+    outcome = authz.serving.outcome(RequestFacts("http", "GET", "/health", ""))
     return "in" if isinstance(outcome, Admit) else outcome.decision.reason
 
 

@@ -13,11 +13,11 @@ from authz_middleware.access import Access
 from authz_middleware.answers import Refusal
 from authz_middleware.effects import Admit, Refuse
 from authz_middleware.errors import AccessDenied
-from authz_middleware.facts import Decision, RequestFacts
+from authz_middleware.facts import Decision
 from authz_middleware.observe import DecisionEvent
 from authz_middleware.observe.log import LOGGER
 from authz_middleware.runtime.authz import compiled, not_loaded
-from tests.runtime.asking import ask, ask_async, became, policy, request, table
+from tests.runtime.asking import Asked, ask, ask_async, became, policy, request, table
 from tests.runtime.provider import Clock
 from tests.tokens.minting import ISSUER, NOW, jwk, mint
 
@@ -141,8 +141,8 @@ def test_a_file_and_what_is_beside_it(
         if made_by == "from_file"
         else compiled(path, **(NOTHING | {"clock": clock}))
     )
-    assert became(authz.serving.outcome(request(token=mint()))) == "in"
-    assert became(authz.serving.outcome(request(token=mint(aud="x")))) == "invalid_token"
+    assert became(authz.serving.outcome(*request(token=mint()))) == "in"
+    assert became(authz.serving.outcome(*request(token=mint(aud="x")))) == "invalid_token"
     assert repr(authz) == f"Authz({str(path)!r})"
 
 
@@ -157,7 +157,7 @@ def test_a_mapping_and_the_working_directory(
         if made_by == "from_mapping"
         else compiled(DOCUMENT, **(NOTHING | {"clock": clock}))
     )
-    assert became(authz.serving.outcome(request(token=mint()))) == "in"
+    assert became(authz.serving.outcome(*request(token=mint()))) == "in"
     assert repr(authz) == "Authz('<mapping>')"
 
 
@@ -167,7 +167,7 @@ def test_a_file_is_read_once(tmp_path: Path, clock: Clock) -> None:
     authz = Authz.from_file(tmp_path / "authz.toml", clock=clock)
     (tmp_path / "authz.toml").unlink()
     (tmp_path / "keys.json").unlink()
-    assert became(authz.serving.outcome(request(token=mint()))) == "in"
+    assert became(authz.serving.outcome(*request(token=mint()))) == "in"
 
 
 def test_the_callers_mapping_is_not_ours(clock: Clock) -> None:
@@ -176,8 +176,8 @@ def test_the_callers_mapping_is_not_ours(clock: Clock) -> None:
     authz = Authz.from_mapping(mapping, clock=clock)
     mapping["routes"]["GET /closed"] = "public"
     mapping["issuers"].clear()
-    assert became(authz.serving.outcome(request("/closed"))) == "no_credentials"
-    assert became(authz.serving.outcome(request(token=mint()))) == "in"
+    assert became(authz.serving.outcome(*request("/closed"))) == "no_credentials"
+    assert became(authz.serving.outcome(*request(token=mint()))) == "in"
 
 
 def test_a_missing_file_is_a_policy_error(tmp_path: Path) -> None:
@@ -191,8 +191,8 @@ def test_a_missing_file_is_a_policy_error(tmp_path: Path) -> None:
 def test_without_a_clock_it_is_now() -> None:
     authz = Authz.from_mapping(policy())
     assert authz.serving.clock is time.time
-    assert became(authz.serving.outcome(request(token=mint()))) == "invalid_token"
-    assert became(authz.serving.outcome(request(token=mint(exp=time.time() + 60)))) == "in"
+    assert became(authz.serving.outcome(*request(token=mint()))) == "invalid_token"
+    assert became(authz.serving.outcome(*request(token=mint(exp=time.time() + 60)))) == "in"
 
 
 # Arguments
@@ -266,14 +266,14 @@ def test_observers_and_clock_reach_the_authz(clock: Clock) -> None:
 # Observers
 
 
-def admitted(authz: Authz, facts: RequestFacts) -> Access:
-    outcome = authz.serving.outcome(facts)
+def admitted(authz: Authz, asked: Asked) -> Access:
+    outcome, facts = authz.serving.outcome(*asked), asked[0]
     assert isinstance(outcome, Admit)
     return authz.serving.admitted(facts, outcome, None)
 
 
-def refused(authz: Authz, facts: RequestFacts) -> Any:
-    outcome = authz.serving.outcome(facts)
+def refused(authz: Authz, asked: Asked) -> Any:
+    outcome, facts = authz.serving.outcome(*asked), asked[0]
     assert isinstance(outcome, Refuse)
     return authz.serving.refused(facts, outcome, None)
 
@@ -480,7 +480,7 @@ def test_where_metadata_stands(
     clock: Clock, root_path: str, path: str | None, mount: str, found: bool
 ) -> None:
     authz = made(clock, resource=RESOURCE)
-    answer = authz.serving.metadata(request(path, root_path=root_path), mount)
+    answer = authz.serving.metadata(request(path, root_path=root_path)[0], mount)
     assert (answer is not None) is found
 
 
@@ -491,18 +491,20 @@ METHODS = [("GET", True), ("HEAD", True), ("POST", False), ("OPTIONS", False), (
 def test_which_methods_get_metadata(clock: Clock, method: str, found: bool) -> None:
     """M02."""
     authz = made(clock, resource=RESOURCE)
-    facts = request(f"{WELL_KNOWN}/orders", method=method)
+    facts, _ = request(f"{WELL_KNOWN}/orders", method=method)
     assert (authz.serving.metadata(facts) is not None) is found
 
 
 def test_a_handshake_gets_no_metadata(clock: Clock) -> None:
     authz = made(clock, resource=RESOURCE)
-    assert authz.serving.metadata(request(f"{WELL_KNOWN}/orders", kind="websocket")) is None
+    assert authz.serving.metadata(request(f"{WELL_KNOWN}/orders", kind="websocket")[0]) is None
 
 
 def test_metadata(clock: Clock) -> None:
     """M01, M02, M03, M06."""
-    answer = made(clock, resource="https://api.example.com").serving.metadata(request(WELL_KNOWN))
+    answer = made(clock, resource="https://api.example.com").serving.metadata(
+        request(WELL_KNOWN)[0]
+    )
     assert answer is not None
     assert answer.status == 200
     headers = dict(answer.headers)
@@ -519,27 +521,27 @@ def test_metadata(clock: Clock) -> None:
 
 def test_a_resource_with_escapes_is_found_by_its_decoded_path(clock: Clock) -> None:
     authz = made(clock, resource="https://api.example.com/b%C3%BCcher%20x")
-    assert authz.serving.metadata(request(f"{WELL_KNOWN}/bücher x")) is not None
+    assert authz.serving.metadata(request(f"{WELL_KNOWN}/bücher x")[0]) is not None
     challenge = dict(refused(authz, request()).headers)["www-authenticate"]
     assert f'resource_metadata="https://api.example.com{WELL_KNOWN}/b%C3%BCcher%20x"' in challenge
 
 
 def test_without_a_resource_there_is_no_metadata(clock: Clock) -> None:
-    assert made(clock).serving.metadata(request(WELL_KNOWN)) is None
-    assert became(made(clock).serving.outcome(request(WELL_KNOWN))) == "no_credentials"
+    assert made(clock).serving.metadata(request(WELL_KNOWN)[0]) is None
+    assert became(made(clock).serving.outcome(*request(WELL_KNOWN))) == "no_credentials"
 
 
 def test_one_authz_serves_both_worlds(clock: Clock) -> None:
     authz = made(clock)
-    facts = request("/articles", mint(roles=["editor"]))
-    assert ask(authz, facts) == ask_async(authz, facts)
-    assert became(ask_async(authz, facts)) == "in"
+    asked = request("/articles", mint(roles=["editor"]))
+    assert ask(authz, asked) == ask_async(authz, asked)
+    assert became(ask_async(authz, asked)) == "in"
 
 
 def test_preflights_pass_where_the_policy_says_so(clock: Clock) -> None:
     preflight = request(method="OPTIONS", preflight="GET")
-    assert became(made(clock).serving.outcome(preflight)) == "no_credentials"
-    assert became(made(clock, preflight="pass").serving.outcome(preflight)) == "in"
+    assert became(made(clock).serving.outcome(*preflight)) == "no_credentials"
+    assert became(made(clock, preflight="pass").serving.outcome(*preflight)) == "in"
 
 
 @pytest.mark.parametrize("config", [5, object(), ["authz.toml"]])

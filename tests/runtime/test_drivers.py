@@ -79,8 +79,8 @@ def test_both_worlds_agree(
     provider: Provider, clock: Clock, presented: str | bytes | None, became_: str
 ) -> None:
     provider.publish(A)
-    facts = request(token=presented)
-    blocking, awaited = (each(remote(provider, clock), facts) for each in (ask, ask_async))
+    asked = request(token=presented)
+    blocking, awaited = (each(remote(provider, clock), asked) for each in (ask, ask_async))
     assert blocking == awaited
     assert became(blocking) == became_
 
@@ -131,7 +131,7 @@ def test_many_unknown_kids_at_once_cost_one_fetch(provider: Provider, clock: Clo
 
     def work(number: int) -> str:
         together.wait(30)
-        return became(authz.serving.outcome(request(token=token(f"z{number}", exp=far))))
+        return became(authz.serving.outcome(*request(token=token(f"z{number}", exp=far))))
 
     with ThreadPoolExecutor(20) as threads:
         for _ in range(5):
@@ -433,7 +433,7 @@ def test_fifty_requests_share_one_fetch(provider: Provider, clock: Clock) -> Non
 
     def work(number: int) -> str:
         together.wait(30)
-        return became(authz.serving.outcome(request(token=token(sub=f"user {number}"))))
+        return became(authz.serving.outcome(*request(token=token(sub=f"user {number}"))))
 
     with ThreadPoolExecutor(50) as threads:
         running = [threads.submit(work, number) for number in range(50)]
@@ -450,12 +450,12 @@ def test_the_event_loop_stays_free(provider: Provider, clock: Clock) -> None:
     authz = remote(provider, clock)
 
     async def main() -> None:
-        waiting = asyncio.create_task(authz.serving.outcome_async(request(token=token())))
+        waiting = asyncio.create_task(authz.serving.outcome_async(*request(token=token())))
         assert await asyncio.to_thread(reached.wait, 30)
-        assert became(await authz.serving.outcome_async(request("/health"))) == "in"
-        assert became(await authz.serving.outcome_async(request())) == "no_credentials"
-        assert became(await authz.serving.outcome_async(request(token="a.b.c"))) == "invalid_token"
-        public = await authz.serving.outcome_async(request("/health", token()))
+        assert became(await authz.serving.outcome_async(*request("/health"))) == "in"
+        assert became(await authz.serving.outcome_async(*request())) == "no_credentials"
+        assert became(await authz.serving.outcome_async(*request(token="a.b.c"))) == "invalid_token"
+        public = await authz.serving.outcome_async(*request("/health", token()))
         assert public.credentials == "unavailable"
         assert not waiting.done()
         gate.set()
@@ -474,7 +474,7 @@ def test_a_client_that_goes_away_does_not_cancel_the_fetch_of_others(
 
     async def main() -> None:
         leaving, staying = (
-            asyncio.create_task(authz.serving.outcome_async(request(token=token())))
+            asyncio.create_task(authz.serving.outcome_async(*request(token=token())))
             for _ in range(2)
         )
         assert await asyncio.to_thread(reached.wait, 30)
@@ -525,7 +525,7 @@ def test_a_loop_that_closed_meanwhile_hurts_nobody(provider: Provider, clock: Cl
     authz = remote(provider, clock)
 
     async def give_up() -> None:
-        waiting = asyncio.create_task(authz.serving.outcome_async(request(token=token())))
+        waiting = asyncio.create_task(authz.serving.outcome_async(*request(token=token())))
         assert await asyncio.to_thread(reached.wait, 30)
         waiting.cancel()
 

@@ -80,7 +80,7 @@ def test_an_app_that_nobody_knows_is_one_opaque_part() -> None:
     (gap,) = guarded.binding(authz({"/a": ["x"]}).serving).gaps
     assert (gap.kind, gap.where) == ("opaque", "/** (builtins:function)")
     assert guarded.resolve({}) is UNSEEN
-    assert guarded.asked(RequestFacts("http", "GET", "/a", "", ()), {}) is None
+    assert guarded.asked(RequestFacts("http", "GET", "/a", ""), {}) is None
 
 
 class Breaking(Map):

@@ -46,7 +46,7 @@ def authz(file: Path, clock: Clock) -> Authz:
 
 
 def asked(authz: Authz, path: str = "/me") -> str:
-    return became(authz.serving.outcome(request(path, token=mint())))
+    return became(authz.serving.outcome(*request(path, token=mint())))
 
 
 def test_a_policy_takes_the_place_of_another(
@@ -60,7 +60,7 @@ def test_a_policy_takes_the_place_of_another(
     assert asked(authz) == "in"
     authz.reload()
     assert asked(authz) == "denied_by_rule"
-    assert became(began.outcome(request(token=mint()))) == "in"  # a request in flight
+    assert became(began.outcome(*request(token=mint()))) == "in"  # a request in flight
     clock.now += 5
     assert authz.readiness().policy == PolicyReadiness(2, 5, "succeeded")
     clock.now -= 60  # set back
@@ -348,8 +348,8 @@ def test_no_request_is_decided_by_halves(file: Path, clock: Clock) -> None:
             own.append(serving.generation)
             seen.add(
                 (
-                    became(serving.outcome(request("/me", token=token))),
-                    became(serving.outcome(request("/you", token=token))),
+                    became(serving.outcome(*request("/me", token=token))),
+                    became(serving.outcome(*request("/you", token=token))),
                 )
             )
         generations.append(own)

@@ -412,11 +412,11 @@ def test_many_tasks_ask_once_and_the_loop_goes_on(provider: Provider, clock: Clo
 
     async def scenario() -> list[str]:
         tasks = [
-            asyncio.create_task(authz.serving.outcome_async(request(token=TOKEN)))
+            asyncio.create_task(authz.serving.outcome_async(*request(token=TOKEN)))
             for _ in range(20)
         ]
         assert await asyncio.to_thread(reached.wait, 30)
-        assert became(await authz.serving.outcome_async(request("/health"))) == "in"
+        assert became(await authz.serving.outcome_async(*request("/health"))) == "in"
         gate.set()
         return [became(outcome) for outcome in await asyncio.gather(*tasks)]
 
@@ -430,9 +430,9 @@ def test_a_client_that_goes_away_takes_no_answer_along(provider: Provider, clock
     authz = made(provider, clock)
 
     async def scenario() -> str:
-        leaving = asyncio.create_task(authz.serving.outcome_async(request(token=TOKEN)))
+        leaving = asyncio.create_task(authz.serving.outcome_async(*request(token=TOKEN)))
         assert await asyncio.to_thread(reached.wait, 30)
-        staying = asyncio.create_task(authz.serving.outcome_async(request(token=TOKEN)))
+        staying = asyncio.create_task(authz.serving.outcome_async(*request(token=TOKEN)))
         await asyncio.sleep(0)
         leaving.cancel()
         with pytest.raises(asyncio.CancelledError):
@@ -888,7 +888,7 @@ def test_no_token_text_stays(provider: Provider, clock: Clock, ask: Ask) -> None
         outcome = ask(authz, request(token=token))
         kept.append(outcome)
         if isinstance(outcome, Admit):
-            kept.append(authz.serving.admitted(request(token=token), outcome, None))
+            kept.append(authz.serving.admitted(request(token=token)[0], outcome, None))
     provider.at[INTROSPECT] = INACTIVE
     kept.append(ask(authz, request(token="revoked-token")))
     provider.at[INTROSPECT] = answer(status=503)
@@ -916,7 +916,7 @@ def test_no_secret_is_logged(
         token = f"hush{number}"
         outcome = ask(authz, request(token=token))
         if isinstance(outcome, Refuse):
-            authz.serving.refused(request(token=token), outcome, None)
+            authz.serving.refused(request(token=token)[0], outcome, None)
     assert "introspection_unavailable (unreachable)" in caplog.text
     assert "hush" not in caplog.text
     assert b64encode(b"orders:hush-hush").decode() not in caplog.text

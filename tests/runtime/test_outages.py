@@ -186,7 +186,7 @@ def test_a_rotation_while_a_fetch_is_in_flight(provider: Provider) -> None:
         clock.now += 1
         provider.publish(A, B)  # from now on
         joined = [
-            authz.serving._engine.start(request(token=token("b", 1, exp=far)), clock.now)
+            authz.serving._engine.start(*request(token=token("b", 1, exp=far)), clock.now)
             for _ in range(2)
         ]
         steps = [authz.serving._engine.resume(each) for each in joined if isinstance(each, Pending)]

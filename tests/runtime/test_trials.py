@@ -457,11 +457,11 @@ def test_there_is_one_thread_and_it_ends_with_its_policy(
 def test_a_child_begins_anew() -> None:
     started: list[Callable[[], None]] = []
     trials = Trials([trial()], started.append)
-    trials.hand(request(), NOW, LIVE)
+    trials.hand(*request(), NOW, LIVE)
     trials._lock.acquire()
     trials.renew()
-    trials.hand(request(), NOW, LIVE)
-    trials.hand(request(), NOW, LIVE)
+    trials.hand(*request(), NOW, LIVE)
+    trials.hand(*request(), NOW, LIVE)
     assert len(started) == 2
     thread = threading.Thread(target=started[1], daemon=True)
     thread.start()
@@ -477,7 +477,7 @@ def test_no_thread_is_no_outage(caplog: pytest.LogCaptureFixture) -> None:
 
     trials = Trials([trial()], fail)
     for _ in range(MAX_WAITING + 2):
-        trials.hand(request(), NOW, LIVE)
+        trials.hand(*request(), NOW, LIVE)
     assert trials.counts(30) == (TrialCounts("x", 0, 0, 0, 0, MAX_WAITING + 2),)
     assert trials._waiting.empty()  # in a request is its token
     assert caplog.messages == ["nothing is tried: can't start new thread"]

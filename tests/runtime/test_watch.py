@@ -41,7 +41,7 @@ class World:
         return self.authz.serving.generation
 
     def asked(self) -> str:
-        return became(self.authz.serving.outcome(request(token=mint())))
+        return became(self.authz.serving.outcome(*request(token=mint())))
 
 
 @pytest.fixture
@@ -108,7 +108,7 @@ def test_it_is_woken_by_a_request_and_ends_with_its_policy(
     authz.reload()
     assert started == []  # nothing that a fork would meet
     for _ in range(3):
-        assert became(authz.serving.outcome(request(token=mint()))) == "in"
+        assert became(authz.serving.outcome(*request(token=mint()))) == "in"
     (run,) = started
 
     class Pause:
@@ -151,7 +151,7 @@ def test_no_thread_is_no_outage(
     monkeypatch.setattr(module, "_on_a_thread", fail)
     authz = Authz.from_file(world.file, watch=2)
     for _ in range(2):
-        assert became(authz.serving.outcome(request())) == "no_credentials"
+        assert became(authz.serving.outcome(*request())) == "no_credentials"
     assert caplog.messages == ["the policy is not watched: can't start new thread"]
 
 

@@ -58,7 +58,7 @@ def served(tmp_path: Path, issuer: str, **top: Any) -> tuple[DevelopmentIssuer, 
 
 
 def allowed(development: DevelopmentIssuer, authz: Authz) -> bool:
-    outcome = authz.serving.outcome(request(token=development.mint()))
+    outcome = authz.serving.outcome(*request(token=development.mint()))
     return outcome.decision.allowed
 
 
@@ -108,7 +108,7 @@ def test_elsewhere_it_is_refused_where_keys_are_fetched(tmp_path: Path) -> None:
         del policy["issuers"][0]["jwks"]
         policy["issuers"][0]["jwks_uri"] = provider.jwks_uri
         authz = Authz.from_mapping(policy)
-        outcome = authz.serving.outcome(request(token=development.mint()))
+        outcome = authz.serving.outcome(*request(token=development.mint()))
     assert (outcome.decision.reason, outcome.decision.detail) == (
         "invalid_token",
         "development_key",

@@ -96,7 +96,7 @@ def explain(
         said = "two parties could read it in two ways: 400 for everybody"
         return Explained(Decision(False, "path_ambiguous"), (Step("path", "no", said),))
     steps = (Step("path", "ok", paths[0]), *caller.steps)
-    facts = RequestFacts(kind, "GET" if kind == "websocket" else method, path, "", ())
+    facts = RequestFacts(kind, "GET" if kind == "websocket" else method, path, "")
     resources, _ = supposed(policy, found, caller.principal, now, facts, resource, {})
     if resources:
         steps += (Step("object", "unchecked", "none is loaded: it is taken as it is given"),)

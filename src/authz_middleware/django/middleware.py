@@ -13,6 +13,7 @@ from django.http.response import HttpResponseBase
 from authz_middleware.access import Access, enter
 from authz_middleware.django.configuration import configured, guarded
 from authz_middleware.django.requests import (
+    Facts,
     accept_of,
     changed_facts,
     facts_of,
@@ -79,10 +80,10 @@ class AuthzMiddleware:
 
     def _serve(self, request: HttpRequest) -> HttpResponseBase:
         serving = self.authz.serving
-        facts = _begin(request, serving)
+        facts, authorization = _begin(request, serving)
         if answer := self._answer(request, serving, facts):
             return respond(answer, request)
-        outcome = self._left(request, serving, serving.outcome(facts))
+        outcome = self._left(request, serving, serving.outcome(facts, authorization))
         if refusal := self._concluded(request, serving, facts, outcome, _refused):
             return refusal
         try:
@@ -93,10 +94,10 @@ class AuthzMiddleware:
 
     async def _serve_async(self, request: HttpRequest) -> HttpResponseBase:
         serving = self.authz.serving
-        facts = _begin(request, serving)
+        facts, authorization = _begin(request, serving)
         if answer := self._answer(request, serving, facts):
             return respond(answer, request)
-        outcome = self._left(request, serving, await serving.outcome_async(facts))
+        outcome = self._left(request, serving, await serving.outcome_async(facts, authorization))
         if refusal := self._concluded(request, serving, facts, outcome, _refused):
             return refusal
         try:
@@ -128,9 +129,10 @@ class AuthzMiddleware:
         self, request: HttpRequest, view: object, *_arguments: object
     ) -> HttpResponseBase | None:
         serving = self._served_under(request)
-        facts = changed_facts(request, serving.settings.context_reads)
-        if facts is not None:
-            outcome = serving.outcome(facts)
+        changed = changed_facts(request, serving.settings.context_reads)
+        if changed is not None:
+            facts, authorization = changed
+            outcome = serving.outcome(facts, authorization)
             if refusal := self._concluded(request, serving, facts, outcome, _overruled):
                 return refusal
         return _look_at(request, view)
@@ -139,9 +141,10 @@ class AuthzMiddleware:
         self, request: HttpRequest, view: object, *_arguments: object
     ) -> HttpResponseBase | None:
         serving = self._served_under(request)
-        facts = changed_facts(request, serving.settings.context_reads)
-        if facts is not None:
-            outcome = await serving.outcome_async(facts)
+        changed = changed_facts(request, serving.settings.context_reads)
+        if changed is not None:
+            facts, authorization = changed
+            outcome = await serving.outcome_async(facts, authorization)
             if refusal := self._concluded(request, serving, facts, outcome, _overruled):
                 return refusal
         return _look_at(request, view)
@@ -176,7 +179,7 @@ class AuthzMiddleware:
         return None
 
 
-def _begin(request: Any, serving: Serving) -> RequestFacts:
+def _begin(request: Any, serving: Serving) -> Facts:
     enter(None)
     request.authz = None
     return facts_of(request, serving.settings.context_reads)

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from typing import TypeAlias
+
 from django.core.handlers.asgi import ASGIRequest
 from django.http import HttpRequest
 
 from authz_middleware import asgi, wsgi
 from authz_middleware.access import Access
-from authz_middleware.facts import ContextReads, RequestFacts
+from authz_middleware.facts import Authorization, ContextReads, RequestFacts
 
 __all__ = [
     "AuthorizedRequest",
+    "Facts",
     "accept_of",
     "changed_facts",
     "facts_of",
@@ -25,33 +28,38 @@ class AuthorizedRequest(HttpRequest):
     authz: Access
 
 
-def facts_of(request: HttpRequest, reads: ContextReads | None = None) -> RequestFacts:
-    """Return the facts of `request` as they are now; `reads` are the policy's conditions'.
+Facts: TypeAlias = tuple[RequestFacts, Authorization]
+"""What a decision may look at, and the credentials."""
+
+
+def facts_of(request: HttpRequest, reads: ContextReads | None = None) -> Facts:
+    """Return what `request` is now; `reads` are the policy's conditions'.
 
     Path and method are the request's, so that a rewrite by a middleware before us counts. What can
     only speak against a request is read from the server.
     """
     # META has the keys of an environ in both worlds, and a middleware may have changed it.
-    facts = wsgi.facts_of(request.META, reads=reads)
+    facts, authorization = wsgi.facts_of(request.META, reads=reads)
     sent = facts.method
     if isinstance(request, ASGIRequest):
         # `path_info` is what Django routes on.
-        received, _ = asgi.facts_of(request.scope, "", reads=reads)
+        received, lines, _ = asgi.facts_of(request.scope, "", reads=reads)
+        authorization = _lines(lines, authorization)
         sent = received.method
         facts = facts._replace(
             upgrade=False,  # the server has decided what is a WebSocket
             ambiguous=received.ambiguous,
             around=received.around,
-            authorization=_lines(received.authorization, facts.authorization),
         )
     # Django upper-cases the method, which is only safe for ASCII: then as it was sent.
     method = sent if sent.upper() == request.method else request.method or ""
     preflight = facts.preflight if method == "OPTIONS" else ""
-    return facts._replace(method=method, path=path_of(request), preflight=preflight)
+    facts = facts._replace(method=method, path=path_of(request), preflight=preflight)
+    return facts, authorization
 
 
-def changed_facts(request: HttpRequest, reads: ContextReads | None = None) -> RequestFacts | None:
-    """Return the facts if Django is about to serve another request than the one decided."""
+def changed_facts(request: HttpRequest, reads: ContextReads | None = None) -> Facts | None:
+    """Return the same if Django is about to serve another request than the one decided."""
     access = getattr(request, "authz", None)
     if isinstance(access, Access):
         decided = access.facts

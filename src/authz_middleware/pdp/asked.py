@@ -71,7 +71,7 @@ class Questions:
         if _normal(asked.resource.type) == ROUTE:
             return self._route(asked, around)
         permission, resource = self._permission(asked), _attributes(asked.resource)
-        facts = RequestFacts("http", "", None, "", (), around=around)
+        facts = RequestFacts("http", "", None, "", around=around)
         caller = self._callers.of(asked.subject)
         if isinstance(caller, Rejected):
             return self._rejected(facts, caller, permission)
@@ -86,7 +86,7 @@ class Questions:
         # some may be another rule's. And what is nearly our word for a path is no other object.
         ambiguous = "{" in path or "<" in path or asked.resource.type != ROUTE
         method = "GET" if websocket else method
-        facts = RequestFacts(kind, method, path, "", (), ambiguous=ambiguous, around=around)
+        facts = RequestFacts(kind, method, path, "", ambiguous=ambiguous, around=around)
         caller = self._callers.of(asked.subject)
         if isinstance(caller, Rejected):
             return self._rejected(facts, caller)

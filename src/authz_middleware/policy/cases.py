@@ -61,7 +61,7 @@ class Case:
         websocket = expected.method == WEBSOCKET
         kind: Literal["http", "websocket"] = "websocket" if websocket else "http"
         method = "GET" if websocket else expected.method
-        return RequestFacts(kind, method, expected.path, "", (), around=self.context.around)
+        return RequestFacts(kind, method, expected.path, "", around=self.context.around)
 
 
 def load(

@@ -32,6 +32,7 @@ from authz_middleware.effects import (
 from authz_middleware.engine import Engine
 from authz_middleware.facts import (
     Answer,
+    Authorization,
     Decision,
     PolicyReadiness,
     Principal,
@@ -145,35 +146,45 @@ class Serving:
         """Return the keys that are fetched, those of a policy on trial included."""
         return (self._remote, *(self._candidate.known() if self._candidate else ()))
 
-    def outcome(self, facts: RequestFacts) -> Outcome:
+    def outcome(self, facts: RequestFacts, authorization: Authorization = ()) -> Outcome:
         """Decide a request, blocking this thread where somebody must be asked first."""
         now = self.clock()
-        outcome = self._engine.start(facts, now)
+        outcome = self._engine.start(facts, authorization, now)
         if not isinstance(outcome, (Admit, Refuse)):
             outcome = drive(self._engine.resume(outcome), self._outside)
         if self._trials is not None:
-            self._trials.hand(facts, now, outcome.decision)
+            self._trials.hand(facts, authorization, now, outcome.decision)
         return outcome
 
-    async def outcome_async(self, facts: RequestFacts) -> Outcome:
+    async def outcome_async(
+        self, facts: RequestFacts, authorization: Authorization = ()
+    ) -> Outcome:
         """Decide a request, leaving the event loop free where somebody must be asked first."""
-        outcome = self.begin(facts)
+        outcome = self.begin(facts, authorization)
         return outcome if isinstance(outcome, (Admit, Refuse)) else await outcome
 
-    def begin(self, facts: RequestFacts) -> Outcome | Awaitable[Outcome]:
+    def begin(
+        self, facts: RequestFacts, authorization: Authorization
+    ) -> Outcome | Awaitable[Outcome]:
         """Decide a request; or return what decides it, where somebody must be asked first."""
         now = self.clock()
-        outcome = self._engine.start(facts, now)
+        outcome = self._engine.start(facts, authorization, now)
         if not isinstance(outcome, (Admit, Refuse)):
-            return self._end(facts, now, outcome)
+            return self._end(facts, authorization, now, outcome)
         if self._trials is not None:
-            self._trials.hand(facts, now, outcome.decision)
+            self._trials.hand(facts, authorization, now, outcome.decision)
         return outcome
 
-    async def _end(self, facts: RequestFacts, now: float, waiting: Pending | Unresolved) -> Outcome:
+    async def _end(
+        self,
+        facts: RequestFacts,
+        authorization: Authorization,
+        now: float,
+        waiting: Pending | Unresolved,
+    ) -> Outcome:
         outcome = await drive_async(self._engine.resume(waiting), self._outside)
         if self._trials is not None:
-            self._trials.hand(facts, now, outcome.decision)
+            self._trials.hand(facts, authorization, now, outcome.decision)
         return outcome
 
     def admitted(
@@ -262,7 +273,7 @@ class Serving:
             outcome = drive(self._engine.resume(outcome), self._outside)
         decision, explain = outcome.decision, None
         if isinstance(outcome, Admit):
-            explain = partial(outcome.explain, facts.without_credentials())
+            explain = partial(outcome.explain, facts)
         return decision, self._tell(facts, decision, caller and caller.principal, explain=explain)
 
     def answer_about(

@@ -19,7 +19,7 @@ from weakref import finalize
 
 from authz_middleware.effects import Admit, NeedResource, Outcome, Refuse
 from authz_middleware.engine import Engine
-from authz_middleware.facts import OUTAGES, Decision, RequestFacts
+from authz_middleware.facts import OUTAGES, Authorization, Decision, RequestFacts
 from authz_middleware.observe.log import LOGGER, log_trial
 from authz_middleware.policy.resources import Loaded, Unloaded
 from authz_middleware.runtime.drivers import Outside, drive
@@ -51,7 +51,7 @@ class TrialCounts:
     missed: int
 
 
-Decide: TypeAlias = Callable[[RequestFacts, float], Outcome]
+Decide: TypeAlias = Callable[[RequestFacts, Authorization, float], Outcome]
 
 
 class Beside(NamedTuple):
@@ -71,8 +71,8 @@ def deciding(engine: Engine, outside: Outside, beside: Beside) -> Decide:
     """
     silent = replace(outside, introspection=dict.fromkeys(outside.introspection, _NotAsked()))
 
-    def decide(facts: RequestFacts, arrived: float) -> Outcome:
-        outcome = engine.start(facts, arrived)
+    def decide(facts: RequestFacts, authorization: Authorization, arrived: float) -> Outcome:
+        outcome = engine.start(facts, authorization, arrived)
         if isinstance(outcome, (Admit, Refuse)):
             return outcome
         asks_nobody = beside.shared or beside.engine.ruling.is_public(facts)
@@ -117,7 +117,7 @@ class Trial:
     def run(self, request: _Request) -> None:
         """Decide a request again, count what became of it, and log what differs."""
         try:
-            tried = self._decide(request.facts, request.arrived)
+            tried = self._decide(request.facts, request.authorization, request.arrived)
         except Exception as error:  # noqa: BLE001 - whatever a candidate does, nobody suffers
             self._counts["error"] += 1
             if not self._faulty:
@@ -154,8 +154,13 @@ def _change(live: Decision, tried: Decision) -> Change:
 
 class _Request(NamedTuple):
     facts: RequestFacts
+    authorization: Authorization
     arrived: float  # seconds since the epoch
     live: Decision
+
+    def __repr__(self) -> str:
+        """Nothing of the token (RFC 9700 §4.9.3: error trackers show local variables)."""
+        return f"_Request({self.facts!r})"
 
 
 class Trials:
@@ -183,12 +188,18 @@ class Trials:
         self._begun = False
         self._is_idle = False  # for good: no thread could be had
 
-    def hand(self, facts: RequestFacts, arrived: float, live: Decision) -> None:
+    def hand(
+        self,
+        facts: RequestFacts,
+        authorization: Authorization,
+        arrived: float,
+        live: Decision,
+    ) -> None:
         """Have a request tried that has `arrived` then (seconds since the epoch). Never waits."""
         if not self._begun:
             self._begin()
         if not self._is_idle and self._waiting.qsize() < MAX_WAITING:
-            self._waiting.put(_Request(facts, arrived, live))
+            self._waiting.put(_Request(facts, authorization, arrived, live))
             return
         with self._lock:
             self._missed += 1

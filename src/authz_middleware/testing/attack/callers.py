@@ -15,7 +15,7 @@ from typing import Literal, NamedTuple
 
 from authz_middleware.effects import Admit, CachedToken, Outcome, Pending, Routed, Unresolved
 from authz_middleware.engine import Engine
-from authz_middleware.facts import Claims, Decision, Principal, RequestFacts
+from authz_middleware.facts import Authorization, Claims, Decision, Principal, RequestFacts
 from authz_middleware.policy.binding import Binding
 from authz_middleware.policy.model import Policy, Requirement
 from authz_middleware.policy.needs import (
@@ -102,9 +102,9 @@ class Presumed(Serving):
         )
         return Caller(expanded, f"Bearer {token}")
 
-    def outcome(self, facts: RequestFacts) -> Outcome:
+    def outcome(self, facts: RequestFacts, authorization: Authorization = ()) -> Outcome:
         """Decide a request; nothing is ever waited for."""
-        outcome = self._presumed.start(facts, self.clock())
+        outcome = self._presumed.start(facts, authorization, self.clock())
         if isinstance(outcome, Pending):  # there is no issuer to be asked
             raise RuntimeError("an attack waits for nobody")
         if isinstance(outcome, Unresolved):
@@ -114,9 +114,9 @@ class Presumed(Serving):
         decision = Decision(True, "allowed", outcome.decision.rule)
         return Admit(decision, outcome.principal, "valid", inf)
 
-    def begin(self, facts: RequestFacts) -> Outcome:
+    def begin(self, facts: RequestFacts, authorization: Authorization) -> Outcome:
         """Decide as `outcome` does."""
-        return self.outcome(facts)
+        return self.outcome(facts, authorization)
 
     def again(
         self, admit: Admit, facts: RequestFacts, asked: Routed, binding: Binding | None
