@@ -88,7 +88,7 @@ def steps(plan: Plan) -> Group:
         [
             (
                 "Called in a loop, a step is a little cheaper than among the others. The rest"
-                " of the adapter is the scan of the header, the facts, the copy of the scope"
+                " of the adapter is the reading of the header, the facts, the copy of the scope"
                 " and what watches the answer of the app."
             ),
         ],

@@ -359,6 +359,17 @@ def test_a_remembered_token_expires(world: World) -> None:
     assert world.cache.puts == 1
 
 
+def test_a_remembered_token_is_not_valid_before_its_time(world: World) -> None:
+    """The clock may be set back."""
+    token = mint(nbf=NOW + 60, exp=NOW + 120)
+    assert told(world.start("/me", token, NOW + 100))[0] == "Admit"
+    assert told(world.start("/me", token, NOW + 60))[0] == "Admit"
+    refused = world.start("/me", token, NOW + 59.9)
+    assert told(refused) == ("Refuse", "invalid_token", "invalid")
+    assert refused.decision.detail == "not_yet_valid"
+    assert world.cache.puts == 1
+
+
 def test_a_remembered_token_falls_with_its_key(world: World) -> None:
     token = mint()
     assert told(world.start("/me", token))[0] == "Admit"
@@ -1031,6 +1042,14 @@ def test_what_holds_by_the_time_that_nobody_waits_any_more_is_allowed(world: Wor
     assert isinstance(admit, Admit)
     assert admit.decision.allowed
     assert admit.requirements == unresolved.requirements
+
+
+@pytest.mark.parametrize("waits", ["/x/a/<id>", "/a/<id>"])
+def test_whichever_rule_waits_is_waited_for(world: World, waits: str) -> None:
+    """Both decide: the app may route on the path with its prefix, or without."""
+    rules: dict[str, Any] = {"/x/a/<id>": ["editor"], "/a/<id>": ["editor"]}
+    world.obey(ruled({**rules, waits: {"load": "article", "when": "resource.open"}}))
+    assert isinstance(world.start("/x/a/1", mint(), root_path="/x"), Unresolved)
 
 
 PASSES = RuleRef("preflight", "authz.toml:1:1")

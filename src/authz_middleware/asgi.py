@@ -38,13 +38,13 @@ SERVER_ERRORS = (1011, 4500)  # RFC 6455 §7.4.1; Litestar's
 
 _NAMES = frozenset((b"authorization", b"accept", b"upgrade", b"sec-websocket-key", b"x-vhm-root"))
 _USUAL = (b"authorization", b"accept")
-_PLAIN: Final[set[bytes]] = {*_USUAL}
+_SEEN: Final[set[bytes]] = {*_USUAL}
 """Names of fields, as they were written: those that say nothing to us, and these two as usual."""
 
-MAX_PLAIN: Final = 1024
+MAX_SEEN: Final = 1024
 """Names that are remembered; whoever sends so many only makes us look again."""
 
-MAX_PLAIN_LENGTH: Final = 64
+MAX_SEEN_LENGTH: Final = 64
 """Bytes of a name: longer ones are looked at each time."""
 
 Message = dict[str, Any]
@@ -118,7 +118,7 @@ class ASGIAuthzMiddleware:
                     try:
                         await self.app(scope, receive, exchange.relay)
                     except Exception as error:
-                        if not await exchange.is_settled(error):
+                        if not await exchange.settle(error):
                             raise
             finally:
                 leave(token)
@@ -251,12 +251,12 @@ def _fields(scope: Mapping[str, Any]) -> tuple[tuple[bytes, ...], str | None, bo
     headers: Sequence[tuple[bytes, bytes]] = scope["headers"]
     try:
         fields = dict(headers)
-        if len(fields) == len(headers) and _PLAIN.issuperset(fields):
+        if len(fields) == len(headers) and _SEEN.issuperset(fields):
             values = (fields[b"authorization"],) if b"authorization" in fields else ()
             accepted = fields[b"accept"].decode("latin-1") if b"accept" in fields else None
             return values, accepted, False, False
-    except (TypeError, ValueError):
-        pass  # names that are no byte strings, or fields that are no pairs
+    except (TypeError, ValueError, AttributeError):
+        pass  # names or values that are no byte strings, or fields that are no pairs
     return _walked(headers)
 
 
@@ -286,12 +286,12 @@ def _walked(
 
 
 def _remember(name: bytes) -> None:
-    if len(name) > MAX_PLAIN_LENGTH or type(name) is not bytes:
+    if len(name) > MAX_SEEN_LENGTH or type(name) is not bytes:
         return
-    if len(_PLAIN) >= MAX_PLAIN:
-        _PLAIN.clear()
-        _PLAIN.update(_USUAL)
-    _PLAIN.add(name)
+    if len(_SEEN) >= MAX_SEEN:
+        _SEEN.clear()
+        _SEEN.update(_USUAL)
+    _SEEN.add(name)
 
 
 def _awaited(function: Callable[..., Awaitable[None]]) -> Callable[..., Awaitable[None]]:
@@ -321,8 +321,8 @@ class _HttpExchange:
         body = b"" if self._scope["method"] == "HEAD" else answer.body
         await self._respond("http.response", answer, body)
 
-    async def is_settled(self, error: Exception) -> bool:
-        """Whether what the app raised is a `require`, denied before it started: then we answer."""
+    async def settle(self, error: Exception) -> bool:
+        """Answer what the app raised, if it is a `require` denied before it started; else False."""
         denied = AccessDenied.within(error)
         if denied is None or self._started:
             return False
@@ -395,8 +395,8 @@ class _WebSocketExchange(_HttpExchange):
         else:
             await self._close()
 
-    async def is_settled(self, error: Exception) -> bool:
-        """Whether it is a `require` that was denied: it ends the conversation."""
+    async def settle(self, error: Exception) -> bool:
+        """End the conversation, if it is a `require` that was denied; else False."""
         denied = AccessDenied.within(error)
         if denied is None or (self._closed and not self._replaced):
             return False

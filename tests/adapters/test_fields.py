@@ -46,7 +46,7 @@ FIELDS = st.lists(
 
 @pytest.fixture(autouse=True)
 def nothing_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(asgi, "_PLAIN", {b"authorization", b"accept"})
+    monkeypatch.setattr(asgi, "_SEEN", {b"authorization", b"accept"})
 
 
 @given(st.lists(FIELDS, min_size=1, max_size=4))
@@ -81,6 +81,9 @@ def test_it_says_what_a_walk_says(requests: list[list[tuple[bytes, bytes]]]) -> 
             ((b"Bearer x",), None, False, False),
             id="names that cannot be keys",
         ),
+        pytest.param(
+            [(b"accept", memoryview(b"*/*"))], ((), "*/*", False, False), id="a view of bytes"
+        ),
     ],
 )
 def test_fields(headers: list[Any], found: object) -> None:
@@ -88,13 +91,19 @@ def test_fields(headers: list[Any], found: object) -> None:
         assert asgi._fields({"headers": headers}) == found
 
 
+class _Name(bytes):
+    """A name that may say something else the next time."""
+
+
 def test_what_is_remembered_is_bounded() -> None:
-    for number in range(asgi.MAX_PLAIN + 5):
+    for number in range(asgi.MAX_SEEN + 5):
         asgi._fields({"headers": [(b"x-%d" % number, b""), TOKEN]})
-        assert len(asgi._PLAIN) <= asgi.MAX_PLAIN
-    assert {b"authorization", b"accept"} <= asgi._PLAIN
-    asgi._fields({"headers": [(b"n" * (asgi.MAX_PLAIN_LENGTH + 1), b"")]})
-    assert max(map(len, asgi._PLAIN)) <= asgi.MAX_PLAIN_LENGTH
+        assert len(asgi._SEEN) <= asgi.MAX_SEEN
+    assert {b"authorization", b"accept"} <= asgi._SEEN
+    asgi._fields({"headers": [(b"n" * (asgi.MAX_SEEN_LENGTH + 1), b"")]})
+    asgi._fields({"headers": [(_Name(b"x-of-a-class"), b"")]})
+    assert {type(name) for name in asgi._SEEN} == {bytes}
+    assert max(map(len, asgi._SEEN)) <= asgi.MAX_SEEN_LENGTH
 
 
 @pytest.mark.parametrize(
@@ -102,7 +111,7 @@ def test_what_is_remembered_is_bounded() -> None:
 )
 def test_what_counts_is_never_remembered(name: bytes) -> None:
     asgi._fields({"headers": [(name, b"x")]})
-    assert name not in asgi._PLAIN
+    assert name not in asgi._SEEN
 
 
 def test_facts_are_whole() -> None:
