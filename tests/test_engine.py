@@ -81,6 +81,9 @@ class FakeKeys:
         assert now == NOW or now > NOW
         return self.current
 
+    def holds(self, keys: KeySet, now: float) -> bool:
+        return keys is self.view(now).keys
+
     def refresh(self, arrived: float) -> None:
         assert arrived == NOW
         assert self.current.fetchable

@@ -203,9 +203,10 @@ Steps: TypeAlias = Generator[Effect, Any, Outcome]
 
 
 class KeySource(Protocol):
-    """Where an issuer's keys come from. Neither waits; `refresh` starts a fetch, if one may."""
+    """Where an issuer's keys come from. Nothing waits; `refresh` starts a fetch, if one may."""
 
     def view(self, now: float) -> KeyView: ...
+    def holds(self, keys: KeySet, now: float) -> bool: ...
     def refresh(self, arrived: float, /) -> object: ...
 
 

@@ -305,7 +305,7 @@ class Engine:
             return self._introspected[known.issuer].believes(known, now)
         # The keys it was verified with must still be the issuer's: a key that was withdrawn takes
         # its tokens along.
-        return known.keys is self._sources[known.issuer].view(now).keys
+        return self._sources[known.issuer].holds(known.keys, now)
 
     def _may_ask(self, facts: RequestFacts, now: float) -> bool:
         """Whether it is a preflight, and asks for what the policy lets anybody do at all.

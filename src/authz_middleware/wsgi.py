@@ -82,8 +82,10 @@ class WSGIAuthzMiddleware:
             return _send(not_loaded(_accept(environ)), environ, start_response)
         reads = serving.settings.context_reads
         facts, authorization = facts_of(environ, exact=self.guarded.exact, reads=reads)
-        if document := serving.metadata(facts, environ.get("SCRIPT_NAME", "")):
-            return _send(document, environ, start_response)
+        if serving.settings.metadata is not None:
+            document = serving.metadata(facts, environ.get("SCRIPT_NAME", ""))
+            if document is not None:
+                return _send(document, environ, start_response)
         outcome = serving.outcome(facts, authorization)
         if isinstance(outcome, Refuse):
             admit = self.guarded.left_to_the_app(outcome, serving, environ)

@@ -48,7 +48,7 @@ def succeeded(
     )
 
 
-A = keys()
+A, OTHER = keys(), keys("b")
 FRESH = succeeded(State(), A, T)
 FAILED = freshness.failed(FRESH, T + REFRESH_AFTER)
 REFRESH_AT = 0.9 * REFRESH_AFTER  # with all of the jitter
@@ -338,6 +338,34 @@ def test_keys_are_never_older_than_the_limit(
     state = history(steps)
     if view(state, now).keys is not None:
         assert now - state.fetched_at <= STALE_LIMIT
+
+
+moments = st.lists(
+    st.tuples(st.sampled_from(["start", "join", "good", "bad"]), st.floats(0, 5000), st.booleans()),
+    max_size=8,
+)
+
+
+@given(moments, st.floats(-100, 9000))
+def test_what_is_quiet_is_what_would_be_seen(
+    steps: list[tuple[str, float, bool]], now: float
+) -> None:
+    state = history(steps)
+    assert not freshness.is_quiet(state, OTHER, now, LIMITS)
+    if freshness.is_quiet(state, A, now, LIMITS):
+        assert view(state, now).keys is A
+        assert not due(state, now)
+
+
+def test_the_common_case_is_quiet() -> None:
+    state = succeeded(State(), A, T)
+    assert freshness.is_quiet(state, A, T, LIMITS)
+    assert freshness.is_quiet(state, A, T + 0.8 * REFRESH_AFTER - 1, LIMITS)
+    assert not freshness.is_quiet(state, A, T - 1, LIMITS)
+    assert not freshness.is_quiet(state, A, T + REFRESH_AFTER, LIMITS)
+    assert not freshness.is_quiet(state, OTHER, T, LIMITS)
+    assert not freshness.is_quiet(freshness.started(state, T, joined=False), A, T, LIMITS)
+    assert not freshness.is_quiet(freshness.failed(state, T), A, T, LIMITS)
 
 
 def test_the_figures_fit_each_other() -> None:

@@ -32,7 +32,10 @@ def look_again(carrier: Mapping[str, Any], asked: Routed) -> None:
 
     Where no guard stood before the router, nobody may.
     """
-    access = _access(carrier)
+    _look(_access(carrier), carrier, asked)
+
+
+def _look(access: Access | None, carrier: Mapping[str, Any], asked: Routed) -> None:
     if access is None:
         raise _unguarded(asked)
     access.look_again(asked, overrule=carrier.get(KEY) is access)
@@ -53,19 +56,23 @@ def look_again_wsgi(
     the router was: both must be allowed. Returns what was asked last.
     """
     sent = from_wsgi(environ.get("PATH_INFO", "") or "/") or ""
-    mount = mount_of(environ, sent)
+    access = _access(environ)
+    mount = _mount_of(access, environ, sent)
     routed = environ.get("REQUEST_METHOD", "")
     asked = Routed((mount, key), "http", routed, mount + (path or sent), late)
-    look_again(environ, asked)
+    _look(access, environ, asked)
     if method and method != routed:
         asked = asked._replace(method=method)
-        look_again(environ, asked)
+        _look(access, environ, asked)
     return asked
 
 
 def mount_of(environ: Mapping[str, Any], path: str) -> str:
     """Return what was cut off the path on the way from the guard; `path` is what came of it."""
-    access = _access(environ)
+    return _mount_of(_access(environ), environ, path)
+
+
+def _mount_of(access: Access | None, environ: Mapping[str, Any], path: str) -> str:
     # Whoever mounts an app cuts the prefix off the path. A prefix that somebody adds, as ProxyFix
     # does, is no mount.
     if access is None or path == access.facts.path:

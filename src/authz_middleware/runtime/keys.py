@@ -49,6 +49,11 @@ class FixedKeys:
         del now
         return self._view
 
+    def holds(self, keys: KeySet, now: float) -> bool:
+        """Whether these are the keys."""
+        del now
+        return keys is self._view.keys
+
     def refresh(self, arrived: float = inf) -> Flight:
         """Return what is done already: there is nothing to fetch."""
         del arrived
@@ -121,6 +126,13 @@ class RemoteKeys:
         if freshness.due(self._state, now):
             self._refresh_ahead()
         return freshness.view(self._state, now, self._limits)
+
+    def holds(self, keys: KeySet, now: float) -> bool:
+        """Whether `keys` are what `view` gives; it starts to renew them just as well."""
+        # The common case first, since each request with a known token comes through here.
+        if freshness.is_quiet(self._state, keys, now, self._limits):
+            return True
+        return keys is self.view(now).keys
 
     def readiness(self, issuer: str, now: float) -> KeyReadiness:
         """Return how the keys are, and start to renew them if it is time. Never waits."""

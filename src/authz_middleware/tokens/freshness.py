@@ -34,6 +34,7 @@ __all__ = [
     "bounded",
     "due",
     "failed",
+    "is_quiet",
     "joined",
     "readiness",
     "restored",
@@ -109,6 +110,17 @@ def view(state: State, now: float, limits: Limits) -> KeyView:
         fetchable,
         # If the clock was set back, it cannot be said what was published before what.
         as_of=state.as_of if state.as_of <= now else -inf,
+    )
+
+
+def is_quiet(state: State, keys: KeySet, now: float, limits: Limits) -> bool:
+    """Whether `keys` are the set at `now`, and nothing is wanted: else `view` and `due` tell."""
+    return (
+        state.keys is keys
+        and state.started_at is None
+        and not state.failed
+        and state.fetched_at <= now < state.refresh_at
+        and now - state.fetched_at <= limits.max_age
     )
 
 
