@@ -52,6 +52,7 @@ from authz_middleware.facts import (
 )
 from authz_middleware.policy.binding import Binding
 from authz_middleware.policy.model import Policy, Requirement, is_public
+from authz_middleware.policy.needs import Asked
 from authz_middleware.policy.questions import NO_ANSWERS
 from authz_middleware.policy.resources import NO_RESOURCES, Wanted
 from authz_middleware.policy.routekey import request_method
@@ -292,12 +293,23 @@ class Engine:
         now: float,
     ) -> Outcome:
         """Decide with what is known, and with nothing more."""
-        decision = self.policy.decide(
-            requirements, principal, now, facts, admit.resources, admit.answers
+        _, caller, credentials, until, anonymous, _, resources, _, unless_404, answers = admit
+        asked = Asked(principal, now, facts, resources=resources, answers=answers)
+        decision = self.policy.judge(requirements, asked)
+        if not decision.allowed:
+            return Refuse(decision, principal, credentials)
+        return Admit(
+            decision,
+            caller,
+            credentials,
+            until,
+            anonymous,
+            requirements,
+            resources,
+            now,
+            unless_404,
+            answers,
         )
-        if decision.allowed:
-            return admit._replace(decision=decision, requirements=requirements, at=now)
-        return Refuse(decision, principal, admit.credentials)
 
     def _holds(self, known: CachedToken, now: float) -> bool:
         """Whether what a remembered token rests on is still so: all but the time."""
@@ -439,8 +451,9 @@ class Engine:
                 ),
             )
         admit = Admit(requirements[0].allowed, principal, "valid", valid_until)
-        if any(requirement.waits for requirement in requirements):
-            return self._decided(admit, principal, requirements, facts, now)
+        for requirement in requirements:
+            if requirement.waits:
+                return self._decided(admit, principal, requirements, facts, now)
         return self._settled(admit, principal, requirements, facts, now)
 
     def _anonymous(

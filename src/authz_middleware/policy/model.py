@@ -209,6 +209,10 @@ class Policy:
         else:
             return requirements[0].allowed
         asked = Asked(principal, now, facts, resources=resources, answers=answers)
+        return self.judge(requirements, asked)
+
+    def judge(self, requirements: tuple[Requirement, ...], asked: Asked) -> Decision:
+        """Decide as `decide` does, by asking each requirement of `asked`."""
         return _refused(requirements, asked) or requirements[0].allowed
 
     def waits_for(
@@ -304,7 +308,10 @@ class Policy:
 
 def _refused(requirements: tuple[Requirement, ...], asked: Asked) -> Decision | None:
     """Return the refusal unless each of `requirements` is met."""
-    if all(requirement.met(asked) for requirement in requirements):
+    for requirement in requirements:
+        if not requirement.met(asked):
+            break
+    else:
         return None
     decision = explain(requirements, asked)
     if decision.allowed:  # a condition that answers differently when it is asked again

@@ -118,16 +118,16 @@ class Requirement:
         """Whether the caller meets it. An error never lets in, and in a "forbid" it holds."""
         asked = self.asking(asked)
         match self.kind:
+            case "table":
+                if asked.principal is None:  # every table needs a valid caller, whatever it says
+                    return False
+                return self.need is not None and self.need.value(asked) is True
             case "public":
                 return True
             case "authenticated":
                 return asked.principal is not None
             case "deny":
                 return False
-            case "table":
-                if asked.principal is None:  # every table needs a valid caller, whatever it says
-                    return False
-                return self.need is not None and self.need.value(asked) is True
             case _:
                 return self.need is not None and self.need.value(asked) is False
 
