@@ -9,12 +9,12 @@ from authz_middleware import ASGIAuthzMiddleware, Authz, WSGIAuthzMiddleware
 from benchmarks.calling import AsgiApp, Loop, asgi_status, bare_asgi, bare_wsgi, wsgi_status
 from benchmarks.material import CLAIMS, Request, Signer, policy
 from benchmarks.peers import PATH, ROLE, Wrong
-from benchmarks.prototype import AsgiPrototype, Known, Prototype, WsgiPrototype
+from benchmarks.prototype import AsgiPrototype, ColdPrototype, Known, Prototype, WsgiPrototype
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
 
-__all__ = ["Contenders", "asgi_around", "wsgi_around"]
+__all__ = ["Contenders", "asgi_around", "cold_prototype", "wsgi_around"]
 
 
 def asgi_around(mapping: Mapping[str, Any]) -> AsgiApp:
@@ -25,6 +25,12 @@ def asgi_around(mapping: Mapping[str, Any]) -> AsgiApp:
 def wsgi_around(mapping: Mapping[str, Any]) -> WSGIApplication:
     """Return our middleware under this policy, with no token in its cache."""
     return WSGIAuthzMiddleware(bare_wsgi, Authz.from_mapping(mapping))
+
+
+def cold_prototype(mapping: Mapping[str, Any], signer: Signer) -> AsgiPrototype:
+    """Return the prototype under this policy, with no token in its cache."""
+    inherited = {ROLE: frozenset({"viewer"})}
+    return AsgiPrototype(bare_asgi, ColdPrototype(mapping["routes"], signer.key, inherited))
 
 
 class Contenders:

@@ -7,7 +7,7 @@ import pytest
 from cryptography.exceptions import InvalidSignature
 
 from benchmarks.calling import asgi_status, bare_wsgi, event_loop, wsgi_batch, wsgi_status
-from benchmarks.contenders import Contenders
+from benchmarks.contenders import Contenders, cold_prototype
 from benchmarks.material import ALGORITHMS, CLAIMS, Request, policy, signer
 from benchmarks.peers import PATH, ROLE
 from benchmarks.prototype import AsgiPrototype, Known, Prototype, WsgiPrototype
@@ -61,6 +61,20 @@ def test_the_prototype_hands_the_caller_on_and_leaves_the_scope_alone(prototype)
 def test_ours_and_the_prototype_agree_on_what_is_measured():
     with event_loop() as loop:
         Contenders(signer("ES256"), 100).check(loop)
+
+
+def test_the_prototype_of_the_cold_path_verifies():
+    issuer = signer("RS256")
+    claims = {**CLAIMS, "roles": [ROLE]}
+    good, other = issuer.mint(role=ROLE), signer("ES256").mint(role=ROLE)
+    cases = [(good, 200), (good, 200), (issuer.mint(role="nobody"), 403)]
+    bad = [issuer.forge(claims), other, good[:-8], "a.b.c", "no token"]
+    bad += [issuer.sign({**claims, name: "x"}) for name in ("iss", "aud")]
+    bad.append(issuer.sign({**claims, "exp": 1}))
+    with event_loop() as loop:
+        prototype = cold_prototype(policy([issuer.issuer]), issuer)
+        for token, status in [*cases, *((token, 401) for token in bad)]:
+            assert asgi_status(loop, prototype, Request(PATH, token)) == status
 
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
