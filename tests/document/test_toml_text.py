@@ -109,8 +109,12 @@ def test_a_repeated_key_is_named_at_its_second_place(text, position, what):
 
 
 def test_an_error_without_a_place_is_told_at_the_start(monkeypatch):
+    class Odd(tomllib.TOMLDecodeError):
+        def __init__(self):
+            ValueError.__init__(self, "odd")
+
     def refuse(text):
-        raise tomllib.TOMLDecodeError("odd")
+        raise Odd
 
     monkeypatch.setattr(tomllib, "loads", refuse)
     with pytest.raises(Refused, match="this is not TOML: odd") as refused:

@@ -84,7 +84,8 @@ class Trace:
         sys.setprofile(None)
         self.on = False
         ran, self.ran = self.ran, set()
-        return frozenset(code for code in ran if not code.co_filename.startswith(_OURS))
+        # A copy: a thread of the app's may be about to add what it runs.
+        return frozenset(code for code in ran.copy() if not code.co_filename.startswith(_OURS))
 
     def _event(self, frame: FrameType, event: str, _: object) -> None:
         if self.on and event == "call":
