@@ -17,7 +17,7 @@ from typing import Any
 from authz_middleware import Access, Authz, bearer
 from authz_middleware.access import enter, leave
 from authz_middleware.effects import Admit, CachedToken
-from authz_middleware.facts import RequestFacts
+from authz_middleware.facts import Authorization, RequestFacts
 from authz_middleware.policy.canonical import readings
 from authz_middleware.runtime.cache import VerifiedTokens
 from authz_middleware.tokens import signature, verify
@@ -101,7 +101,7 @@ ADAPTER = ("make the Access", "set the context variable twice, reset it")
 def _hot(authz: Authz, request: Request) -> tuple[Mapping[str, Step], Mapping[str, Step]]:
     """Return the steps, and the engine's part as a whole, which most of them are in."""
     serving, token = authz.serving, request.token or ""
-    authorization = (f"Bearer {token}".encode(),)
+    authorization = Authorization([f"Bearer {token}".encode()])
     facts = RequestFacts("http", "GET", PATH, "")
     admit = serving.outcome(facts, authorization)
     if not isinstance(admit, Admit) or admit.principal is None:
@@ -163,8 +163,9 @@ def _conditions(token: str) -> Mapping[str, Step]:
     A thousand paths take turns, so that what is told of a path is not always the same.
     """
     rule = {"roles": [ROLE]}
+    authorization = Authorization([f"Bearer {token}".encode()])
     asked = [
-        (RequestFacts("http", "GET", f"/t/eu-1/orders/{id}", ""), (f"Bearer {token}".encode(),))
+        (RequestFacts("http", "GET", f"/t/eu-1/orders/{id}", ""), authorization)
         for id in range(1000)
     ]
 

@@ -29,7 +29,14 @@ from authz_middleware.effects import (
     Unresolved,
 )
 from authz_middleware.engine import Engine
-from authz_middleware.facts import Decision, Principal, RequestFacts, RuleRef
+from authz_middleware.facts import (
+    ANONYMOUS,
+    Authorization,
+    Decision,
+    Principal,
+    RequestFacts,
+    RuleRef,
+)
 from authz_middleware.policy import load as loading
 from authz_middleware.policy.binding import bind
 from authz_middleware.policy.forbids import Forbid, Forbids
@@ -212,7 +219,7 @@ class World:
                 **more,
             }
         )
-        return self.engine.start(facts, authorization or values, now)
+        return self.engine.start(facts, Authorization(authorization or values), now)
 
 
 def told(outcome: object) -> tuple[str, str, str]:
@@ -653,7 +660,7 @@ def test_a_preflight_asks_for_what_somebody_may_do(path) -> None:
 def test_what_is_no_true_preflight_is_refused(preflight, authorization) -> None:
     world = World(FakeKeys(None, fetchable=True), preflight=RuleRef("preflight", "authz.toml:1:1"))
     facts = RequestFacts("http", "OPTIONS", "/me", "", preflight)
-    assert told(world.engine.start(facts, authorization, NOW))[0] == "Refuse"
+    assert told(world.engine.start(facts, Authorization(authorization), NOW))[0] == "Refuse"
 
 
 @pytest.mark.parametrize("path", ["/me", "/public"])
@@ -701,7 +708,9 @@ def test_a_handshake_over_http_must_be_allowed_both(world: World) -> None:
     """An app behind WSGI may take it for a WebSocket, or not: no rule may be got round."""
 
     def start(path: str) -> tuple[str, ...]:
-        return told(world.engine.start(RequestFacts("http", "GET", path, "", "", True), (), NOW))
+        return told(
+            world.engine.start(RequestFacts("http", "GET", path, "", "", True), ANONYMOUS, NOW)
+        )
 
     assert start("/public")[:2] == ("Refuse", "no_credentials")  # GET is public, WS not listed
     assert start("//public")[1] == "path_ambiguous"
@@ -709,7 +718,7 @@ def test_a_handshake_over_http_must_be_allowed_both(world: World) -> None:
 
 def test_a_path_that_something_else_contradicts_is_ambiguous(world: World) -> None:
     facts = RequestFacts("http", "GET", "/public", "", ambiguous=True)
-    assert told(world.engine.start(facts, (), NOW))[1] == "path_ambiguous"
+    assert told(world.engine.start(facts, ANONYMOUS, NOW))[1] == "path_ambiguous"
 
 
 # What is forbidden
@@ -884,7 +893,7 @@ def test_a_path_that_is_ambiguous_for_what_the_route_serves(world: World) -> Non
     world.obey(ruled(rules))
     binding = bind(world.engine.policy, table_of("WS /<page>"))
     facts = RequestFacts("http", "GET", "/x", "", exact=True)
-    admit = world.engine.start(facts, (f"Bearer {mint()}".encode(),), NOW)
+    admit = world.engine.start(facts, Authorization([f"Bearer {mint()}".encode()]), NOW)
     assert isinstance(admit, Admit)
     for path, reason in ("/y", "allowed"), ("/ADMINS", "path_ambiguous"):
         asked = Routed("WS /<page>", "http", "GET", path)

@@ -20,7 +20,7 @@ from jwt.algorithms import ECAlgorithm
 import authz_middleware
 from authz_middleware import AccessDenied, Authz, DecisionEvent
 from authz_middleware.effects import Admit, Refuse
-from authz_middleware.facts import RequestFacts
+from authz_middleware.facts import Authorization, RequestFacts
 
 MODULES = sorted(
     module.name for module in pkgutil.walk_packages(authz_middleware.__path__, "authz_middleware.")
@@ -159,7 +159,7 @@ def test_no_text_of_ours_holds_a_token_or_its_claims(
         observers=[listener],
     )
     facts = RequestFacts("http", "GET", path, "")
-    outcome = authz.serving.outcome(facts, (b"Bearer " + token.encode(),))
+    outcome = authz.serving.outcome(facts, Authorization([b"Bearer " + token.encode()]))
     texts = [repr(outcome), repr(authz)]
     if isinstance(outcome, Admit):
         access = authz.serving.admitted(facts, outcome, None)

@@ -15,6 +15,7 @@ from authz_middleware.answers import RefusalRenderer
 from authz_middleware.effects import Admit, Refuse
 from authz_middleware.errors import AccessDenied, PolicyError
 from authz_middleware.facts import (
+    ANONYMOUS,
     Answer,
     Authorization,
     ContextReads,
@@ -239,7 +240,7 @@ def _preflight(scope: Mapping[str, Any]) -> str:
     return asked.decode("latin-1") if fields.get(b"origin") else ""
 
 
-def _fields(scope: Mapping[str, Any]) -> tuple[tuple[bytes, ...], str | None, bool, bool]:
+def _fields(scope: Mapping[str, Any]) -> tuple[Authorization, str | None, bool, bool]:
     """Every Authorization field value, the Accept field, and two marks.
 
     The marks are for WSGI apps behind a bridge: whether one may take this for a WebSocket
@@ -252,7 +253,9 @@ def _fields(scope: Mapping[str, Any]) -> tuple[tuple[bytes, ...], str | None, bo
     try:
         fields = dict(headers)
         if len(fields) == len(headers) and _SEEN.issuperset(fields):
-            values = (fields[b"authorization"],) if b"authorization" in fields else ()
+            values = ANONYMOUS
+            if b"authorization" in fields:
+                values = assembled(Authorization, (fields[b"authorization"],))
             accepted = fields[b"accept"].decode("latin-1") if b"accept" in fields else None
             return values, accepted, False, False
     except (TypeError, ValueError, AttributeError):
@@ -262,7 +265,7 @@ def _fields(scope: Mapping[str, Any]) -> tuple[tuple[bytes, ...], str | None, bo
 
 def _walked(
     headers: Iterable[tuple[bytes, bytes]],
-) -> tuple[tuple[bytes, ...], str | None, bool, bool]:
+) -> tuple[Authorization, str | None, bool, bool]:
     """Return what `_fields` does, looking at every field; remember the names that say nothing."""
     authorization: list[bytes] = []
     accept: list[bytes] = []
@@ -282,7 +285,7 @@ def _walked(
         elif name == b"sec-websocket-key" or b"websocket" in value.lower():
             upgrade = True
     accepted = b", ".join(accept).decode("latin-1") if accept else None
-    return tuple(authorization), accepted, upgrade, elsewhere
+    return Authorization(authorization), accepted, upgrade, elsewhere
 
 
 def _remember(name: bytes) -> None:

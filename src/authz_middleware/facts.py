@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final, Literal, NamedTuple, NoReturn, Protocol, TypeAlias, TypeVar, cast
+from typing import Any, Final, Literal, NamedTuple, NoReturn, Protocol, TypeVar, cast
 
 __all__ = [
+    "ANONYMOUS",
     "Actor",
     "Answer",
     "Authorization",
@@ -102,7 +103,7 @@ class _Assembled(Protocol):
 
 
 assembled: Final = cast("_Assembled", vars(tuple)["__new__"])
-"""Makes a named tuple of all its fields, in their order; nobody counts them.
+"""Makes a tuple of this kind; a named one of all its fields, in their order: nobody counts them.
 
 What a named tuple has for it is in Python, and each request needs some of them.
 """
@@ -211,8 +212,18 @@ class Surroundings(NamedTuple):
     query: str  # as it stands behind the `?`; "" if the policy does not read it
 
 
-Authorization: TypeAlias = tuple[bytes, ...]
-"""Every Authorization field value of a request, in order."""
+class Authorization(tuple[bytes, ...]):
+    """Every Authorization field value of a request, in order."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        """Nothing of the credentials (RFC 9700 §4.9.3: error trackers show local variables)."""
+        return "Authorization()"
+
+
+ANONYMOUS: Final = Authorization()
+"""No credentials."""
 
 
 class RequestFacts(NamedTuple):
@@ -234,6 +245,7 @@ class RequestFacts(NamedTuple):
     around: Surroundings | None = None  # where a condition of the policy reads something of it
 
     def __repr__(self) -> str:
+        """What names the request; not the fields that conditions read, which may be secrets."""
         return f"RequestFacts({self.kind}, {self.method!a}, {self.path!a}, {self.root_path!a})"
 
 

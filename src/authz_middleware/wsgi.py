@@ -15,6 +15,7 @@ from authz_middleware.answers import RefusalRenderer
 from authz_middleware.effects import Refuse
 from authz_middleware.errors import AccessDenied
 from authz_middleware.facts import (
+    ANONYMOUS,
     Answer,
     Authorization,
     ContextReads,
@@ -113,8 +114,8 @@ def facts_of(
 
     `exact` is what is known of the app's router, `reads` what the policy's conditions look at.
     """
-    authorization = environ.get("HTTP_AUTHORIZATION")
-    values = () if authorization is None else (_bytes(authorization),)
+    field = environ.get("HTTP_AUTHORIZATION")
+    authorization = ANONYMOUS if field is None else assembled(Authorization, (_bytes(field),))
     method = environ.get("REQUEST_METHOD", "")
     facts = assembled(
         RequestFacts,
@@ -138,7 +139,7 @@ def facts_of(
             from_environ(environ, reads) if reads is not None else None,
         ),
     )
-    return facts, values
+    return facts, authorization
 
 
 def _preflight(environ: WSGIEnvironment) -> str:

@@ -15,7 +15,7 @@ from authz_middleware.analysis.explaining import (
     by_token,
     explain,
 )
-from authz_middleware.facts import RequestFacts
+from authz_middleware.facts import Authorization, RequestFacts
 from authz_middleware.testing import DevelopmentIssuer, FrozenClock
 
 NOW = 1_000_000.0
@@ -80,7 +80,7 @@ def test_the_steps_of_a_token(token: str, steps: list[tuple[str, str]]) -> None:
 def test_the_decision_is_that_of_a_request(token: str, request_line: str) -> None:
     method, path = request_line.split()
     found = explain(SETTINGS, method, path, by_token(SETTINGS, token, NOW), NOW)
-    field = (f"Bearer {token}".encode(),)
+    field = Authorization([f"Bearer {token}".encode()])
     outcome = POLICY.serving.outcome(RequestFacts("http", method, path, ""), field)
     assert found.decision == outcome.decision
 

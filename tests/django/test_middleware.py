@@ -3,23 +3,31 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
+import sys
 import threading
 from typing import Any
 
 import pytest
-from asgiref.sync import async_to_sync
+from asgiref.sync import async_to_sync, iscoroutinefunction
 from django.core.handlers.asgi import ASGIHandler
 from django.core.handlers.wsgi import WSGIHandler
+from django.core.signals import got_request_exception
 from django.http import FileResponse, HttpResponse, StreamingHttpResponse
 from django.test import RequestFactory
-from django.utils.decorators import async_only_middleware, sync_only_middleware
+from django.utils.decorators import (
+    async_only_middleware,
+    sync_and_async_middleware,
+    sync_only_middleware,
+)
 
 from authz_middleware import Authz, PolicyError, current_access
 from authz_middleware.access import enter
 from authz_middleware.django import AuthzMiddleware
 from authz_middleware.testing import FrozenClock
 from tests.adapters.exchange import environ_for, exchange, ignore, scope_for
+from tests.adapters.test_frames import shown
 from tests.django.projects import (
     HANDLERS,
     VIEWS,
@@ -692,3 +700,36 @@ def test_the_second_look_is_of_the_policy_that_the_first_was(
     authz.reload()
     with Project(authz, view=view, middleware=[changing(reload), rewriting("/admin")]):
         assert ask(world, "GET", "/me", editor).status == 403
+
+
+@pytest.mark.parametrize("world", HANDLERS)
+def test_no_token_stands_in_our_frames(world, authz, editor):
+    """Django's report of an error shows local variables, and hides fields by their names alone."""
+
+    def forgetful(get_response):
+        async def asynchronous(request):
+            await get_response(request)
+
+        def synchronous(request):
+            get_response(request)
+
+        return asynchronous if iscoroutinefunction(get_response) else synchronous
+
+    seen: list[tuple[str, str]] = []
+
+    def report(sender, request, **_):
+        error = sys.exc_info()[1]
+        assert error is not None
+        seen.extend(shown(error))
+
+    got_request_exception.connect(report)
+    try:
+        forgets = sync_and_async_middleware(forgetful)
+        with Project(authz, middleware=[forgets]), contextlib.suppress(Exception):
+            ask(world, "GET", "/me", editor)
+    finally:
+        got_request_exception.disconnect(report)
+    ((_, value),) = editor
+    token = value.removeprefix("Bearer ")
+    assert seen
+    assert [name for name, text in seen if token in text] == []

@@ -175,6 +175,19 @@ def test_a_claim_cannot_write_a_line(lines: list[logging.LogRecord], text: str) 
     assert record.getMessage().isprintable()
 
 
+def test_the_level_may_be_changed_later(lines: list[logging.LogRecord]) -> None:
+    authz = Authz.from_mapping(policy(), clock=Clock(NOW))
+    facts, authorization = request("/health")
+    outcome = authz.serving.outcome(facts, authorization)
+    assert isinstance(outcome, Admit)
+    found = []
+    for level in (logging.INFO, logging.DEBUG, logging.INFO):
+        LOGGER.setLevel(level)
+        authz.serving.admitted(facts, outcome, None)
+        found.append(len(lines))
+    assert found == [0, 1, 1]
+
+
 # No token text, anywhere
 
 

@@ -55,8 +55,8 @@ def test_a_closed_recorder_writes_into_nobody_elses_file(tmp_path: Path) -> None
     recorder.close()
     with (tmp_path / "other").open("w+") as other:
         authz = Authz.from_mapping(POLICY, observers=[recorder])
-        facts, _ = request("/p")
-        authz.serving.admitted(facts, authz.serving.outcome(facts), None)  # type: ignore[arg-type]
+        facts, authorization = request("/p")
+        authz.serving.admitted(facts, authz.serving.outcome(facts, authorization), None)  # type: ignore[arg-type]
         recorder.close()
         assert other.read() == ""
         other.write("still open")
@@ -82,8 +82,8 @@ def test_lines_stay_whole_under_threads(tmp_path: Path) -> None:
 
     def ask() -> None:
         for _ in range(50):
-            facts, _ = request("/" + "x" * 3000)
-            authz.serving.refused(facts, authz.serving.outcome(facts), None)  # type: ignore[arg-type]
+            facts, authorization = request("/" + "x" * 3000)
+            authz.serving.refused(facts, authz.serving.outcome(facts, authorization), None)  # type: ignore[arg-type]
 
     threads = [Thread(target=ask) for _ in range(4)]
     for thread in threads:

@@ -8,7 +8,7 @@ from typing import Any
 
 from authz_middleware import Authz
 from authz_middleware.effects import Admit, Outcome
-from authz_middleware.facts import Authorization, RequestFacts
+from authz_middleware.facts import ANONYMOUS, Authorization, RequestFacts
 from authz_middleware.runtime.keys import RemoteKeys
 from tests.runtime.provider import INTROSPECT, JWKS, Provider
 from tests.tokens.minting import ISSUER, jwk
@@ -66,7 +66,7 @@ def request(
 ) -> Asked:
     if isinstance(token, str):
         token = token.encode()
-    authorization = () if token is None else (b"Bearer " + token,)
+    authorization = ANONYMOUS if token is None else Authorization([b"Bearer " + token])
     facts = RequestFacts(
         more.get("kind", "http"),
         method,

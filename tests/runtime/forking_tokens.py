@@ -9,7 +9,7 @@ from typing import cast
 
 from authz_middleware import Authz
 from authz_middleware.effects import Admit
-from authz_middleware.facts import RequestFacts
+from authz_middleware.facts import Authorization, RequestFacts
 from authz_middleware.runtime.cache import VerifiedTokens
 from authz_middleware.runtime.introspection import Introspector
 from authz_middleware.tokens.introspection import OpaqueToken
@@ -40,7 +40,7 @@ cache = cast("VerifiedTokens", serving._engine._cache)
 
 def ask(token: str) -> str:
     facts = RequestFacts("http", "GET", "/me", "")
-    outcome = serving.outcome(facts, (b"Bearer " + token.encode(),))
+    outcome = serving.outcome(facts, Authorization([b"Bearer " + token.encode()]))
     return "in" if isinstance(outcome, Admit) else outcome.decision.reason
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from authz_middleware import Authz
 from authz_middleware.effects import Admit
-from authz_middleware.facts import RequestFacts
+from authz_middleware.facts import ANONYMOUS, RequestFacts
 
 file = Path(sys.argv[1])
 authz = Authz.from_file(file, watch=0.01)
@@ -21,7 +21,7 @@ authz._watch._lock.acquire()
 
 
 def ask() -> str:
-    outcome = authz.serving.outcome(RequestFacts("http", "GET", "/health", ""))
+    outcome = authz.serving.outcome(RequestFacts("http", "GET", "/health", ""), ANONYMOUS)
     return "in" if isinstance(outcome, Admit) else outcome.decision.reason
 
 

@@ -85,7 +85,9 @@ WEIGHTS = {
     "many members": {"a": {f"n{number}": number for number in range(500)}},
     "many lists": {"a": [[0]] * 500},
     "long text": {"a": "x" * 5000},
-    "wide text": {"ä": ["日本" * 200, "é" * 200, "plain" * 50]},
+    "wide text": {"ä": ["日本" * 2000, "é" * 200, "plain" * 50]},
+    "texts beside a number": {"a": [1, *[f"{number}" * 30 for number in range(200)]]},
+    "many scopes": {"scope": " ".join(f"scope:{number}" for number in range(500))},
     "numbers": {"a": [number * 1.5 for number in range(500)]},
 }
 

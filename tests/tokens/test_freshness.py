@@ -364,6 +364,8 @@ def test_the_common_case_is_quiet() -> None:
     assert not freshness.is_quiet(state, A, T - 1, LIMITS)
     assert not freshness.is_quiet(state, A, T + REFRESH_AFTER, LIMITS)
     assert not freshness.is_quiet(state, OTHER, T, LIMITS)
+    shorter = Limits(max_age=60.0)  # after a reload
+    assert not freshness.is_quiet(state, A, T + 61, shorter)
     assert not freshness.is_quiet(freshness.started(state, T, joined=False), A, T, LIMITS)
     assert not freshness.is_quiet(freshness.failed(state, T), A, T, LIMITS)
 

@@ -66,6 +66,16 @@ def test_refused(token: str, detail: str) -> None:
     assert refused.value.detail == detail
 
 
+@pytest.mark.parametrize("number", [0, 1])
+def test_a_development_key_counts_wherever_it_stands(number: int) -> None:
+    """A token without a name for its key may be of any: one of these is enough."""
+    kids = ["a", "b"]
+    kids[number] = "development-1"
+    keys = from_jwks({"keys": [jwk("ES256", kid=kid) for kid in kids]})
+    with pytest.raises(Rejected, match="development_key"):
+        verify(parse(mint({})), KNOWN[ISSUER], keys, NOW)
+
+
 @pytest.mark.parametrize("part", [0, 1, 2], ids=["header", "payload", "signature"])
 def test_a_changed_token_is_refused(part: int) -> None:
     segments = mint({"kid": "a"}, jti="0123").split(".")

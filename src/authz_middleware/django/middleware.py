@@ -13,7 +13,7 @@ from django.http.response import HttpResponseBase
 from authz_middleware.access import Access, enter
 from authz_middleware.django.configuration import configured, guarded
 from authz_middleware.django.requests import (
-    Facts,
+    Received,
     accept_of,
     changed_facts,
     facts_of,
@@ -179,7 +179,7 @@ class AuthzMiddleware:
         return None
 
 
-def _begin(request: Any, serving: Serving) -> Facts:
+def _begin(request: Any, serving: Serving) -> Received:
     enter(None)
     request.authz = None
     return facts_of(request, serving.settings.context_reads)

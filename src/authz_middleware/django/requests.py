@@ -13,7 +13,7 @@ from authz_middleware.facts import Authorization, ContextReads, RequestFacts
 
 __all__ = [
     "AuthorizedRequest",
-    "Facts",
+    "Received",
     "accept_of",
     "changed_facts",
     "facts_of",
@@ -28,11 +28,11 @@ class AuthorizedRequest(HttpRequest):
     authz: Access
 
 
-Facts: TypeAlias = tuple[RequestFacts, Authorization]
+Received: TypeAlias = tuple[RequestFacts, Authorization]
 """What a decision may look at, and the credentials."""
 
 
-def facts_of(request: HttpRequest, reads: ContextReads | None = None) -> Facts:
+def facts_of(request: HttpRequest, reads: ContextReads | None = None) -> Received:
     """Return what `request` is now; `reads` are the policy's conditions'.
 
     Path and method are the request's, so that a rewrite by a middleware before us counts. What can
@@ -58,8 +58,8 @@ def facts_of(request: HttpRequest, reads: ContextReads | None = None) -> Facts:
     return facts, authorization
 
 
-def changed_facts(request: HttpRequest, reads: ContextReads | None = None) -> Facts | None:
-    """Return the same if Django is about to serve another request than the one decided."""
+def changed_facts(request: HttpRequest, reads: ContextReads | None = None) -> Received | None:
+    """Return what `facts_of` does, if Django is about to serve another request than was decided."""
     access = getattr(request, "authz", None)
     if isinstance(access, Access):
         decided = access.facts
@@ -88,7 +88,7 @@ def path_of(request: HttpRequest) -> str:
     return request.path_info or "/"
 
 
-def _lines(received: tuple[bytes, ...], joined: tuple[bytes, ...]) -> tuple[bytes, ...]:
+def _lines(received: Authorization, joined: Authorization) -> Authorization:
     """Return the field lines of an ASGI server, unless a middleware put something else there.
 
     Django joins them with a comma, after which a second line is harder to see.

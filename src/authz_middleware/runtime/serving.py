@@ -146,7 +146,7 @@ class Serving:
         """Return the keys that are fetched, those of a policy on trial included."""
         return (self._remote, *(self._candidate.known() if self._candidate else ()))
 
-    def outcome(self, facts: RequestFacts, authorization: Authorization = ()) -> Outcome:
+    def outcome(self, facts: RequestFacts, authorization: Authorization) -> Outcome:
         """Decide a request, blocking this thread where somebody must be asked first."""
         now = self.clock()
         outcome = self._engine.start(facts, authorization, now)
@@ -156,9 +156,7 @@ class Serving:
             self._trials.hand(facts, authorization, now, outcome.decision)
         return outcome
 
-    async def outcome_async(
-        self, facts: RequestFacts, authorization: Authorization = ()
-    ) -> Outcome:
+    async def outcome_async(self, facts: RequestFacts, authorization: Authorization) -> Outcome:
         """Decide a request, leaving the event loop free where somebody must be asked first."""
         outcome = self.begin(facts, authorization)
         return outcome if isinstance(outcome, (Admit, Refuse)) else await outcome

@@ -158,10 +158,6 @@ class _Request(NamedTuple):
     arrived: float  # seconds since the epoch
     live: Decision
 
-    def __repr__(self) -> str:
-        """Nothing of the token (RFC 9700 §4.9.3: error trackers show local variables)."""
-        return f"_Request({self.facts!r})"
-
 
 class Trials:
     """The policies on trial beside one that is in force, and the thread that asks them.

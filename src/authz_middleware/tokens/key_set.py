@@ -51,8 +51,8 @@ class KeySet:
     # Every algorithm that some key of the set may serve, and every name.
     algorithms: frozenset[str] = field(init=False, repr=False, compare=False)
     kids: frozenset[str | None] = field(init=False, repr=False, compare=False)
-    # By algorithm, name, and whether the set has it. One that it lacks is not kept: a token may
-    # name any.
+    # By algorithm, name, and whether the set has it. One name stands for all that it lacks: a token
+    # may have any.
     _found: dict[tuple[str, str | None, bool], tuple[VerificationKey, ...]] = field(
         init=False,
         repr=False,

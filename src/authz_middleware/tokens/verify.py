@@ -66,7 +66,7 @@ def issued_since(unverified: Unverified, issuer: Issuer, moment: float) -> bool:
 
 def verify(unverified: Unverified, issuer: Issuer, keys: KeySet, now: float) -> Verified:
     """Return what the token proves at `now`, or raise Rejected. `keys` are the issuer's."""
-    header, payload, signing_input, signed = unverified
+    header = unverified.header
     algorithm: str = header["alg"]
     if algorithm not in issuer.algorithms:  # RFC 8725 §3.1; `identify` has refused it already
         raise Rejected("algorithm_not_allowed")
@@ -79,8 +79,8 @@ def verify(unverified: Unverified, issuer: Issuer, keys: KeySet, now: float) -> 
         if is_development_key(key.kid) and not issuer.development_keys:
             raise Rejected("development_key")
     for key in candidates:
-        if signature.verify(algorithm, key.key, signing_input, signed):
-            return verify_claims(payload, header, issuer, now)
+        if signature.verify(algorithm, key.key, unverified.signing_input, unverified.signature):
+            return verify_claims(unverified.payload, header, issuer, now)
     raise Rejected("bad_signature")
 
 

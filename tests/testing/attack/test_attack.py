@@ -4,12 +4,16 @@ import asyncio
 import shlex
 import sys
 import threading
+from math import inf
 from typing import Any
 
 import pytest
 
 from authz_middleware import ASGIAuthzMiddleware, Authz, WSGIAuthzMiddleware
+from authz_middleware.effects import Admit, Refuse
+from authz_middleware.facts import Authorization, Principal, RequestFacts
 from authz_middleware.testing import AttackReport, attack
+from authz_middleware.testing.attack.callers import Presumed
 from tests.frameworks.installed import installed
 from tests.runtime.decider import deciding
 
@@ -453,3 +457,16 @@ def test_the_guard_is_found_wherever_an_app_keeps_it():
 
     later: Any = guarded
     assert attack(closure, ["/admin/users"]).ok
+
+
+def test_whoever_attacks_is_the_caller_that_is_presumed():
+    serving = Presumed(Authz.from_mapping(POLICY).serving)
+    viewer = frozenset({"viewer"})
+    caller = serving.caller(Principal(subject="x", issuer="", roles=viewer, expires_at=inf))
+    credentials = Authorization([caller.authorization.encode()])
+    for path, expected in (("/items/1", Admit), ("/admin", Refuse)):
+        facts = RequestFacts("http", "GET", path, "")
+        for decide in (serving.outcome, serving.begin):
+            outcome = decide(facts, credentials)
+            assert isinstance(outcome, expected)
+            assert outcome.principal is not None

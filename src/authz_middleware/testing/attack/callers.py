@@ -102,7 +102,7 @@ class Presumed(Serving):
         )
         return Caller(expanded, f"Bearer {token}")
 
-    def outcome(self, facts: RequestFacts, authorization: Authorization = ()) -> Outcome:
+    def outcome(self, facts: RequestFacts, authorization: Authorization) -> Outcome:
         """Decide a request; nothing is ever waited for."""
         outcome = self._presumed.start(facts, authorization, self.clock())
         if isinstance(outcome, Pending):  # there is no issuer to be asked
