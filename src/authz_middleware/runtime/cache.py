@@ -62,7 +62,8 @@ def weigh(entry: CachedToken) -> int:
     """Return about how many bytes `entry` keeps alive.
 
     The claims count with all that is in them. Names of roles and permissions are the policy's or
-    stand in the claims, so of those sets only the tables count.
+    stand in the claims, so of those sets only the tables count. It is too little where a policy
+    reads them from one text, such as `scope`: what that is split into may take as much again.
     """
     principal = entry.verified.principal
     tables = (principal.roles, principal.permissions, principal.scopes)
