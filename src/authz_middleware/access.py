@@ -17,6 +17,7 @@ from authz_middleware.facts import (
     RequestFacts,
 )
 from authz_middleware.policy.binding import Binding
+from authz_middleware.policy.model import Requirement
 
 __all__ = ["Access", "Authority", "current_access", "enter", "leave"]
 
@@ -129,9 +130,7 @@ class Access:
         # The permissions that some rule says the handler must ask about (`must_check`), and that
         # nobody has asked about yet; None in the common case.
         self._unchecked: set[str] | None = None
-        for requirement in requirements or ():
-            if requirement.must_check:
-                self._demand(requirement.must_check)
+        self._demand(requirements)
 
     def allows(self, permission: str, resource: Mapping[str, Any] | None = None) -> bool:
         """Whether the caller has `permission`; False for anonymous callers and expired tokens.
@@ -179,16 +178,16 @@ class Access:
         self._looks[asked] = None
         same = outcome is self._admit or asked.is_still(self.facts)
         self._seen = self.facts if same else self._as(asked)
-        for requirement in outcome.requirements or ():
-            if requirement.must_check:
-                self._demand(requirement.must_check)
+        self._demand(outcome.requirements)
 
     def _as(self, asked: Routed) -> RequestFacts:
         return self.facts._replace(kind=asked.kind, method=asked.method, path=asked.path)
 
-    def _demand(self, permission: str) -> None:
-        self._unchecked = self._unchecked or set()
-        self._unchecked.add(permission)
+    def _demand(self, requirements: tuple[Requirement, ...] | None) -> None:
+        for requirement in requirements or ():
+            if requirement.must_check:
+                self._unchecked = self._unchecked or set()
+                self._unchecked.add(requirement.must_check)
 
     def _ask(self, permission: str, resource: Mapping[str, Any] | None) -> Decision:
         given = cast("object", resource)

@@ -99,7 +99,7 @@ class Serving:
         self._observers = tuple(observers)
         # Whether anybody listens to what goes well: our own log, if it is so talkative.
         self._is_heard: Callable[[], bool] = (
-            (lambda: True) if observers else partial(LOGGER.isEnabledFor, logging.DEBUG)
+            (lambda: True) if self._observers else partial(LOGGER.isEnabledFor, logging.DEBUG)
         )
         self.renderer: Final = renderer
         cache = VerifiedTokens()

@@ -67,9 +67,8 @@ def issued_since(unverified: Unverified, issuer: Issuer, moment: float) -> bool:
 def verify(unverified: Unverified, issuer: Issuer, keys: KeySet, now: float) -> Verified:
     """Return what the token proves at `now`, or raise Rejected. `keys` are the issuer's."""
     header = unverified.header
+    check_header(header, issuer)
     algorithm: str = header["alg"]
-    if algorithm not in issuer.algorithms:  # RFC 8725 §3.1; `identify` has refused it already
-        raise Rejected("algorithm_not_allowed")
     candidates = keys.candidates(algorithm, header.get("kid"))
     if issuer.tenant_id:
         candidates = _of_tenant(candidates, issuer.tenant_id)
