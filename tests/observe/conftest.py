@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from tests.runtime.conftest import clock, provider
+from tests.runtime.conftest import clock, patience, provider
 
-__all__ = ["clock", "provider"]
+__all__ = ["clock", "patience", "provider"]

@@ -14,6 +14,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from authz_middleware.runtime import drivers
+from authz_middleware.runtime.fetch import fetch, post
 from tests.runtime.provider import Clock, Provider
 from tests.tokens.minting import NOW
 
@@ -22,6 +24,14 @@ from tests.tokens.minting import NOW
 def provider() -> Iterator[Provider]:
     with Provider().running() as provider:
         yield provider
+
+
+@pytest.fixture(autouse=True)
+def patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """How long a machine takes for what a test does while a provider hangs decides nothing."""
+    for asks in (fetch, post):
+        monkeypatch.setitem(asks.__kwdefaults__, "total_seconds", 30.0)
+    monkeypatch.setattr(drivers, "MAX_WAIT", 30.0)
 
 
 @pytest.fixture(autouse=True)

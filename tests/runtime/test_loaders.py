@@ -26,7 +26,7 @@ SECRET = "secret-of-the-database"
 who: ContextVar[str] = ContextVar("who", default="nobody")
 
 
-def need(timeout: float = 5.0, loader: str = "article") -> NeedResource:
+def need(timeout: float = 30.0, loader: str = "article") -> NeedResource:
     return NeedResource(object_of(loader, {"id": 7, "slug": "a"}), timeout)
 
 
