@@ -30,7 +30,8 @@ def provider() -> Iterator[Provider]:
 def patience(monkeypatch: pytest.MonkeyPatch) -> None:
     """How long a machine takes for what a test does while a provider hangs decides nothing."""
     for asks in (fetch, post):
-        monkeypatch.setitem(asks.__kwdefaults__, "total_seconds", 30.0)
+        defaults = {**(asks.__kwdefaults__ or {}), "total_seconds": 30.0}
+        monkeypatch.setattr(asks, "__kwdefaults__", defaults)
     monkeypatch.setattr(drivers, "MAX_WAIT", 30.0)
 
 
