@@ -121,7 +121,8 @@ def test_no_decision_point_is_asked(world, on_failure):
         routes = {**POLICY["routes"], "/admin/<path:rest>": {"pdp": "orders"}}
         del routes["/admin/**"]
         for each in (app, rewriting(app)):
-            attack(middleware(each, {**POLICY, "pdp": pdp, "routes": routes}))
+            guard = middleware(each, {**POLICY, "pdp": pdp, "routes": routes})
+            assert attack(guard, ["GET /admin/users"]).refused > 1000
         assert decider.asked == []
 
 
