@@ -122,3 +122,10 @@ def test_an_issuer_elsewhere_is_not_served() -> None:
     result = run("issuer", "--issuer", "https://login.example.com")
     assert result.exit_code == 2
     assert "is not served here: name it http://127.0.0.1:PORT" in result.stderr
+
+
+@pytest.mark.parametrize("seconds", ["0", "-5"])
+def test_no_token_is_minted_that_was_never_good(seconds: str) -> None:
+    result = run("token", "--lifetime", seconds)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "--lifetime" in result.stderr

@@ -138,6 +138,9 @@ def test_every_right_was_used(folder: Path) -> None:
     [
         (("replay", "nowhere"), "nowhere cannot be read"),
         (("replay", "authz.toml"), "authz.toml, line 1: no JSON"),
+        (("replay", "-"), "- holds no decision; record some with a DecisionRecorder"),
+        (("suggest", "-"), "- holds no decision"),
+        (("suggest", "-", "--json"), "- holds no decision"),
         (("suggest", "r", "r"), "r"),
     ],
 )

@@ -106,7 +106,9 @@ def issuer(name: str, audience: str | None, algorithm: str, file: Path, *, as_js
     metavar="NAME=JSON",
     help="One more claim; what is no JSON is text.",
 )
-@click.option("--lifetime", default=3600, show_default=True, help="Seconds.")
+@click.option(
+    "--lifetime", type=click.IntRange(min=1), default=3600, show_default=True, help="Seconds."
+)
 @_options
 @json_option
 def token(

@@ -133,10 +133,14 @@ def _place(found: Suggestion, source: str) -> int:
 
 def _records(file: str, *, quiet: bool) -> Iterator[RecordedDecision]:
     told = Told("records", quiet=quiet)
+    record = None
     try:
         with click.open_file(file, encoding="utf-8", errors="replace") as lines:
-            yield from read_records(told(lines))
+            for record in read_records(told(lines)):
+                yield record
     except RecordedError as error:
         raise Mistake(f"{file}, {error}") from None
     except OSError as error:
         raise Mistake(f"{file} cannot be read: {error.strerror}") from error
+    if record is None:  # else nothing recorded would read as nothing wrong, or as nobody's right
+        raise Mistake(f"{file} holds no decision; record some with a DecisionRecorder")
