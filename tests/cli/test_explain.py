@@ -235,6 +235,22 @@ def test_json(authz) -> None:
     assert document["recorded"] is None
 
 
+UNREADABLE = {
+    "a": "it does not begin with `/`: 400 for everybody",
+    "https://api.example.com/a": "it does not begin with `/`: 400 for everybody",
+    "/a?b=c": "it holds a `?`; a query is no part of it: 400 for everybody",
+    "/a/../b": "two parties could read it in two ways: 400 for everybody",
+}
+
+
+@pytest.mark.parametrize(("path", "said"), UNREADABLE.items())
+def test_what_is_no_path_is_said(authz, path: str, said: str) -> None:
+    result = authz("explain", "GET", path)
+    assert result.exit_code == 1
+    assert said in result.output
+    assert "refused: path_ambiguous" in result.output
+
+
 MISTAKES = {
     "no request": ((), "name METHOD and PATH, or --id and --log"),
     "an id without a log": (("--id", "x"), "--id and --log belong together"),

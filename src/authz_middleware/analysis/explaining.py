@@ -93,7 +93,7 @@ def explain(
     paths = readings(path, "")
     found = policy.find(asked, paths) if paths else None
     if not found:
-        said = "two parties could read it in two ways: 400 for everybody"
+        said = f"{_unreadable(path)}: 400 for everybody"
         return Explained(Decision(False, "path_ambiguous"), (Step("path", "no", said),))
     steps = (Step("path", "ok", paths[0]), *caller.steps)
     facts = RequestFacts(kind, "GET" if kind == "websocket" else method, path, "")
@@ -103,6 +103,15 @@ def explain(
     rules = explain_rules(found, Asked(caller.principal, now, facts, resources=resources))
     decision = _decision(policy, found, caller, facts, now, resources)
     return Explained(decision, steps, rules.findings)
+
+
+def _unreadable(path: str) -> str:
+    """What is wrong with a path that has not one reading, above all where a URL was pasted."""
+    if not path.startswith("/"):
+        return "it does not begin with `/`"
+    if "?" in path:
+        return "it holds a `?`; a query is no part of it"
+    return "two parties could read it in two ways"
 
 
 def _decision(
