@@ -178,10 +178,9 @@ def test_a_key_set_that_hangs_holds_nobody_who_is_known(provider, clock):
         waiting = threading.Thread(
             target=lambda: waited.append(get("asgi", authz, unknown).status), daemon=True
         )
-        began = time.monotonic()
         waiting.start()
         assert [get(world, authz, known).status for world in WORLDS] == [200, 200]
-        assert time.monotonic() - began < TOTAL_SECONDS / 2
+        assert waited == []  # they were answered while it waits
         waiting.join(2 * TOTAL_SECONDS)
     assert waited == [503]
 
