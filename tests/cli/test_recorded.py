@@ -139,6 +139,7 @@ def test_every_right_was_used(folder: Path) -> None:
         (("replay", "nowhere"), "nowhere cannot be read"),
         (("replay", "authz.toml"), "authz.toml, line 1: no JSON"),
         (("replay", "-"), "- holds no decision; record some with a DecisionRecorder"),
+        (("replay", "-", "--json"), "- holds no decision"),
         (("suggest", "-"), "- holds no decision"),
         (("suggest", "-", "--json"), "- holds no decision"),
         (("suggest", "r", "r"), "r"),
@@ -147,3 +148,19 @@ def test_every_right_was_used(folder: Path) -> None:
 def test_a_mistake(words: tuple[str, ...], said: str) -> None:
     result = run(*words)
     assert (result.exit_code, said in result.stderr) == (2, True)
+
+
+@pytest.mark.parametrize(
+    "odd", [{"reason": "keys_unavailable"}, {"path": None}, {"asked": "article:read"}]
+)
+def test_a_record_of_which_nothing_can_be_decided_again(odd: dict[str, Any]) -> None:
+    result = run("replay", "-", given=json.dumps(LINE | odd) + "\n")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "- holds no decision that can be made again" in result.stderr
+
+
+def test_what_cannot_be_decided_is_no_empty_record() -> None:
+    line = LINE | {"allowed": False, "reason": "condition_error"}
+    result = run("replay", "-", given=json.dumps(line) + "\n")
+    assert result.stdout == "0 decided again, 0 kinds of request flip, 1 undecided\n"
+    assert result.exit_code == 0

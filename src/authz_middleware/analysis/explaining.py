@@ -110,7 +110,7 @@ def _unreadable(path: str) -> str:
     if not path.startswith("/"):
         return "it does not begin with `/`"
     if "?" in path:
-        return "it holds a `?`; a query is no part of it"
+        return "it holds a `?`: a query is no part of a path, and `%3F` is read in two ways"
     return "two parties could read it in two ways"
 
 

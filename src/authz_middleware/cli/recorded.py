@@ -46,6 +46,8 @@ def replay(record: str, policy: str | None, *, as_json: bool) -> None:
     """
     _, settings = compiled(policy)
     found = replayed(_records(record, quiet=as_json), settings, time.time())
+    if not found.decided and not found.undecided:  # else nothing would read as nothing that flips
+        raise Mistake(f"{record} holds no decision that can be made again")
     if as_json:
         flips = [{**each._asdict(), "decision": asdict(each.decision)} for each in found.flips]
         document = {"decided": found.decided, "undecided": found.undecided, "flips": flips}
@@ -142,5 +144,5 @@ def _records(file: str, *, quiet: bool) -> Iterator[RecordedDecision]:
         raise Mistake(f"{file}, {error}") from None
     except OSError as error:
         raise Mistake(f"{file} cannot be read: {error.strerror}") from error
-    if record is None:  # else nothing recorded would read as nothing wrong, or as nobody's right
+    if record is None:  # else rights would read as nobody's
         raise Mistake(f"{file} holds no decision; record some with a DecisionRecorder")
